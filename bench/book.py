@@ -8,9 +8,9 @@ import time
 
 from wire import content
 
-# What the gateway may say of a service while instances are being tormented.
+# The gateway's possible errors about a service while instances are disturbed.
 STORM = {502, 503, 504}
-# The most violations of one sort that are told in full: such as differ in no more than names and numbers.
+# The maximum number of violations of one kind that are printed in full; names and numbers do not distinguish kinds.
 MOST_TOLD = 3
 NAMES_AND_NUMBERS = re.compile(r"/api/\S+|\d+|, with .*|b'.*|\{.*")
 REQUEST_ID = re.compile(r"[1-9A-HJ-NP-Za-km-z]{22}")
@@ -41,11 +41,11 @@ class Book:
         self.violations, self.sorts = [], collections.Counter()
         # The status of each answer, by request id.
         self.answers = {}
-        # The SHA-256 of what was sent, by the id in the path; `None` if it must not arrive as a whole.
+        # The SHA-256 of the sent body, by the id in the path; `None` if it must not arrive complete.
         self.uploads = {}
-        # The methods of requests whose connection was closed without an answer, by path.
+        # The methods of requests whose connection was closed without a response, by path.
         self.closed = {}
-        # What stood behind a refused head.
+        # The bytes after a refused head.
         self.hidden = set()
 
     def violation(self, kind, what):

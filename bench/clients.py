@@ -8,7 +8,7 @@ from book import Asked, digest
 from instance import MASK
 from wire import BrokenOff, Closed, Connection, NotHttp, any_size, chunked, content, head
 
-# No exchange may take longer, whatever the instances do.
+# The time limit of an exchange, whatever the instances do.
 PATIENCE = 40
 METHODS_WITH_BODY = ["POST", "PUT", "PATCH", "DELETE"]
 
@@ -17,7 +17,7 @@ class Client:
     """Takes its turns until told to stop. `think` is how many seconds lie between two, on average."""
 
     think, protocol = 0.05, "http/1.1"
-    # Where plain requests go: `http2` is the service of HTTP/2.
+    # The target of plain requests: `http2` is the service of HTTP/2.
     routes = ["open"]
 
     def __init__(self, port, book, chance, name):
@@ -108,7 +108,7 @@ class Client:
             self.book.violation(asked.kind, f"{asked.method} {asked.target}: no answer within {PATIENCE} s")
         is_sent = sending.done() and sending.result()
         sending.cancel()
-        # Whoever has answered before it had read the whole body does not read on.
+        # A server that responded before reading the whole body reads no further.
         if answer is None or not is_sent or not answer.keeps_open(asked.version) or (asked.body and answer.status >= 400):
             self.close()
         return answer

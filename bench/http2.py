@@ -8,7 +8,7 @@ from rude import IDLE_TIMEOUT, LATE
 from wire import Answer, any_size, content
 
 MOST_STREAMS = 12
-# The codes of RST_STREAM. NO_ERROR is that of a client that gives an upload up, too.
+# The codes of RST_STREAM. NO_ERROR is also used by clients that abandon an upload.
 CODES = [0, 0, 1, 2, 7, 8]
 
 
@@ -46,7 +46,7 @@ class Http2(Client):
             await self.connection.send(self.http.data_to_send())
             if self.streams and not await self.hear():
                 break
-        # All were answered; if not, the connection has ended under them.
+        # All got responses; if not, the connection has ended.
         for stream in self.streams.values():
             self.lose(stream)
         self.close()
@@ -129,7 +129,7 @@ class Http2(Client):
         stream = self.streams.pop(number)
         self.book.answered(stream.asked, stream.answer)
         if stream.unsent:
-            # It was answered early: the rest is not wanted.
+            # The response came early: the rest is not wanted.
             self.book.uploads[stream.asked.id] = None
             self.reset(number)
 
@@ -205,7 +205,7 @@ class RudeHttp2(Http2):
         number = self.send_head(asked, lines)
         stream = self.streams[number]
         await self.connection.send(self.http.data_to_send())
-        # An instance that is stopped may keep the answer waiting; that time is not the client's.
+        # A stopped instance may delay the response; that time is not the client's.
         while not stream.answer and self.streams:
             if not await self.hear():
                 return

@@ -13,9 +13,9 @@ from peers import free_port
 
 HERE = Path(__file__).resolve().parent
 STORM_SECONDS, CALM_SECONDS = 16, 14
-# After a storm: until whoever could not be connected to is tried again, and what was slow has ended.
+# After a storm: until unreachable instances are tried again, and slow requests have ended.
 SETTLING_SECONDS = 4
-# What an instance of HTTP/2 may be told: it streams, so it may also reset, lie about lengths, and stall.
+# The modes of an instance of HTTP/2: it streams, so it may also reset, lie about lengths, and stall.
 HTTP2_MODES = ["good", "slow", "hang-up", "reset", "lie", "stall", "goaway", "garbage"]
 
 
@@ -34,7 +34,7 @@ class Injector:
         self.folder, self.processes, self.chance = folder, processes, chance
         port = free_port()
         self.http1_count = count
-        # Each has an address of its own: no port of a client can be in the way when one is started again.
+        # Each has an address of its own: no port of a client can conflict with a restart.
         self.addresses = [(f"127.0.1.{number + 1}", port) for number in range(count + http2_count)]
         self.running = [None] * (count + http2_count)
         self.weather = Weather()
@@ -94,7 +94,7 @@ class Injector:
             modes = HTTP2_MODES if self.speaks_http2(number) else MODES
             fault = self.chance.choice(["kill", "kill", "stop", *modes[1:]])
             self.faults[fault] = self.faults.get(fault, 0) + 1
-            # Long enough now and then for requests to be given up.
+            # Sometimes long enough for requests to be given up.
             seconds = self.chance.choice([0.05, 0.5, 1, 2, 6 if fault in ("stop", "slow") else 3])
             if fault == "kill":
                 self.processes.kill(self.running[number])

@@ -19,9 +19,9 @@ import sys
 from wire import chunk, content, in_pieces
 
 MODES = ["good", "slow", "cut", "garbage", "idle", "hang-up"]
-# How many requests of an instance that misbehaves are dealt with so.
+# How many requests of a misbehaving instance are affected.
 SHARE = 0.7
-# Longer than the gateway of `bench/faults` waits.
+# Longer than the timeout of the gateway of `bench/faults`.
 SLOWEST = 7.0
 MASK = 0x5A
 

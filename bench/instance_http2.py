@@ -19,7 +19,7 @@ import h2.connection  # pylint: disable=wrong-import-position
 import h2.events  # pylint: disable=wrong-import-position
 import h2.exceptions  # pylint: disable=wrong-import-position
 
-# The codes of RST_STREAM that it resets with: NO_ERROR, which some take for a good end, is one of them.
+# The codes of RST_STREAM that it resets with. Some take NO_ERROR for a good end, so it is one of them.
 CODES = [0, 0, 1, 2, 5, 7, 8]
 MOST_STREAMS = 64
 
@@ -114,7 +114,7 @@ class Connection:
             if mode in ("good", "slow") or not await getattr(self, mode.replace("-", "_"))(stream):
                 await self.answer_well(stream)
         except (h2.exceptions.ProtocolError, OSError, Over):
-            # The stream or the connection has ended under it.
+            # The stream or the connection has ended meanwhile.
             pass
         finally:
             self.streams.pop(stream.number_of_stream, None)
@@ -161,7 +161,7 @@ class Connection:
             self.http.send_headers(stream.number_of_stream, trailers, end_stream=True)
             await self.flush()
         if stream.act == "early" and stream.digest is None:
-            # RFC 9113 §8.1: the answer is whole, and the rest of the request is not wanted.
+            # RFC 9113 §8.1: the response is complete, and the rest of the request is not wanted.
             await self.reset_with(stream, 0)
 
     async def hang_up(self, stream):
@@ -181,7 +181,7 @@ class Connection:
     async def lie(self, stream):
         """Says another length than that of the body, or one that is no number."""
         number = stream.number
-        # In one frame: no part of it may pass for what was said.
+        # In one frame: no part of it may match the declared length.
         if stream.act == "status" or stream.method == "HEAD" or not 1 < number < 16_000:
             return False
         said = self.chance.choice([str(number + 1), str(number - 1), f"0{number}", f"+{number}", f"{number}, {number}", ""])

@@ -128,7 +128,7 @@ def wrk(process, port, path, seconds, *, script=None, headers=(), per_bytes=0):
     requests, read, unit = re.search(r"(\d+) requests in .*?, ([\d.]+)([KMGT])B read", said).groups()
     if wrong or requests == "0":
         raise SystemExit(f"bench: {' '.join(command)}: {wrong[1] if wrong else 'no answer came to its end'}")
-    # A large answer that was cut off at the end has cost something, too.
+    # A large response that was cut off at the end has a cost, too.
     done = float(read) * 1024 ** " KMGT".index(unit) / per_bytes if per_bytes else int(requests)
     return spent / done * 1e6
 

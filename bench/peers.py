@@ -125,7 +125,7 @@ class Peer:
         self.folder = folder / name
         self.folder.mkdir()
         self.port = free_port()
-        # Where a token of each algorithm is asked for: by port, as not everybody routes by path.
+        # The address for a token of each algorithm: by port, as not every peer routes by path.
         self.ports = {}
         self.process = None
 
@@ -300,7 +300,7 @@ class Gateway(Peer):
         self.env = {
             "GATEWAY_ENV": "development", "PORT": str(self.port), "ADMIN_ADDR": f"127.0.0.1:{free_port()}",
             "BENCH_SERVICE_URL": ",".join(f"http://{url}" for url in urls), "AUTH_SERVICE_URL": f"http://{urls[0]}",
-            # With a provider of one's own there is no stand-in for one, which takes its time to make keys.
+            # With a provider configured there is no stand-in, whose keys take time to create.
             "GITHUB_CLIENT_ID": "bench", "GITHUB_CLIENT_SECRET": "bench", "TOKEN_ALGORITHM": algorithm, "LOG_FORMAT": "json",
             "MAX_CONNECTIONS_PER_CLIENT": "10000", "IDLE_TIMEOUT": "1h"}
         if store:

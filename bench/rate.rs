@@ -1,9 +1,9 @@
-//! Asks at a fixed rate, whatever the answers take, and prints the 50th and 99th percentile of their latency in µs.
+//! Sends requests at a fixed rate, whatever their latency, and prints the 50th and 99th percentile of it in µs.
 //!
 //!     rate PORT PATH REQUESTS_PER_SECOND SECONDS
 //!
-//! Sixteen connections take turns, evenly spaced. A request that could not go out when it was due, because the answer before
-//! it was late, counts from when it was due: a slow proxy cannot slow the clock (coordinated omission).
+//! Sixteen connections take turns, evenly spaced. A request that was delayed, because the response before it was late,
+//! counts from when it was due: a slow proxy cannot slow the clock (coordinated omission).
 
 use std::{
     env,
@@ -47,7 +47,7 @@ fn drive(port: u16, request: &[u8], dues: impl Iterator<Item = Instant>) -> Vec<
         let early = due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
             thread::sleep(early);
-            // That the sleep was a little long is not the proxy's fault.
+            // An overlong sleep is not the proxy's fault.
             sent = Instant::now();
         }
         stream.write_all(request).unwrap();
@@ -57,7 +57,7 @@ fn drive(port: u16, request: &[u8], dues: impl Iterator<Item = Instant>) -> Vec<
     latencies.split_off(latencies.len() / 20)
 }
 
-/// Reads one answer, which has a `Content-Length`.
+/// Reads one response with a `Content-Length`.
 fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
     let mut filled = 0;
     loop {

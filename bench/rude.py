@@ -8,10 +8,10 @@ from clients import METHODS_WITH_BODY, Client
 from wire import any_size, chunk, content, head
 
 HEAD_TIMEOUT, IDLE_TIMEOUT = 4, 6
-# How much later than its time a connection may be closed on a busy machine.
+# The tolerance for closing a connection on a busy machine.
 LATE = 6
 SMALL_BODY_LIMIT = 64 * 1024
-# More than kernels take on their way.
+# More than kernels buffer on the way.
 STUCK_BYTES = 16 * 1024 * 1024
 
 
@@ -35,7 +35,7 @@ class LeavesWhileSending(Client):
         if how == "reset":
             connection.reset()
         elif how == "end":
-            # It goes on listening, as HTTP does not want: the gateway may answer, but has to close soon.
+            # It continues to listen, against HTTP: the gateway may respond, but must close soon.
             connection.end()
             began = time.monotonic()
             await connection.until_closed()
@@ -86,7 +86,7 @@ class Slow(Client):
             sending = asyncio.create_task(connection.send_slowly(data, len(data) // 20 + 1, self.chance.uniform(0, 0.3)))
             await self.exchange(asked, b"")
             sending.cancel()
-            # Whether all of it was sent when the answer came is not known.
+            # Whether all of it was sent before the response is unknown.
             self.close()
         else:
             asked, start, _ = self.request(self.chance.choice(["body", "chunks"]), self.chance.randrange(400_000))
@@ -106,7 +106,7 @@ class Stuck(Client):
         if how == "head":
             await connection.send(head("GET", "/livez")[:-2])
         elif how == "trickle":
-            # A head that comes slowly is late all the same.
+            # A head that arrives slowly is late all the same.
             sending = asyncio.create_task(connection.send_slowly(b"GET /livez HTTP/1.1\r\nX: " + b"x" * 1000, 1, 0.1))
         elif how == "body":
             body = content(self.name, 1000 + any_size(self.chance))
@@ -120,7 +120,7 @@ class Stuck(Client):
         elif how == "answer":
             _, start, _ = self.request("body", STUCK_BYTES)
             await connection.send(start)
-            # It looks when it should be over, and then finds what the kernel had taken, but never all of it.
+            # It looks when it should be over, and then finds the kernel's buffer, but never all of it.
             await asyncio.sleep(IDLE_TIMEOUT + LATE)
             limit = IDLE_TIMEOUT + LATE
         came = len(await connection.until_closed())
@@ -156,7 +156,7 @@ class Early(Client):
     async def turn(self):
         await self.open()
         body = content(self.name, any_size(self.chance))
-        # A connection that the service has closed on a body under way may take the answer along.
+        # A connection that the service closes during a body may lose the response.
         asked, start, data = self.request("early", self.chance.randrange(3000), "POST", body=body, refusals=[502],
                                           route=self.any_route())
         await self.exchange(asked, start + data, may_break=True)

@@ -36,7 +36,7 @@ class Answer:
     def __init__(self, status, version, headers):
         self.status, self.version, self.headers = status, version, headers
         self.body, self.trailers, self.interim = bytearray(), [], []
-        # Its end is that of the connection: nobody can tell whether that is all of it.
+        # Its end is that of the connection: a truncated response looks complete.
         self.until_close = False
 
     def header(self, name):
@@ -79,7 +79,7 @@ class Connection:
 
     def close(self):
         if self.socket.fileno() >= 0:
-            # Whoever still waits for it must not wait for, or give up, the next socket of this number.
+            # The event loop must not wait for, or give up, the next socket with this number.
             self.loop.remove_reader(self.socket)
             self.loop.remove_writer(self.socket)
         self.socket.close()

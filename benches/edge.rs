@@ -1,5 +1,5 @@
-//! What single steps of a request cost: `cargo bench --features bench`. `decode` is what `jsonwebtoken` takes for the same
-//! token, and `encode` for signing it.
+//! The cost of single steps of a request: `cargo bench --features bench`. `decode` is the time of `jsonwebtoken` for
+//! the same token, and `encode` for signing it.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
 
@@ -102,13 +102,13 @@ fn encode(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1, 1000])]
 fn instance(bencher: Bencher<'_, '_>, count: usize) {
     let (candidates, turn): (Vec<usize>, _) = ((0..count).collect(), Cell::new(0));
-    // One turn is shorter than the clock can tell.
+    // A single run is shorter than the clock's resolution.
     bencher
         .counter(ItemsCount::new(1000_usize))
         .bench_local(|| (0..1000).filter_map(|_| bench::round_robin(black_box(&candidates), &turn)).sum::<usize>());
 }
 
-/// What a core needs around it: a key, 10,000 routes, and nobody to ask.
+/// The environment of a core: a key, 10,000 routes, and no control plane.
 struct World {
     kid: String,
     private_key: Vec<u8>,
@@ -215,7 +215,7 @@ fn claims() -> AccessClaims {
     }
 }
 
-/// Answers nothing: no step that is measured asks.
+/// Implements no operation: none of the measured steps calls it.
 struct Nobody;
 
 #[async_trait]

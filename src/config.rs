@@ -84,7 +84,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: the providers for signing in.
     pub providers: Vec<ProviderSettings>,
-    /// `OAUTH_REFRESH_AHEAD`: how long before its expiry a provider's token is refreshed in the background; zero is never.
+    /// `OAUTH_REFRESH_AHEAD`: how long before its expiry a provider's token is refreshed in the background; zero is
+    /// never.
     pub oauth_refresh_ahead: Duration,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,

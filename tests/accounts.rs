@@ -1,4 +1,5 @@
-//! Accounts with a password through the real binary: signing up and in, delays, other passwords, second providers, the end.
+//! Accounts with a password through the real binary: signing up and in, delays, new passwords, second providers,
+//! deletion.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -13,7 +14,7 @@ mod person;
 #[path = "accounts/signing_in.rs"]
 mod signing_in;
 
-/// So that a test can be many clients.
+/// Lets a test act as many clients.
 const BEHIND_A_PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";

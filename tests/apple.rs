@@ -1,4 +1,4 @@
-//! Signing in with Apple through the real binary, at the stand-in that speaks as Apple does: forms, names, notices.
+//! Signing in with Apple through the real binary, at the stand-in that imitates Apple: forms, names, notices.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const LOGIN: &str = "/login/stand-in-apple";
 const CALLBACK: &str = "/login/stand-in-apple/callback";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
-/// What a browser says of a form that another site sends.
+/// The headers of a browser for a form that another site sends.
 const CROSS_SITE: [(&str, &str); 4] = [
     ("Sec-Fetch-Site", "cross-site"),
     ("Sec-Fetch-Mode", "navigate"),
@@ -23,13 +23,13 @@ const CROSS_SITE: [(&str, &str); 4] = [
     ("Origin", "https://appleid.apple.com"),
 ];
 
-/// A browser sends this form from another site: none of our cookies come along.
+/// A browser sends this form from another site: without our cookies.
 fn post(gateway: &Gateway, path: &str, form: &[(String, String)]) -> Answer {
     let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Browser::with_pages().send_form_from(gateway, path, &form, &CROSS_SITE)
 }
 
-/// Where the browser is sent on to: below the path that the form went to.
+/// The target of the redirect: below the path of the form.
 #[track_caller]
 fn sent_on(answer: &Answer, callback: &str) -> String {
     assert_eq!(answer.status, 303, "{}", answer.text());
@@ -41,7 +41,7 @@ fn sent_on(answer: &Answer, callback: &str) -> String {
     callback.replace("callback", location)
 }
 
-/// Comes back with what the person chose.
+/// Returns with the person's choice.
 fn come_back(gateway: &Gateway, browser: &mut Browser, away: &Away, choice: &str) -> Answer {
     let target = sent_on(&post(gateway, CALLBACK, &away.decide_by_form(choice)), CALLBACK);
     browser.get(gateway, &target)
@@ -103,7 +103,7 @@ fn the_session_before_ends_and_a_provider_is_added_to_the_session_that_is() {
     old.cookies.insert("__Host-gateway_session".into(), before);
     old.get(&gateway, "/session").expect_problem(401, "not_signed_in");
 
-    // To the account of somebody who signed in elsewhere.
+    // To the account of a person who signed in elsewhere.
     let mut browser = Browser::default();
     let away = browser.leave(&gateway, "/login/stand-in");
     browser.get(&gateway, &away.decide("person=jini")).expect(303);
@@ -113,7 +113,7 @@ fn the_session_before_ends_and_a_provider_is_added_to_the_session_that_is() {
     assert_eq!(back.header("set-cookie"), None, "the browser keeps its session");
     let linked = browser.get(&gateway, "/session").expect(200).json();
     assert_eq!((&linked["subject"], linked["providers"].as_array().unwrap().len()), (&account["subject"], 2));
-    // Nobody else's, and in no other browser.
+    // Not another person's, and in no other browser.
     let begun = browser.send_form(&gateway, &format!("{LOGIN}/link"), &[]).expect(303);
     come_back(&gateway, &mut browser, &Away::following(&begun), "person=bob").expect_problem(409, "linked_elsewhere");
     let begun = browser.send_form(&gateway, &format!("{LOGIN}/link"), &[]).expect(303);
@@ -124,17 +124,17 @@ fn the_session_before_ends_and_a_provider_is_added_to_the_session_that_is() {
 }
 
 #[test]
-fn what_did_not_come_as_a_form_does_not_count_and_a_form_is_for_apple_alone() {
+fn the_response_must_be_a_form_and_a_form_is_for_apple_alone() {
     let gateway = Gateway::start();
     let (mut browser, mut other) = (Browser::default(), Browser::default());
     let away = browser.leave(&gateway, LOGIN);
     let form = away.decide_by_form("person=alice");
     let (state, code) = (value(&form, "state").unwrap(), value(&form, "code").unwrap());
     let target = sent_on(&post(&gateway, CALLBACK, &form), CALLBACK);
-    // Login CSRF: the browser of somebody who did not leave.
+    // Login CSRF: the browser of a person who did not start this.
     other.leave(&gateway, LOGIN);
     other.get(&gateway, &target).expect_problem(400, "unknown_attempt");
-    // The parameters of another response beside it.
+    // The parameters of another response in addition.
     browser.get(&gateway, &format!("{target}&state={state}")).expect_problem(400, "unknown_attempt");
     browser.get(&gateway, &format!("{target}&posted=x")).expect_problem(400, "unknown_attempt");
     browser.get(&gateway, &target.replace("stand-in-apple", "stand-in")).expect_problem(400, "unknown_attempt");
@@ -167,7 +167,7 @@ fn what_did_not_come_as_a_form_does_not_count_and_a_form_is_for_apple_alone() {
 }
 
 #[test]
-fn whoever_cancels_is_told_that_they_did_not_agree() {
+fn cancelling_is_reported_as_a_refusal() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     let away = browser.leave(&gateway, LOGIN);
@@ -177,7 +177,7 @@ fn whoever_cancels_is_told_that_they_did_not_agree() {
 }
 
 #[test]
-fn apple_says_when_somebody_has_taken_it_back_and_is_told_when_we_have() {
+fn revocations_are_reported_in_both_directions() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     let mut browser = Browser::default();
@@ -197,7 +197,7 @@ fn apple_says_when_somebody_has_taken_it_back_and_is_told_when_we_have() {
     }
     gateway.printed("email-disabled");
     let notice = told("consent-revoked");
-    // What was signed of another.
+    // The signature of another notice.
     let other = told("account-deleted");
     let (other, notice_parts) = (other.split('.').collect::<Vec<_>>(), notice.split('.').collect::<Vec<_>>());
     let forged = [notice_parts[0], notice_parts[1], other[2]].join(".");

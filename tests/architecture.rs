@@ -1,6 +1,6 @@
-//! Who may import whom. Every source file belongs to a layer; what a layer may import stands in the table below, and a
-//! line that imports more fails here with its place and the rule. Also: the same concern has the same file name in every
-//! layer; and no modules of one folder import each other in a circle. Test code may import what it likes.
+//! The import rules. Every source file belongs to a layer; the table below lists what a layer may import, and a line
+//! that imports more fails here with its place and the rule. Also: the same concern has the same file name in every
+//! layer; and no modules of one folder import each other in a circle. Test code may import anything.
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
@@ -26,9 +26,9 @@ struct Layer {
     libraries: Libraries,
 }
 
-/// Which libraries a layer may import. The standard library is free.
+/// The libraries that a layer may import. The standard library is always allowed.
 enum Libraries {
-    /// These alone; `tokio::sync` opens that part of tokio.
+    /// Only these; `tokio::sync` allows that part of tokio.
     Only(&'static [&'static str]),
     /// All but these.
     AllBut(&'static [&'static str]),
@@ -198,10 +198,10 @@ const LAYERS: &[Layer] = &[
 /// Modules that only hold others.
 const FOLDERS: [&str; 3] = ["", "domain", "domain::gateway"];
 
-/// Where everything meets: these may import everything.
+/// The composition root: these may import everything.
 const ROOTS: [&str; 3] = ["app", "cli", "main"];
 
-/// A line that imports what its layer may not.
+/// A forbidden import.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
     path: String,
@@ -237,7 +237,7 @@ fn read(files: &BTreeMap<String, String>, libraries: &BTreeSet<String>) -> Vec<S
     sources
 }
 
-/// Every import that breaks a rule.
+/// Every forbidden import.
 fn judge(sources: &[Source]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for Source { path, module, imports } in sources {
@@ -257,7 +257,7 @@ fn judge(sources: &[Source]) -> Vec<Violation> {
     violations
 }
 
-/// Says why a layer (or a module that only holds others) may not import a path.
+/// Why a layer (or a module that only holds others) may not import a path.
 fn broken_rule(layer: Option<&Layer>, path: &[String]) -> Option<String> {
     let name = layer.map_or("a module that only holds others", |layer| layer.name);
     if let [first, ours @ ..] = path
@@ -322,17 +322,17 @@ fn layer_of(module: &str) -> Option<&'static Layer> {
         .max_by_key(|layer| layer.module.len())
 }
 
-/// Circles that are still there: the folder, and its modules that are in one.
+/// Remaining circles: the folder, and its modules in the circle.
 const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
-    // Controllers make problems, and problems are made of models; models know neither.
+    // Controllers create problems, and problems use models; models know neither.
     ("", &["domain", "problem"]),
 ];
 
-/// Names in one folder must be names in another, so that a concern is found in every layer under one name.
+/// Names in one folder must be names in another, so that a concern has one name in every layer.
 struct Parallel {
     folder: &'static str,
     like: &'static str,
-    /// Files that are no concern of their own, or that have no counterpart, and why.
+    /// Files that are no concern of their own, or have no counterpart, and why.
     apart: &'static [(&'static str, &'static str)],
 }
 
@@ -406,7 +406,7 @@ fn names_in<'s>(sources: &'s [Source], folder: &str) -> BTreeSet<&'s str> {
     sources.iter().filter_map(inside).map(first).map(|name| name.strip_suffix(".rs").unwrap_or(name)).collect()
 }
 
-/// What is wrong with the names of the files.
+/// The mistakes in the names of the files.
 fn misnamed(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for Parallel { folder, like, apart } in PARALLELS {
@@ -471,7 +471,7 @@ fn the_same_concern_has_the_same_name_in_every_layer() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// Whether the checker itself would notice.
+/// Tests of the checker itself.
 mod the_checker {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Swagger, the welcome page and what pages of services open, in a real browser.
+//! Swagger, the welcome page and connections opened by services' pages, in a real browser.
 
 #[path = "browser/apple.rs"]
 mod apple;
@@ -22,7 +22,7 @@ use driver::{Browser, PUBLIC_NAME};
 use serde_json::json;
 use swagger::Swagger;
 
-/// Everything asked for lies on this origin, and nothing was complained about.
+/// Every request goes to this origin, and the console is empty.
 #[track_caller]
 fn assert_nothing_outside(browser: &Browser, origin: &str, page: &str) {
     let requests = browser.requests();
@@ -35,7 +35,7 @@ fn assert_nothing_outside(browser: &Browser, origin: &str, page: &str) {
 
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
-fn swagger_asks_nobody_else_and_nothing_is_wrong_with_it() {
+fn swagger_contacts_no_other_host_and_reports_no_errors() {
     let gateway = Gateway::start();
     let browser = Browser::start();
     for host in ["127.0.0.1", PUBLIC_NAME] {
@@ -56,7 +56,7 @@ fn swagger_asks_nobody_else_and_nothing_is_wrong_with_it() {
 
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
-fn what_swagger_must_not_do_would_be_noticed() {
+fn violations_by_swagger_would_be_noticed() {
     let gateway = Gateway::start();
     let browser = Browser::start();
     Swagger::open(&browser, &format!("http://{}/docs", gateway.address));
@@ -66,7 +66,7 @@ fn what_swagger_must_not_do_would_be_noticed() {
     let complaint = browser.wait_for("the policy's complaint", || browser.complaints().pop());
     assert!(complaint.contains("Content Security Policy"), "{complaint}");
 
-    // Where no policy stops it, the request is seen.
+    // Without a policy to block it, the request is seen.
     browser.open("data:text/html,<img src='http://outside.test/badge'>");
     browser
         .wait_for("the request", || browser.requests().contains(&"http://outside.test/badge".to_owned()).then_some(()));
@@ -95,7 +95,8 @@ fn a_token_is_created_authorized_with_and_verified() {
     let created = swagger.execute("create_token");
     assert_eq!(created.status, "200", "{}", created.body);
     assert!(created.curl.contains(&format!("-H 'Authorization: Bearer {token}'")), "{}", created.curl);
-    // The curl command is Swagger's word for it. The gateway's: a token without a subject is for whoever is signed in.
+    // The curl command shows the request as Swagger sends it. By the gateway's rule, a token without a subject is for
+    // the signed-in person.
     swagger.clear("create_token");
     swagger.type_body("create_token", "{}");
     let created = swagger.execute("create_token").json();
@@ -105,7 +106,7 @@ fn a_token_is_created_authorized_with_and_verified() {
 
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
-fn what_is_typed_into_swagger_arrives_on_the_console() {
+fn a_text_typed_into_swagger_arrives_on_the_console() {
     let gateway = Gateway::start();
     let browser = Browser::start();
     let swagger = Swagger::open(&browser, &format!("http://{}/docs", gateway.address));
@@ -118,7 +119,7 @@ fn what_is_typed_into_swagger_arrives_on_the_console() {
     assert_eq!(answer.json()["access_token"], json!(typed));
     assert_eq!(gateway.printed(typed), format!("│ {typed}"));
 
-    // Without any JSON around it.
+    // Without JSON around it.
     let typed = "그냥 글자 just text";
     swagger.clear("create_dummy_token");
     swagger.choose_media_type("create_dummy_token", "text/plain");
@@ -174,13 +175,13 @@ fn the_welcome_page_leads_on() {
             browser.open(&page);
             browser.click_link(link);
             browser.wait_for(&format!("{link} shows {shows}"), || {
-                // Swagger breaks long paths where a line may end, with characters that nobody sees.
+                // Swagger breaks long paths with invisible characters.
                 let shown = browser.page_text().replace('\u{200b}', "");
                 shown.contains(shows).then_some(())
             });
             assert_eq!(browser.url(), format!("{origin}{leads_to}"), "{link} on {home}");
         }
-        // Documents that are no pages make the browser ask for an icon.
+        // Documents that are no pages make the browser request an icon.
         browser.requests();
         browser.complaints();
     }

@@ -1,5 +1,5 @@
-//! The gateway as other people's programs and libraries see it: what they make of our tokens and keys, how they sign people
-//! in, and how each of them sends requests through it.
+//! The gateway with independent programs and libraries: how they read our tokens and keys, sign people in, and send
+//! requests through it.
 
 mod common;
 #[path = "clients/contract.rs"]

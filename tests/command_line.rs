@@ -1,4 +1,4 @@
-//! The command line: what it prints, and what it exits with.
+//! The command line: its output, and its exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -133,7 +133,7 @@ no route leads to the service hidden
     assert!(said.ends_with(expected.trim_start()), "{said}");
 }
 
-/// Good settings or not: a slip may be the reason that something is missing.
+/// With valid settings or not: a misspelt name may be the cause of a missing one.
 #[test]
 fn a_variable_of_the_environment_that_looks_misspelt_is_a_hint() {
     let slips = [
@@ -162,7 +162,7 @@ fn a_variable_of_the_environment_that_looks_misspelt_is_a_hint() {
 }
 
 #[test]
-fn what_a_database_lacks_is_a_hint() {
+fn missing_parts_of_a_database_are_a_hint() {
     const NO_TABLES: &str = "hint: the database of DATABASE_URL has none of the gateway's tables yet";
     const NO_CLIENT: &str = "hint: there is no machine client yet";
     let folder = tempfile::tempdir().unwrap();
@@ -193,7 +193,7 @@ fn what_a_database_lacks_is_a_hint() {
 }
 
 #[test]
-fn routes_that_nobody_could_use_are_mistakes_that_say_what_to_do() {
+fn unusable_routes_are_mistakes_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let routes = "[[routes]]\npath = '/api/x'\nservice = 'reprots'\n\
                   [[routes]]\npath = '/api/y'\nservice = 'reports'\naccess = 'session'\nclaims = { team = 'blue' }\n";
@@ -222,7 +222,7 @@ fn a_store_that_cannot_be_reached_is_the_reason_it_does_not_start() {
     assert!(log.contains("DATABASE_URL") && !log.contains("s3cret"), "{log}");
 }
 
-/// The certificates are read beside the rest of the start, which must fail all the same.
+/// The certificates are read in parallel to the rest of the start, which must fail all the same.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_machine_without_root_certificates_is_the_reason_it_does_not_start() {
@@ -289,7 +289,7 @@ fn each_command_says_how_it_is_written_and_does_nothing_then() {
         &["keys", "rotate"],
         &["sample-service"],
     ] {
-        // The settings are bad: what is asked for is told all the same.
+        // The settings are invalid: help is printed all the same.
         let output = run(&[command, &["--help"]].concat(), &[("PORT", "x")]);
         let said = printed(&output.stdout);
         assert!(said.starts_with(&format!("usage: gateway {}", command.join(" "))), "{said}");
@@ -316,8 +316,8 @@ fn usage_is_shown_for_what_is_written_wrongly_and_not_for_what_cannot_be_done() 
     }
 }
 
-/// Callers rely on the document: a change of it is a change of the API and is to be seen in a review.
-/// `gateway openapi` writes the new one.
+/// Callers rely on the document: changing it changes the API, which a review must see. `gateway openapi` writes the new
+/// one.
 #[test]
 fn the_openapi_document_is_the_reviewed_one() {
     let reviewed: Value = serde_json::from_str(include_str!("openapi.json")).unwrap();

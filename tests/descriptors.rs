@@ -1,5 +1,5 @@
-//! A gateway that has run out of file descriptors: it goes on with what it has, waits without spinning, and takes new
-//! connections again as soon as there is room. And one that has few, of which it leaves some for everything.
+//! A gateway without free file descriptors: it continues with its open connections, waits without spinning, and accepts
+//! new connections again as soon as possible. And one with few, which it divides among all uses.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -16,22 +16,22 @@ use std::{
 
 use common::{Answer, Gateway, PATIENCE, call, eventually, parse, recorder::Recorder, upstream};
 
-/// How many descriptors the gateway has left once it has started: enough for a few connections, soon used up.
+/// The remaining descriptors after the start: enough for a few connections, soon used up.
 const SPARE: usize = 24;
 
-/// How long its idleness is measured, and how much CPU time it may take meanwhile. Idle it takes next to none of it; one that
-/// spins takes all that it gets, which is more than this even if several others want the core, too.
+/// How long its idleness is measured, and its maximum CPU time meanwhile. An idle gateway needs next to none; a
+/// spinning one takes all that it gets, which is more than this even if several others want the core, too.
 const WINDOW: Duration = Duration::from_secs(2);
 const MOST_TICKS: u64 = 40;
 
-/// A gateway without a descriptor left, and who has taken them.
+/// A gateway without a free descriptor, and the connections that took them.
 struct Exhausted {
     gateway: Gateway,
-    /// How many it had open when it had just started.
+    /// The number of open descriptors right after the start.
     at_first: usize,
-    /// One that was served before.
+    /// A connection that was served before.
     served: TcpStream,
-    /// Those that were opened until no more were accepted, and some more.
+    /// The connections that were opened until no more were accepted, and some more.
     others: Vec<TcpStream>,
 }
 
@@ -39,17 +39,17 @@ impl Exhausted {
     fn new() -> Self {
         let service = Recorder::start();
         let url = service.url();
-        // One client may have as many connections as all: so many are not there at all.
+        // One client may hold all connections: the limit exceeds the descriptors.
         let variables = [("AUTH_SERVICE_URL", url.as_str()), ("MAX_CONNECTIONS_PER_CLIENT", "10000")];
         let most = descriptors(&Gateway::with(&variables)).len() + SPARE;
         let gateway = Gateway::with_descriptors(most, &variables);
         let at_first = descriptors(&gateway).len();
         let served = connect(gateway.address);
         get(&served, "/api/users").expect(200);
-        // More than there is room for: what is not accepted waits in the kernel.
+        // More than the free descriptors: connections that are not accepted wait in the kernel.
         let others = (0..SPARE * 2).map(|_| connect(gateway.address)).collect();
         eventually("every descriptor is used up", || {
-            // What it has inherited may lie beyond the limit.
+            // Inherited descriptors may lie beyond the limit.
             descriptors(&gateway).into_iter().filter(|&number| number < most).count() == most
         });
         Self { gateway, at_first, served, others }
@@ -61,7 +61,7 @@ fn without_descriptors_it_serves_whom_it_has_and_waits_without_spinning() {
     let Exhausted { gateway, at_first, served, others } = Exhausted::new();
     assert!(ticks_within(&gateway, WINDOW) < MOST_TICKS, "it spins");
 
-    // Whoever was accepted is answered: by a service if there is a connection to it, else by saying that there is none.
+    // Accepted connections get responses: from a service if there is a connection to it, else an error.
     for path in ["/api/users", "/livez", "/api/users"] {
         let answer = get(&served, path);
         assert!(matches!(answer.status, 200 | 502 | 503), "{path}: {}", answer.text());
@@ -88,7 +88,7 @@ fn without_descriptors_the_admin_listener_does_not_spin_either() {
     gateway.is_unharmed();
 }
 
-/// A connection on which several requests are made.
+/// A connection for several requests.
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -117,11 +117,11 @@ fn descriptors(gateway: &Gateway) -> Vec<usize> {
     entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
 }
 
-/// The CPU time that it takes while so much time passes, in ticks of the kernel: a hundredth of a second.
+/// The CPU time that it uses in this period, in ticks of the kernel: a hundredth of a second.
 fn ticks_within(gateway: &Gateway, window: Duration) -> u64 {
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", gateway.pid())).unwrap();
-        // The name stands in parentheses and may have blanks in it; user and system time are the 14th and 15th field.
+        // The name is in parentheses and may contain blanks; user and system time are the 14th and 15th field.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     };
@@ -130,7 +130,7 @@ fn ticks_within(gateway: &Gateway, window: Duration) -> u64 {
     ticks() - before
 }
 
-/// What `/proc` says about its limit of open files: the soft one, and the hard one.
+/// Its limits of open files in `/proc`: the soft one, and the hard one.
 fn limits(gateway: &Gateway) -> (usize, usize) {
     let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
@@ -145,7 +145,7 @@ fn the_soft_limit_is_raised_to_the_hard_one() {
     assert!(soft == hard && soft > 100, "{soft} of {hard}");
 }
 
-/// One HTTP/2 connection with a hundred requests on it, none of whose answers is read (RFC 9113 §4.1, RFC 7541 §6.2.2).
+/// One HTTP/2 connection with a hundred requests, whose responses are not read (RFC 9113 §4.1, RFC 7541 §6.2.2).
 fn a_hundred_streams(address: SocketAddr) -> TcpStream {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -1,5 +1,5 @@
-//! What the manual and .env say about the settings is what the gateway reads: no more, no less, in the same words. The links
-//! of all pages lead somewhere, and the two front pages say the same.
+//! The manual and .env describe exactly the settings that the gateway reads, in the same words. The links of all pages
+//! are valid, and the two front pages have the same content.
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,7 @@ fn families() -> impl Iterator<Item = &'static Variable> {
     [&SERVICE_URL, &SERVICE_OPENAPI].into_iter().chain(PROVIDER_FAMILIES)
 }
 
-/// The pages that people read: the front pages, the manual and the notes of the examples.
+/// The pages for people: the front pages, the manual and the notes of the examples.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = ["", "docs", "docs/providers", "examples/fastapi", "examples/nextjs", "bench"];
@@ -64,7 +64,7 @@ fn anchors(page: &str) -> Vec<String> {
     headings.map(|heading| heading.to_lowercase().chars().filter_map(in_anchor).collect()).collect()
 }
 
-/// What a page shows to be typed into a shell.
+/// The shell commands of a page.
 fn commands(page: &str) -> Vec<&str> {
     page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
@@ -119,7 +119,7 @@ fn env_has_each_variable_once_and_explains_it() {
 }
 
 #[test]
-fn what_env_comments_out_is_the_default() {
+fn commented_out_values_in_env_are_the_defaults() {
     let fallback = |name| ALL.iter().find(|variable| variable.name == name).map(|variable| variable.fallback);
     for (name, value, _) in env_entries() {
         if let Some(Fallback::Text(default)) = fallback(name)

@@ -1,4 +1,4 @@
-//! What was answered is not lost: restarts, `kill -9`, two gateways on one database.
+//! Acknowledged writes are not lost: restarts, `kill -9`, two gateways on one database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -36,7 +36,7 @@ fn everything_survives_a_restart_and_a_kill<D: TestDatabase>() {
     let third = gateway(database.url());
     third.get_with_token("/api/users/me", next["access_token"].as_str().unwrap()).expect(200);
     third.get_with_token("/api/users/me", &revoked).expect_problem(401, "invalid_token");
-    // The lost answer of a refresh just before the restart is repeated.
+    // The lost response of a refresh just before the restart is repeated.
     let again = third.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
     assert_eq!(again["refresh_token"], next["refresh_token"]);
 }

@@ -1,5 +1,5 @@
-//! Input that no honest client sends: to the gateway's own API, as tokens, as paths and as headers. Whatever comes, the
-//! answer is a problem document that quotes no secret, nothing unplanned reaches a service, and the gateway goes on.
+//! Hostile input: to the gateway's own API, as tokens, as paths and as headers. In every case the response is a problem
+//! document that quotes no secret, nothing unplanned reaches a service, and the gateway keeps running.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is test code")]
 

@@ -1,5 +1,5 @@
-//! A person's token at a provider on its way to a service, through the real binary with the stand-in provider: it goes
-//! where the route says so and nowhere else, and never when it has expired.
+//! The injection of a person's provider token into requests to a service, through the real binary with the stand-in
+//! provider: only on routes that ask for it, and never an expired one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -37,7 +37,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// What arrives in this header when the caller asks for this path.
+/// The value of this header at the service when the caller requests this path.
 fn arrives(gateway: &Gateway, service: &Recorder, token: &str, path: &str, header: &str) -> Vec<String> {
     gateway.get_with_token(path, token).expect(200);
     let seen = service.take();
@@ -62,7 +62,7 @@ fn the_token_that_arrives_is_the_persons_and_fresh() {
     assert!(plain[0].headers.iter().all(|(_, value)| !value.contains(provider_token) && !value.contains(alice)));
     assert_eq!(stand_in.statistic("refreshes"), 0);
 
-    // A refresh is in force at the next request, and so is the end of the grant.
+    // A refresh takes effect on the next request, and so does the end of the grant.
     let path = format!("/oauth/{}", text(&signed_in["id"]));
     let authorization = format!("Bearer {alice}");
     let authorization = [("Authorization", authorization.as_str())];
@@ -111,7 +111,7 @@ fn an_expired_token_is_followed_by_a_fresh_one_or_by_none() {
 }
 
 #[test]
-fn who_never_signed_in_has_nothing_to_send() {
+fn a_caller_who_never_signed_in_has_no_token_to_send() {
     let (gateway, _, service) = scene();
     let (developer, _) = gateway.tokens(&json!({"subject": "developer"}));
     gateway.get_with_token("/api/mail", &developer).expect_problem(403, "provider_grant_missing");

@@ -1,4 +1,4 @@
-//! The log: that for machines every line is an object, and what becomes of it when nobody reads it.
+//! The log: JSON objects for machines, and the behaviour without a reader.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -17,10 +17,10 @@ use serde_json::Value;
 /// More than the gateway queues, in lines of about a kilobyte.
 const REQUESTS: usize = 12_000;
 
-/// How many requests are sent before their answers are read.
+/// How many requests are sent before their responses are read.
 const AT_ONCE: usize = 100;
 
-/// It is killed when dropped.
+/// A gateway process. It is killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -31,7 +31,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Waits for its end; all that it has printed.
+    /// Waits for its end; returns all output.
     fn output(mut self) -> Output {
         let (stdout, stderr) = (self.0.stdout.take().unwrap(), self.0.stderr.take().unwrap());
         let read = |mut output: Box<dyn Read + Send>| {
@@ -55,7 +55,7 @@ fn ask_to_end(process: &Process) {
     assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
 }
 
-/// Sends each of these requests to a gateway with these variables, and ends it. What it has printed.
+/// Sends each of these requests to a gateway with these variables, and stops it. Returns its output.
 fn served(variables: &[(&str, &str)], requests: &[(&str, &str, &[u8])]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let (address, admin) = (free_address(), free_address());
@@ -72,7 +72,7 @@ fn served(variables: &[(&str, &str)], requests: &[(&str, &str, &[u8])]) -> Outpu
     process.output()
 }
 
-/// The objects that a gateway has printed, and that it has printed nothing else.
+/// The objects in the output of a gateway. Fails if the output contains anything else.
 fn objects(output: &Output) -> Vec<Value> {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let text = String::from_utf8(output.stdout.clone()).unwrap();
@@ -92,7 +92,7 @@ fn message<'l>(lines: &'l [Value], text: &str) -> &'l Value {
     found.unwrap_or_else(|| panic!("{text} is not among {lines:#?}"))
 }
 
-/// A vault's key, for a store that outlives the gateway.
+/// A sealing key, for a store that outlives the gateway.
 const VAULT_KEY: (&str, &str) = ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=");
 
 #[test]
@@ -123,7 +123,7 @@ fn in_production_nothing_is_printed_but_objects() {
     assert!(start["services"].as_str().unwrap().starts_with("auth: 127.0.0.1:"), "{start}");
     message(&lines, "connection refused");
     message(&lines, "stopping");
-    // Each core writes its own.
+    // Each core writes its own line.
     let mut statuses: Vec<_> =
         lines.iter().filter(|line| line["target"] == "access").map(|line| line["status"].as_u64().unwrap()).collect();
     statuses.sort_unstable();
@@ -153,7 +153,7 @@ fn a_start_that_waits_and_fails_says_so_in_objects() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_no_request_and_says_later_what_is_missing() {
+fn an_unread_log_stops_no_request_and_later_reports_the_missing_lines() {
     let folder = tempfile::tempdir().unwrap();
     let (address, admin) = (free_address(), free_address());
     let (port, admin_address) = (address.port().to_string(), admin.to_string());
@@ -172,11 +172,11 @@ fn a_log_that_nobody_reads_stops_no_request_and_says_later_what_is_missing() {
             assert!(passes_one_answer(&mut answers).starts_with("HTTP/1.1 404 "));
         }
     }
-    // The control plane logs, too, and the admin listener answers.
+    // The control plane logs, too, and the admin listener responds.
     call(address, "GET", "/nothing", &[], b"").expect(404);
     call(admin, "GET", "/livez", &[], b"").expect(200);
 
-    // Somebody reads again.
+    // The reader resumes.
     let mut lines = BufReader::new(log).lines().map(Result::unwrap);
     let notice = lines.find(|line| line.contains("log lines were dropped")).unwrap();
     let notice: Value = serde_json::from_str(&notice).unwrap();
@@ -191,7 +191,7 @@ fn a_log_that_nobody_reads_stops_no_request_and_says_later_what_is_missing() {
     assert!(!rest.iter().any(|line| line.contains("log lines were dropped")), "it is said once");
 }
 
-/// Reads one answer; its head.
+/// Reads one response; returns its head.
 fn passes_one_answer(answers: &mut impl BufRead) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -1,4 +1,5 @@
-//! Signing in through the real binary, with the stand-in provider, as a browser would: state, cookies, sessions, refusals.
+//! Signing in through the real binary, with the stand-in provider, as a browser would: state, cookies, sessions,
+//! refusals.
 
 mod common;
 
@@ -15,7 +16,7 @@ const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 fn a_person_signs_in_looks_around_and_signs_out() {
     let gateway = Gateway::start();
     let mut browser = Browser::with_pages();
-    // Who is not signed in is sent to sign in.
+    // Without a session the browser is sent to sign in.
     let sent = browser.get(&gateway, "/session").expect(303);
     assert_eq!(sent.header("location"), Some("login?return_to=%2Fsession"));
     let page = browser.get(&gateway, "/e/login?return_to=%2Fsession").expect(200).text();
@@ -42,7 +43,7 @@ fn a_person_signs_in_looks_around_and_signs_out() {
     assert_eq!(session["providers"][0]["provider"], "stand-in");
     assert_eq!(session["providers"][0]["email"], "alice@example.com");
 
-    // The session is enough to look at what is one's own.
+    // The session is enough to read the person's own data.
     let grants = browser.get(&gateway, "/oauth").expect(200).json();
     let id = grants["grants"][0]["id"].as_str().unwrap().to_owned();
     let grant = browser.get(&gateway, &format!("/oauth/{id}")).expect(200).json();
@@ -87,7 +88,7 @@ fn cookies_are_for_this_host_alone_and_for_no_script() {
             assert!(cookie.contains(&format!("; Max-Age={life};")), "{cookie}");
         }
     }
-    // A cookie without the prefix, which another host could have set, is nobody's.
+    // A cookie without the prefix, which another host could have set, is ignored.
     let value = browser.cookies.remove("__Host-gateway_session").unwrap();
     browser.cookies.insert("gateway_session".into(), value);
     browser.get(&gateway, "/session").expect_problem(401, "not_signed_in");
@@ -121,15 +122,15 @@ fn a_callback_counts_once_and_only_in_the_browser_that_left() {
 
     let before = browser.cookies.clone();
     browser.get(&gateway, &callback).expect(303);
-    // A replay with everything the browser had then.
+    // A replay with all cookies that the browser had then.
     let mut replay = Browser { cookies: before, ..Browser::default() };
     replay.get(&gateway, &callback).expect_problem(400, "unknown_attempt");
     assert_eq!(replay.session(), None);
 }
 
-/// Reload, the back button, a browser that sends it twice: whoever was signed in by it is told so, and led on from there.
+/// Reload, the back button, a duplicate request: a person who signed in by it sees that, with a link to continue.
 #[test]
-fn a_callback_that_comes_again_tells_who_is_signed_in() {
+fn a_repeated_callback_shows_the_signed_in_person() {
     let gateway = Gateway::start();
     let mut browser = Browser::with_pages();
     let callback = browser.leave(&gateway, "/login/stand-in?return_to=%2Fthere").decide("person=alice");
@@ -144,7 +145,7 @@ fn a_callback_that_comes_again_tells_who_is_signed_in() {
     let refused = browser.get(&gateway, &callback).expect(400).text();
     assert!(refused.contains("was finished before"), "{refused}");
 
-    // What failed is not led on, though somebody else is signed in.
+    // A failed one has no such link, though another person is signed in.
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
     browser.get(&gateway, &callback).expect(303);
     let cancelled = browser.leave(&gateway, "/login/stand-in?return_to=%2Fthere").decide("cancel=1");
@@ -164,7 +165,7 @@ fn one_browser_has_five_attempts_under_way_and_the_oldest_gives_way() {
     browser.get(&gateway, &callback).expect(303);
 }
 
-/// A browser says what it asks for; what says nothing is none of today's.
+/// Browsers send fetch metadata; a client without them is no current browser.
 #[test]
 fn only_a_navigation_begins_a_sign_in() {
     let gateway = Gateway::start();
@@ -233,7 +234,7 @@ fn a_person_who_does_not_agree_is_told_so_in_both_languages() {
 
 #[test]
 fn a_provider_that_is_down_is_a_page_too() {
-    // The stand-in provider lives and dies with the gateway that started it.
+    // The stand-in provider ends with the gateway that started it.
     let host = Gateway::start();
     let issuer = &format!("http://{}", StandIn::of(&host).address);
     let gateway = Gateway::with(&[
@@ -248,7 +249,7 @@ fn a_provider_that_is_down_is_a_page_too() {
     assert!(page.contains("연결할 수 없습니다") && page.contains("cannot be reached"), "{page}");
     assert_eq!(browser.session(), None);
 
-    // Nor can it be found when a sign-in begins.
+    // It cannot be discovered when a sign-in begins either.
     let late = Gateway::with(&[
         ("OIDC_WORK_ISSUER", issuer),
         ("OIDC_WORK_CLIENT_ID", "gateway"),
@@ -269,13 +270,13 @@ fn a_callback_that_is_not_one_is_refused() {
         "/login/stand-in/callback".to_owned(),
         "/login/stand-in/callback?code=x".to_owned(),
         "/login/stand-in/callback?code=x&state=y".to_owned(),
-        // Twice the same parameter.
+        // The same parameter twice.
         format!("{callback}&{state}"),
         format!("{callback}&code=x"),
     ] {
         browser.get(&gateway, &bad).expect_problem(400, "unknown_attempt");
     }
-    // Nothing of this used the attempt up; another issuer does.
+    // None of these used up the attempt; another issuer does.
     let mut wrong_issuer: Vec<_> = callback.split('&').filter(|part| !part.starts_with("iss=")).collect();
     wrong_issuer.push("iss=https%3A%2F%2Fevil.example");
     browser.get(&gateway, &wrong_issuer.join("&")).expect_problem(502, "provider_bad_answer");
@@ -300,7 +301,7 @@ fn a_code_of_one_provider_is_not_for_the_callback_of_another() {
 }
 
 #[test]
-fn nobody_is_sent_elsewhere() {
+fn no_browser_is_sent_elsewhere() {
     let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
     let mut browser = Browser::default();
     for bad in [
@@ -356,7 +357,7 @@ fn only_pages_of_ours_change_things_in_a_persons_name() {
     }
 }
 
-/// Anybody can begin attempts, so a state that is good lets nobody keep the provider busy with codes.
+/// Anyone can begin attempts, so a valid state must not allow flooding the provider with codes.
 #[test]
 fn made_up_codes_are_short_and_after_fifty_the_client_waits() {
     let gateway = Gateway::start();
@@ -376,7 +377,7 @@ fn made_up_codes_are_short_and_after_fifty_the_client_waits() {
 }
 
 #[test]
-fn what_a_sign_in_knows_is_not_written_down() {
+fn secrets_of_a_sign_in_are_not_logged() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     let away = browser.leave(&gateway, "/login/stand-in");
@@ -392,7 +393,7 @@ fn what_a_sign_in_knows_is_not_written_down() {
     }
 }
 
-/// Two providers of one gateway, `work` and `home`: the same stand-in, so the same people with the same addresses.
+/// Two providers of one gateway, `work` and `home`: both are the same stand-in, with the same people and addresses.
 fn two_providers(issuer: &str) -> [(&'static str, &str); 6] {
     [
         ("OIDC_WORK_ISSUER", issuer),
@@ -461,7 +462,7 @@ fn any_replica_finishes_an_attempt_and_of_many_that_do_one_wins() {
         } else if answer.status == 303 {
             assert_eq!(answer.header("location"), Some("../../login?return_to=%2F"));
         } else {
-            // The session that the browser had is over by now, so nobody is signed in with these cookies.
+            // The browser's previous session is over by now, so these cookies sign no one in.
             answer.expect_problem(400, "unknown_attempt");
         }
     }
@@ -472,7 +473,7 @@ fn any_replica_finishes_an_attempt_and_of_many_that_do_one_wins() {
 }
 
 #[test]
-fn a_session_that_somebody_else_chose_is_not_taken_over() {
+fn a_session_chosen_by_an_attacker_is_not_taken_over() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     let chosen = "A".repeat(43);
@@ -485,10 +486,10 @@ fn a_session_that_somebody_else_chose_is_not_taken_over() {
 }
 
 #[test]
-fn what_a_client_says_of_the_host_decides_nothing() {
+fn the_host_header_of_a_client_decides_nothing() {
     let lines = "Host: evil.example\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: http\r\n\
                  Forwarded: host=evil.example\r\nConnection: close";
-    // A proxy in front tells services the host; PUBLIC_URL is ours alone.
+    // A proxy in front tells services the host; PUBLIC_URL is for the gateway alone.
     for trusted in ["", "127.0.0.1"] {
         let gateway = Gateway::with(&[("TRUSTED_PROXIES", trusted)]);
         let ask =

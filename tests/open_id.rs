@@ -1,5 +1,5 @@
-//! Signing in as a person does at Naver, Kakao and Microsoft Entra by OpenID Connect, through the real binary: the stand-in provider
-//! answers as these document it, and wrongly where it is told to.
+//! Signing in like a person would at Naver, Kakao and Microsoft Entra by OpenID Connect, through the real binary: the
+//! stand-in provider responds as these document, and wrongly on request.
 
 mod common;
 
@@ -7,14 +7,14 @@ use common::{Answer, Gateway, browser::Browser, stand_in::StandIn};
 use serde_json::{Value, json};
 
 const PROVIDERS: [&str; 3] = ["naver", "kakao", "entra"];
-/// Where everybody but Carol is at home, and the group of everybody but Bob.
+/// The tenant of all but Carol, and the group of all but Bob.
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 const GROUP: &str = "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff";
 
 struct Scene {
     gateway: Gateway,
     stand_in: StandIn,
-    /// Beside it the stand-in lives.
+    /// The gateway that started the stand-in.
     _host: Gateway,
 }
 
@@ -26,7 +26,7 @@ impl Scene {
         Self { gateway, stand_in, _host: host }
     }
 
-    /// A gateway that knows the stand-in as all three.
+    /// A gateway with the stand-in as all three providers.
     fn beside(stand_in: &StandIn, more: &[(&str, &str)]) -> Gateway {
         let settings = stand_in.settings_of_others();
         let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -38,7 +38,7 @@ impl Scene {
         browser.get(&self.gateway, &callback.decide(&format!("person={person}")))
     }
 
-    /// The identity with which a person is signed in.
+    /// The identity of the signed-in person.
     fn identity(&self, provider: &str, person: &str) -> Value {
         let mut browser = Browser::default();
         let back = self.sign_in(&mut browser, provider, person).expect(303);
@@ -61,7 +61,7 @@ fn a_person_signs_in_at_each() {
         let session = browser.get(&scene.gateway, "/session").expect(200).json();
         assert_eq!((&session["name"], &session["providers"][0]["provider"]), (&json!("Alice"), &json!(provider)));
         assert_eq!(session["providers"][0]["email"].as_str(), email, "{provider}");
-        // What it gave is renewed and taken back as any other.
+        // Its grants are refreshed and revoked like any other.
         let grants = browser.get(&scene.gateway, "/oauth").expect(200).json();
         let id = grants["grants"][0]["id"].as_str().unwrap().to_owned();
         let ours = [("Sec-Fetch-Site", "same-origin")];
@@ -69,7 +69,7 @@ fn a_person_signs_in_at_each() {
         let deleted = browser.call(&scene.gateway, "DELETE", &format!("/oauth/{id}"), &ours).expect(200).json();
         assert_eq!(deleted["revoked_at_provider"], json!(provider != "entra"), "{provider}");
     }
-    // Nobody vouches for Carol's address.
+    // Carol's address is not proven.
     for provider in PROVIDERS {
         assert_eq!(scene.identity(provider, "carol")["email"], Value::Null, "{provider}");
     }
@@ -77,7 +77,7 @@ fn a_person_signs_in_at_each() {
 }
 
 #[test]
-fn whoever_came_by_the_plain_flow_comes_back_to_the_same_account() {
+fn the_plain_flow_and_open_id_connect_lead_to_the_same_account() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}/gateway.db?mode=rwc", folder.path().display());
     let store = [("DATABASE_URL", database.as_str()), ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=")];
@@ -101,7 +101,7 @@ fn whoever_came_by_the_plain_flow_comes_back_to_the_same_account() {
 }
 
 #[test]
-fn a_wrong_id_token_signs_nobody_in() {
+fn a_wrong_id_token_fails_the_sign_in() {
     let scene = Scene::new(&[]);
     for flaw in ["wrong_nonce", "wrong_audience", "wrong_issuer", "expired", "unsigned", "signed_with_public_key"] {
         scene.stand_in.switch(&json!({"id_token": flaw}));
@@ -143,13 +143,13 @@ fn people_of_other_tenants_and_of_no_group_get_a_page_that_says_so() {
     let mut person = Browser::with_pages();
     let page = scene.sign_in(&mut person, "entra", "carol").expect(403).text();
     assert!(page.contains("이 조직의 계정") && page.contains("whoever runs this site"), "{page}");
-    // A person has nothing to do with variables; the operator reads of them in the log.
+    // People need not know variables; the operator finds them in the log.
     let page = page + &scene.sign_in(&mut person, "entra", "bob").expect(403).text();
     assert!(!page.contains("ENTRA_"), "{page}");
     scene.gateway.printed("names no group of ENTRA_GROUPS");
 }
 
-/// The nonce is in the address that the browser is sent to, and Naver gives it back without an `A` at its end.
+/// The nonce is in the URL of the redirect, and Naver returns it without an `A` at its end.
 #[test]
 fn codes_of_a_front_end_are_bound_by_the_nonce_at_naver_too() {
     let own = "https://app.jinmini.com/callback";

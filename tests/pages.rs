@@ -67,7 +67,7 @@ fn a_form_leads_nowhere_else_and_is_taken_from_our_pages_alone() {
             assert!(!browser.get(&gateway, &page).expect(400).text().contains("evil.example"), "{page}");
         }
     }
-    // Login CSRF: a form of another site would sign this browser in as somebody else.
+    // Login CSRF: a form of another site would sign this browser in as another person.
     let evil = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")];
     for path in ["/login", "/signup"] {
         let foreign = browser.send_form_from(&gateway, path, &form("/"), &evil).expect(403);
@@ -105,7 +105,7 @@ fn names_and_mistakes_stay_text_on_every_page() {
     }
 }
 
-/// Of plain http at an address of a LAN or the name of a container browsers send `Origin`, and no `Sec-Fetch-Site`.
+/// For plain http at an address of a LAN or the name of a container, browsers send `Origin`, but no `Sec-Fetch-Site`.
 #[test]
 fn in_development_the_forms_work_by_the_address_that_one_came_by() {
     let gateway = Gateway::on_localhost();

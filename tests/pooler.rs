@@ -1,4 +1,5 @@
-//! Gateways that share a PostgreSQL with others behind a pooler: `PgBouncer` in transaction mode, as hosted databases have it.
+//! Gateways that share a PostgreSQL with others through a pooler: `PgBouncer` in transaction mode, as with hosted
+//! databases.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,16 +16,16 @@ use serde_json::json;
 
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
-/// The same database by the pooler.
+/// The same database through the pooler.
 fn pooled(database: &Postgres) -> String {
-    #[expect(clippy::disallowed_methods, reason = "scripts/test says where its pooler is")]
+    #[expect(clippy::disallowed_methods, reason = "scripts/test sets the address of its pooler")]
     let port = std::env::var("TEST_POOLER_PORT").unwrap();
     let mut url: url::Url = database.url().parse().unwrap();
     url.set_port(Some(port.parse().unwrap())).unwrap();
     url.to_string()
 }
 
-/// What another client of the pooler sees.
+/// The view of another client of the pooler.
 fn others_see(url: &str, setting: &str) -> String {
     let output = Command::new("psql").args([url, "-qAtc", &format!("SHOW {setting}")]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -39,7 +40,7 @@ fn three_gateways_share_a_database_behind_a_pooler_and_leave_nothing_to_others()
         .map(|one| (one, others_see(&url, one)))
         .into();
     let variables = [("DATABASE_URL", url.as_str()), ("VAULT_KEY", VAULT_KEY)];
-    // At once: all of them migrate.
+    // At the same time: all of them migrate.
     let gateways: Vec<Gateway> = thread::scope(|scope| {
         let starting: Vec<_> = (0..3).map(|_| scope.spawn(|| Gateway::with(&variables))).collect();
         starting.into_iter().map(|one| one.join().unwrap()).collect()

@@ -1,5 +1,5 @@
-//! What people are asked at a provider, through the real binary: consent where a refresh token takes it and none is held, and what
-//! one sign-in may ask for besides.
+//! Options of authorization requests, through the real binary: consent where a refresh token requires it and none is
+//! held, and the additional scopes of one sign-in.
 
 mod common;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const OFFLINE: (&str, &str) = ("OIDC_WORK_SCOPES", "openid email profile offline_access");
 
-/// A gateway at which the stand-in provider of another is `work`, and gives refresh tokens only for consent.
+/// A gateway that uses another gateway's stand-in provider as `work`, which issues refresh tokens only after consent.
 struct Scene {
     gateway: Gateway,
     stand_in: StandIn,
@@ -37,7 +37,7 @@ impl Scene {
         Self { gateway, stand_in, _host: host }
     }
 
-    /// What the callback answers when somebody has chosen who they are.
+    /// The response of the callback after the person's choice.
     fn back(&self, browser: &mut Browser, away: &Away, choice: &str) -> Answer {
         browser.get(&self.gateway, &away.decide(choice)).expect(303)
     }
@@ -69,7 +69,7 @@ fn consent_is_asked_for_once_and_never_again_while_its_refresh_token_is_held() {
     let grant = scene.grant(&mut browser);
     assert_eq!(grant["refreshable"], true);
 
-    // The next sign-in brings none, and the one that is held does what it did.
+    // The next sign-in yields none, and the held one still works.
     let away = browser.leave(&scene.gateway, "/login/work?return_to=%2Fthere");
     assert_eq!(away.sent("prompt"), None);
     assert_eq!(scene.back(&mut browser, &away, "person=alice").header("location"), Some("/there"));
@@ -81,7 +81,7 @@ fn consent_is_asked_for_once_and_never_again_while_its_refresh_token_is_held() {
 }
 
 #[test]
-fn whoever_cancels_the_second_time_stays_signed_in_and_goes_where_they_wanted_to() {
+fn cancelling_the_second_time_keeps_the_session_and_returns() {
     let scene = Scene::new(&[OFFLINE]);
     let mut browser = Browser::with_pages();
     let first = browser.leave(&scene.gateway, "/login/work?return_to=%2Fthere");
@@ -98,7 +98,7 @@ fn a_provider_that_gives_none_for_consent_either_is_not_asked_a_third_time_and_t
     let mut browser = Browser::default();
     let first = browser.leave(&scene.gateway, "/login/work?return_to=%2Fthere");
     let second = Away::following(&scene.back(&mut browser, &first, "person=alice"));
-    // As if the provider passed over it.
+    // As if the provider ignored it.
     let back = scene.back(&mut browser, &second.with("prompt", None), "person=alice");
     assert_eq!(back.header("location"), Some("/there"));
     let said = scene.gateway.printed("gave no refresh token");
@@ -138,7 +138,7 @@ fn a_provider_that_is_added_is_asked_for_consent_in_the_same_session() {
 }
 
 #[test]
-fn one_sign_in_may_hint_at_somebody_and_ask_for_more() {
+fn one_sign_in_may_name_a_person_and_more_scopes() {
     let scene = Scene::new(&[
         ("OIDC_WORK_MORE_SCOPES", "calendar,groups"),
         ("NAVER_CLIENT_ID", "n"),
@@ -173,7 +173,7 @@ fn one_sign_in_may_hint_at_somebody_and_ask_for_more() {
     assert!(page.contains("scope 는") && page.contains(r#"href="../login?return_to=%2Fthere""#), "{page}");
 }
 
-/// `POST /oauth` has no browser to send anywhere; what it held it holds.
+/// `POST /oauth` cannot redirect a browser; the held refresh token stays.
 #[test]
 fn a_code_of_a_front_end_without_a_refresh_token_keeps_the_one_that_is_held() {
     let gateway = Gateway::start();
@@ -201,7 +201,7 @@ fn naver_is_told_a_state_of_the_front_end_or_any() {
     let state = |more: Value| {
         let mut request = json!({"provider": "naver", "code": "c", "redirect_uri": own});
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        // It is asked, and answers what is no token.
+        // The token endpoint is called, and its response is not a token.
         gateway.post("/oauth", &request).expect_problem(502, "provider_bad_answer");
         let asked = naver.take();
         let form = url::form_urlencoded::parse(&asked[0].body);

@@ -1,4 +1,4 @@
-//! Sessions through the real binary, as browsers use them: where one is signed in, signing out elsewhere, tokens for a
+//! Sessions through the real binary, as browsers use them: the list of sessions, signing out elsewhere, tokens for a
 //! page's scripts, pages of other origins, services behind the gateway; and two gateways on one Redis.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -19,19 +19,19 @@ mod tokens;
 use common::{Answer, Gateway, browser::Browser};
 use serde_json::Value;
 
-/// What a page of the gateway sends.
+/// The headers that a page of the gateway sends.
 const OURS: [(&str, &str); 1] = [("Sec-Fetch-Site", "same-origin")];
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// A browser in which somebody is signed in.
+/// A browser with a signed-in person.
 fn signed_in(gateway: &Gateway, person: &str) -> Browser {
     signed_in_with(gateway, person, &[])
 }
 
-/// The same, with these headers.
+/// As above, with these headers.
 fn signed_in_with(gateway: &Gateway, person: &str, headers: &[(&str, &str)]) -> Browser {
     let mut browser = Browser::default();
     let callback = browser.leave(gateway, "/login/stand-in").decide(&format!("person={person}"));

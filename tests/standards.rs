@@ -1,5 +1,6 @@
-//! What the standards say about tokens and sign-in, one case per clause, over a socket of the real binary. The table below
-//! names the clause and what it wants; each row is a test. `clients` has what they say about machine clients besides, `transport` about https.
+//! The standards for tokens and sign-in, one case per clause, over a socket of the real binary. The table below names
+//! the clause and its demand; each row is a test. `clients` has further standards for machine clients, `transport`
+//! those for https.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -14,10 +15,10 @@ mod tokens;
 #[path = "standards/transport.rs"]
 mod transport;
 
-/// Each row: its number, the clause, what it wants, and the case.
+/// Each row: its number, the clause, its demand, and the case.
 macro_rules! clauses {
     ($($number:literal, $clause:literal, $wants:literal => $folder:ident::$case:ident;)+) => {
-        /// The rows, as they were run.
+        /// The rows of the table.
         const ROWS: &[(u32, &str, &str)] = &[$(($number, $clause, $wants)),+];
 
         mod clause {
@@ -59,7 +60,7 @@ clauses! {
     27, "RFC 8414 §3.1", "the path of an issuer stands behind the well-known one" => tokens::metadata_is_found_by_the_path_of_the_issuer;
 }
 
-/// Row 16 is about headers that services see, which tests/hostile has.
+/// Row 16 concerns the headers that services see, which tests/hostile tests.
 #[test]
 fn no_row_is_missing() {
     let numbers: Vec<_> = ROWS.iter().map(|(number, ..)| *number).collect();

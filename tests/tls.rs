@@ -1,5 +1,5 @@
-//! TLS on the port of the clients, from outside: by which certificate and protocol they are served, what they may not do, and
-//! what becomes of the certificate when its files change.
+//! TLS on the port of the clients: certificates and protocols, refused requests, and changes of the certificate's
+//! files.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -19,7 +19,7 @@ use std::process::Output;
 use client::{Files, Pair};
 use common::Gateway;
 
-/// A gateway that shows this certificate, and where it finds that.
+/// A gateway with this certificate, and the paths of its files.
 fn gateway(pair: &Pair, variables: &[(&str, &str)]) -> (Gateway, Files) {
     let files = Files::of(pair);
     (gateway_with(&files, variables), files)
@@ -30,7 +30,7 @@ fn gateway_with(files: &Files, variables: &[(&str, &str)]) -> Gateway {
     Gateway::with(&variables.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
 }
 
-/// One command with these files and variables; the variables win.
+/// One command with these files and variables; the variables take precedence.
 fn run(files: &Files, command: &[&str], variables: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let of_files = files.variables(&[]);

@@ -35,7 +35,7 @@ fn a_revoked_token_is_refused_at_the_very_next_request() {
     let (access, refresh) = gateway.tokens(&json!({"subject": "alice"}));
     let next = gateway.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
     let next_access = next["access_token"].as_str().unwrap();
-    // Both are known to the data plane before they are revoked.
+    // The data plane caches both before they are revoked.
     gateway.get_with_token("/api/users/me", &access).expect(200);
     gateway.get_with_token("/api/users/me", next_access).expect(200);
 
@@ -76,12 +76,12 @@ fn a_dummy_token_is_printed_and_passes_until_it_is_revoked() {
 
     gateway.post("/tokens/revoke", &json!({"token": typed})).expect(200);
     gateway.get_with_token("/api/users/me", typed).expect_problem(401, "invalid_token");
-    // Typed again it is a new token, also for a core that has seen the old one revoked.
+    // Typed again it is a new token, also for a core that has cached the revoked one.
     gateway.post("/tokens/dummy", &json!({"token": typed})).expect(200);
     gateway.get_with_token("/api/users/me", typed).expect(200);
 }
 
-/// Bare text is a simple request: no browser asks before it sends it for a page of whatever site.
+/// Plain text is a simple request: browsers send it without a preflight for a page of any site.
 #[test]
 fn no_page_of_another_site_makes_a_dummy_token() {
     let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
@@ -132,11 +132,11 @@ fn secrets_do_not_reach_the_console() {
 }
 
 #[test]
-fn in_production_tokens_are_created_by_those_who_may() {
+fn in_production_creating_tokens_takes_the_scope() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}/gateway.db", folder.path().display());
     let vault = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
-    // An operator's first token is made where the gateway can be reached by nobody else.
+    // The operator creates the first token on a gateway that no other client can reach.
     let setup = Gateway::with(&[("DATABASE_URL", &database), ("VAULT_KEY", vault)]);
     let (operator, _) = setup.tokens(&json!({"subject": "operator", "scope": "tokens:issue"}));
     let (reader, _) = setup.tokens(&json!({"subject": "reader", "scope": "read"}));

@@ -1,5 +1,5 @@
-//! Services that are dead, slow, broken or hostile: the client gets the right answer, which names no address, and the
-//! gateway goes on.
+//! Services that are unavailable, slow, broken or hostile: the client gets the right response, without any address in
+//! it, and the gateway keeps running.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -30,7 +30,7 @@ fn gateway(instances: &[SocketAddr], variables: &[(&str, &str)]) -> Gateway {
     Gateway::with(&[variables, &[("AUTH_SERVICE_URL", urls.join(",").as_str())]].concat())
 }
 
-/// Checks that it is a problem that tells nothing of the service.
+/// Checks that the response is a problem that reveals nothing about the service.
 #[track_caller]
 fn is_problem(answer: Answer, status: u16, code: &str, upstream: SocketAddr) -> Answer {
     let answer = answer.expect_problem(status, code);
@@ -43,12 +43,12 @@ fn is_problem(answer: Answer, status: u16, code: &str, upstream: SocketAddr) -> 
 }
 
 /// Closes with a reset instead of an end.
-#[expect(clippy::needless_pass_by_value, reason = "it is closed by being dropped")]
+#[expect(clippy::needless_pass_by_value, reason = "dropping it closes it")]
 fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// Whether the other side has closed; what it still sends is thrown away.
+/// Waits for the other side to close; discards its data. Returns whether it closed.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
     let mut scratch = [0; 4096];
@@ -61,7 +61,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Writes these bytes again and again; says how many bytes were taken before the other side closed.
+/// Writes these bytes repeatedly; returns how many were accepted before the other side closed.
 fn flood(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     stream.set_write_timeout(Some(common::PATIENCE)).unwrap();
     let mut written = 0;

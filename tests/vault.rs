@@ -15,6 +15,6 @@ mod replicas;
 #[path = "vault/trouble.rs"]
 mod trouble;
 
-/// Nothing is refreshed but by those who ask, so that refreshes can be counted.
+/// Nothing is refreshed in the background, so that refreshes can be counted.
 const ONLY_WHEN_ASKED: (&str, &str) = ("OAUTH_REFRESH_AHEAD", "0s");
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";

@@ -1,4 +1,4 @@
-//! What Naver, Kakao and Facebook tell us unasked, through the real binary: somebody took back what they allowed.
+//! Notices of Naver, Kakao and Facebook through the real binary: a person revoked the grant.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -21,7 +21,7 @@ const ADMIN_KEY: &str = "s3cret-admin-key";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const KNOWN: (&str, &str) = ("Authorization", "KakaoAK s3cret-admin-key");
 
-/// A Kakao where whoever comes with a code has that number. Gives its address.
+/// A Kakao that identifies every code with that number. Returns its address.
 fn kakao() -> String {
     let address = common::upstream(|stream| {
         let mut reader = BufReader::new(&stream);
@@ -68,7 +68,7 @@ fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &st
 }
 
 #[test]
-fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
+fn unlinking_at_kakao_revokes_the_grant() {
     let gateway = gateway(&[("KAKAO_ADMIN_KEY", ADMIN_KEY)]);
     let request = json!({"provider": "kakao", "code": "123456789", "code_verifier": "v".repeat(43)});
     let sign_in = || gateway.post("/oauth", &request).expect(200).json();
@@ -81,7 +81,7 @@ fn whoever_unlinks_us_at_kakao_has_taken_the_grant_back() {
             .expect_problem(403, "notice_not_verified");
         gateway.get_with_token(&path, &token).expect(200);
 
-        // Once more, as whoever was not heard would, and about somebody whom nobody knows.
+        // A repetition, as after a lost response, and a notice about an unknown person.
         for form in [told, told, "app_id=1&user_id=7&referrer_type=ACCOUNT_DELETE"] {
             let answer = if by_get {
                 gateway.call("GET", &format!("/oauth/webhooks/kakao?{form}"), &[KNOWN], b"")
@@ -133,7 +133,7 @@ fn naver_and_facebook_sign_what_they_tell() {
 }
 
 #[test]
-fn whoever_revokes_our_github_app_has_taken_the_grant_back() {
+fn revoking_our_github_app_revokes_the_grant() {
     let github = kakao();
     let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{github}/{endpoint}"));
     let gateway = gateway(&[
@@ -168,7 +168,7 @@ fn whoever_revokes_our_github_app_has_taken_the_grant_back() {
 }
 
 #[test]
-fn whoever_sends_no_events_has_no_receiver_and_what_is_no_event_is_refused() {
+fn providers_without_events_have_no_receiver_and_invalid_events_are_refused() {
     let gateway = gateway(&[("KAKAO_SSE_URL", "http://127.0.0.1:1/events")]);
     let event = ("Content-Type", "application/secevent+jwt");
     let send = |provider: &str, content_type, body: &[u8]| {
@@ -188,16 +188,16 @@ fn whoever_sends_no_events_has_no_receiver_and_what_is_no_event_is_refused() {
     assert!(refused["description"].as_str().unwrap().contains("no security event token"), "{refused}");
     send("kakao", ("Content-Type", "application/json"), b"{}").expect_problem(415, "unsupported_media_type");
     send("kakao", event, &vec![b'a'; 300 * 1024]).expect_problem(413, "body_too_large");
-    // The keys cannot be had: it is to be sent again.
+    // The keys cannot be fetched: the sender should repeat it.
     send("kakao", event, b"e30.e30.e30").expect(400);
     send("kakao", event, b"eyJhbGciOiJSUzI1NiJ9.e30.AAAA").expect_problem(503, "provider_unavailable");
     gateway.is_unharmed();
 }
 
 #[test]
-fn whoever_sends_no_notices_has_no_webhook() {
+fn providers_without_notices_have_no_webhook() {
     let gateway = gateway(&[]);
-    // Kakao has one only with the admin key, GitHub with the webhook secret.
+    // Kakao has one only with the admin key, GitHub only with the webhook secret.
     for provider in ["kakao", "github", "stand-in", "nobody", "Naver", "providers"] {
         notify(&gateway, provider, &[FORM, KNOWN], "user_id=1").expect_problem(404, "not_found");
         let query = format!("/oauth/webhooks/{provider}?user_id=1");

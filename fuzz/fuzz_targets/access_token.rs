@@ -1,5 +1,5 @@
-//! An access token. The first byte chooses: a text of its own, an edit of a good token, or a claims set alone. Only the good
-//! token itself is good, and a claims set that is read is written the same.
+//! An access token. The first byte chooses: an arbitrary text, an edit of a valid token, or a claims set alone. Only
+//! the valid token itself is accepted, and a parsed claims set serialises to the same text.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};

@@ -1,4 +1,4 @@
-//! A `gateway.toml`. It is read, or every mistake in it says its line.
+//! A `gateway.toml`. It is accepted, or every mistake in it names its line.
 #![no_main]
 
 use gateway::config::{Settings, Sources};

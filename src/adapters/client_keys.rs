@@ -1,5 +1,5 @@
-//! Public keys of machine clients, and the assertions that they sign (RFC 7517, RFC 7523), by the jsonwebtoken crate. The
-//! algorithm is the key's, never the assertion's (RFC 8725 §3.1).
+//! Public keys of machine clients, and the assertions that they sign (RFC 7517, RFC 7523), by the jsonwebtoken crate.
+//! The algorithm is the key's, never the assertion's (RFC 8725 §3.1).
 
 mod edwards;
 mod jwk;

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_hashed_otherwise_is_still_found_and_is_outdated() {
+    async fn a_hash_with_other_parameters_verifies_and_is_outdated() {
         let passwords = passwords();
         for (algorithm, parameters) in [
             (Algorithm::Argon2id, Params::new(8, 1, 1, None).unwrap()),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_hash_is_broken() {
+    async fn an_invalid_hash_is_broken() {
         for text in [
             "",
             "hunter42",

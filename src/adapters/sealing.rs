@@ -1,6 +1,6 @@
-//! Sealing: AES-256-GCM under the keys of `VAULT_KEY`. The first key seals, all of them open. A sealed value carries the
-//! id of its key, and opens only for the purpose it was sealed for. The successors of refresh tokens are derived from the
-//! same keys.
+//! Sealing: AES-256-GCM under the keys of `VAULT_KEY`. The first key seals, all of them open. A sealed value carries
+//! the id of its key, and opens only for the purpose it was sealed for. The successors of refresh tokens are derived
+//! from the same keys.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_for_its_purpose_only() {
+    fn a_sealed_value_opens_for_its_purpose_only() {
         let sealed = vault(&[1]).seal("grant:1", b"secret");
         assert!(!sealed.windows(6).any(|window| window == b"secret"));
         assert_eq!(vault(&[1]).open("grant:1", &sealed).unwrap(), b"secret");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_resealed_opens_without_the_old_key() {
+    fn a_resealed_value_opens_without_the_old_key() {
         let sealed = vault(&[1]).seal("c", b"secret");
         let resealed = vault(&[2, 1]).reseal("c", &sealed).unwrap().unwrap();
         assert_eq!(vault(&[2]).open("c", &resealed).unwrap(), b"secret");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_a_token_is_derived_though_the_keys_changed() {
+    fn the_successor_of_a_token_is_derived_though_the_keys_changed() {
         let old = vault(&[2]);
         let first = RefreshToken::from_random([7; 32]);
         let [second, third] = {

@@ -376,7 +376,7 @@ async fn swagger_holds_everything_it_needs() {
 
 /// RFC 6749 §5.2, for every error: at the endpoints of clients no error is a problem document.
 #[tokio::test]
-async fn what_a_client_does_wrong_is_told_as_its_libraries_expect() {
+async fn errors_of_clients_have_the_form_that_libraries_expect() {
     let caller = Caller::new(true, true).await;
     let post = |path: &str| Request::builder().method(Method::POST).uri_str(path);
     for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"] {

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_a_problem_too() {
+    async fn an_unknown_path_is_a_problem_too() {
         let (response, body) = get("/nothing", &[]).await;
         is_problem(&response, &body, 404, "not_found");
         let (response, body) = answer(Method::DELETE, "/users", &[], "").await;

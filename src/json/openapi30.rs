@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_null_has_another_type() {
+    fn nullable_schemas_get_an_additional_type() {
         assert_eq!(upgraded(json!({"type": "string", "nullable": true})), json!({"type": ["string", "null"]}));
         assert_eq!(upgraded(json!({"type": "string", "nullable": false})), json!({"type": "string"}));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The end of an account: table by table, on every replica.
+//! Deleting an account: table by table, on every replica.
 
 use std::collections::BTreeMap;
 
@@ -58,9 +58,9 @@ fn no_row_is_left<D: TestDatabase>(redis: Option<&Redis>) {
     }
 }
 
-/// Somebody settles at one replica, is seen at the other, and is gone from both.
+/// A person signs up at one replica, uses the other, and is deleted from both.
 fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Option<&str>, redis: Option<&Redis>) {
-    // Somebody else, whom none of this concerns.
+    // Another person, who is not affected.
     let mut bystander = Browser::default();
     let bob = bystander.sign_up(one, "bob@example.org");
     bystander.log_in(one, "bob@example.org", "wrong password").expect_problem(401, "invalid_credentials");
@@ -86,7 +86,7 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
         for token in [&access, &second_access, &session_access] {
             assert_eq!(gateway.get_with_token("/api/users/me", token).expect(200).json()["subject"], json!(id));
         }
-        // Whose sessions services are told of, too.
+        // Services also learn the account of a session.
         for browser in [&mut browser, &mut second] {
             assert_eq!(browser.get(gateway, "/api/users/me").expect(200).json()["subject"], json!(id));
         }
@@ -140,7 +140,7 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
     if let (Some(database), Some(before)) = (database, before) {
         let after = tables(database);
         assert_eq!(names_in(&after, &names, &id), 0, "{after:#?}");
-        // What is left beside: that tokens are revoked, that a state was used, and what failed (by digest, for an hour).
+        // The remaining data: revoked tokens, a used state, and failed attempts (by digest, for an hour).
         for (table, rows) in &after {
             if !["revocations", "revocation_cursor", "redeemed_logins", "login_attempts"].contains(&table.as_str()) {
                 assert_eq!(rows.len(), before[table].len(), "{table}: {rows:#?}");
@@ -148,12 +148,12 @@ fn everything_ends([one, two]: &[&Gateway; 2], stand_in: &StandIn, database: Opt
         }
     }
     assert_eq!(redis.map(Redis::keys), sessions_before, "sessions of others, and no more");
-    // Whoever comes back is a stranger.
+    // A returning person gets a new account.
     let again = Browser::default().sign_up(two, "jane.doe@example.com");
     assert_ne!(again["id"], json!(id));
 }
 
-/// How many rows hold one of these names, or the id in any of its forms.
+/// The number of rows with one of these names, or the id in any of its forms.
 fn names_in(tables: &BTreeMap<String, Vec<String>>, names: &[String], id: &str) -> usize {
     let uuid = short_uuid::ShortUuid::parse_str(id).unwrap().to_uuid();
     let forms = [uuid.to_string(), uuid.simple().to_string()];

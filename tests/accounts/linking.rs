@@ -1,4 +1,4 @@
-//! A second provider is added to an account, or taken from it.
+//! Adding a second provider to an account, and removing it.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn providers(account: &Value) -> Vec<&str> {
     account["providers"].as_array().unwrap().iter().map(|one| one["provider"].as_str().unwrap()).collect()
 }
 
-/// Adds the stand-in provider to the account that is signed in.
+/// Adds the stand-in provider to the signed-in account.
 #[track_caller]
 fn link(gateway: &Gateway, browser: &mut Browser, person: &str) {
     let away = Away::following(&browser.send_form(gateway, LINK, &FORM).expect(303));
@@ -48,7 +48,7 @@ fn a_provider_is_added_to_the_account_that_asks_and_signs_in_to_it_from_then_on(
 fn without_being_asked_to_nothing_is_linked_not_even_by_the_same_email() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
-    // The stand-in provider vouches for this very address.
+    // The stand-in provider proves this very address.
     let account = browser.sign_up(&gateway, "alice@example.com");
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
     browser.get(&gateway, &callback).expect(303);
@@ -61,7 +61,7 @@ fn without_being_asked_to_nothing_is_linked_not_even_by_the_same_email() {
 }
 
 #[test]
-fn an_identity_of_somebody_else_is_refused_and_nobody_is_merged() {
+fn an_identity_of_another_account_is_refused_and_accounts_are_not_merged() {
     let gateway = Gateway::start();
     let (mut alice, mut jane) = (Browser::default(), Browser::default());
     let callback = alice.leave(&gateway, "/login/stand-in").decide("person=alice");
@@ -73,18 +73,18 @@ fn an_identity_of_somebody_else_is_refused_and_nobody_is_merged() {
     jane.get(&gateway, &callback).expect_problem(409, "linked_elsewhere");
     assert_eq!(jane.me(&gateway).expect(200).json(), janes);
     assert_eq!(alice.me(&gateway).expect(200).json(), hers);
-    // Her grant is hers.
+    // Her grant stays hers.
     assert_eq!(jane.get(&gateway, "/oauth").expect(200).json()["grants"], json!([]));
 }
 
 #[test]
-fn what_one_session_began_adds_nothing_in_another() {
+fn an_attempt_of_one_session_adds_nothing_in_another() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");
     let away = Away::following(&browser.send_form(&gateway, LINK, &FORM).expect(303));
     let callback = away.decide("person=bob");
-    // Somebody else signs in in this browser meanwhile.
+    // Another person signs in in this browser meanwhile.
     let other = browser.sign_up(&gateway, "john@example.com");
     browser.get(&gateway, &callback).expect_problem(409, "other_session");
     assert_eq!(browser.me(&gateway).expect(200).json(), other);
@@ -97,7 +97,7 @@ fn what_one_session_began_adds_nothing_in_another() {
 }
 
 #[test]
-fn only_a_form_of_ours_begins_it_and_only_for_whoever_is_signed_in() {
+fn only_a_form_of_ours_begins_it_and_only_in_a_session() {
     let gateway = Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com")]);
     Browser::default().send_form(&gateway, LINK, &FORM).expect_problem(401, "not_signed_in");
     let mut browser = Browser::default();
@@ -215,20 +215,20 @@ fn a_link_that_fails_says_so_and_leads_back_to_where_one_wanted_to_go() {
     browser.wants_pages = false;
     assert_eq!(browser.me(&gateway).expect(200).json(), account, "she is signed in as before");
 
-    // Of a sign-in it is another page, and it comes back as well.
+    // For a sign-in it is another page, and it appears as well.
     let mut bob = Browser::with_pages();
     let callback = bob.leave(&gateway, "/login/stand-in?return_to=/api/users/me").decide("cancel=1");
     let failed = bob.get(&gateway, &callback).expect(403).text();
     assert!(failed.contains("The sign-in failed"), "{failed}");
     assert!(failed.contains(r#"href="../../login?return_to=%2Fapi%2Fusers%2Fme""#), "{failed}");
-    // Whoever has to sign in first comes back to the question, and from there to where they wanted to go.
+    // A person who must sign in first returns to the question, and from there to the original destination.
     let sent = bob.get(&gateway, "/login/stand-in/link?return_to=/session").expect(303);
     let back = "../../login?return_to=%2Flogin%2Fstand-in%2Flink%3Freturn_to%3D%252Fsession";
     assert_eq!(sent.header("location"), Some(back));
 }
 
 #[test]
-fn a_provider_is_taken_unless_nobody_could_sign_in_any_more() {
+fn a_provider_can_be_removed_unless_it_is_the_last_way_in() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     let mut browser = Browser::default();
@@ -241,7 +241,7 @@ fn a_provider_is_taken_unless_nobody_could_sign_in_any_more() {
     unlink(&mut browser, "stand-in").expect_problem(409, "last_way_in");
     unlink(&mut browser, "google").expect_problem(404, "provider_not_linked");
 
-    // A first password needs no current one, but something to sign in with.
+    // A first password needs no current one, but an e-mail to sign in with.
     let set = |email: Option<&str>| json!({"new_password": PASSWORD, "email": email});
     let bare = json!({"new_password": PASSWORD});
     browser.send(&gateway, "POST", "/accounts/password", &bare).expect_problem(422, "validation_failed");
@@ -249,7 +249,7 @@ fn a_provider_is_taken_unless_nobody_could_sign_in_any_more() {
 
     let path = "/accounts/me/providers/stand-in";
     browser.call(&gateway, "DELETE", path, &[]).expect_problem(403, "cross_site_request");
-    // From now on it takes the password.
+    // From now on it requires the password.
     unlink(&mut browser, "stand-in").expect_problem(422, "validation_failed");
     let right = json!({"password": PASSWORD});
     let taken = browser.send(&gateway, "DELETE", path, &right).expect(200).json();

@@ -1,4 +1,4 @@
-//! Somebody with a browser and a password.
+//! A person with a browser and a password.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ impl Browser {
         self.send_from(gateway, method, target, body, &[("Sec-Fetch-Site", "same-origin")])
     }
 
-    /// The same with these headers instead.
+    /// As above, with these headers instead.
     pub(crate) fn send_from(
         &mut self,
         gateway: &Gateway,

@@ -1,4 +1,4 @@
-//! Signing up and in with a password, delays, and other passwords.
+//! Signing up and in with a password, delays, and new passwords.
 
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn an_unknown_email_and_a_wrong_password_are_answered_the_same() {
 }
 
 #[test]
-fn what_cannot_be_signed_up_with_is_told_why() {
+fn a_refused_sign_up_names_the_reason() {
     let gateway = Gateway::start();
     let mut browser = Browser::default();
     browser.sign_up(&gateway, "jane@example.com");
@@ -130,7 +130,7 @@ fn no_page_of_another_site_signs_a_browser_in() {
         browser.send_from(&gateway, "POST", "/accounts/login", &login, &ours).expect(200);
         assert!(browser.session().is_some());
     }
-    // A form of another site cannot even be read.
+    // A form of another site is not even read.
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     gateway.call("POST", "/accounts/login", &form, b"email=a&password=b").expect_problem(415, "unsupported_media_type");
 }
@@ -157,7 +157,7 @@ fn guesses_are_delayed_on_every_replica_and_the_right_password_ends_it() {
             assert_eq!(refused.header("retry-after"), Some("1"), "{}", refused.text());
         }
     }
-    // Somebody else is not concerned, and the delay is over soon.
+    // Another person is not affected, and the delay is over soon.
     attempt(&one, "john@example.com", "wrong password", "192.0.2.1").expect_problem(401, "invalid_credentials");
     eventually("the delay is over", || attempt(&two, "jane@example.com", PASSWORD, "192.0.2.1").status == 200);
     for _ in 0..4 {
@@ -182,16 +182,16 @@ fn one_address_that_guesses_keeps_no_owner_out() {
         log_in(&mut Browser::default(), PASSWORD, "203.0.113.66").expect_problem(429, "too_many_attempts");
     };
     guess();
-    // At an address without failures, in a browser that was never here.
+    // From an address without failures, in a new browser.
     log_in(&mut Browser::default(), PASSWORD, "192.0.2.1").expect(200);
     guess();
-    // In a browser that was, at whatever address.
+    // In a known browser, from any address.
     log_in(&mut owner, PASSWORD, "203.0.113.66").expect(200);
     let device = owner.cookies["__Host-gateway_device"].clone();
     assert!(!device.contains("jane"), "{device}");
 }
 
-/// As in an office: nobody has failed, so nobody waits, whichever gateway they get to.
+/// As in an office: without failures there are no delays, at either gateway.
 #[test]
 #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
 fn right_passwords_at_once_from_one_address_are_all_let_in() {
@@ -271,7 +271,7 @@ fn a_new_password_ends_every_other_session_and_every_token() {
     Browser::default().log_in(&gateway, "jane@example.com", "a better password").expect(200);
 }
 
-/// Services see tokens. Each call that changes who may sign in is here; whoever adds one adds it here, too.
+/// Services see tokens. Each call that changes who may sign in is listed here; new ones must be added.
 #[test]
 fn a_token_shows_an_account_and_cannot_take_it_over() {
     let gateway = Gateway::start();
@@ -287,7 +287,7 @@ fn a_token_shows_an_account_and_cannot_take_it_over() {
     let password = json!({"password": PASSWORD});
     let mut linking = stand_in.request(&stand_in.code_of("mallory"));
     linking["password"] = json!(PASSWORD);
-    // With the password or without, for an account that has one or not, with a session of somebody else or not.
+    // With and without the password, for an account with and without one, with and without a session of another person.
     for token in [&token, &of_bob] {
         for (method, path, body) in [
             ("POST", "/accounts/password", json!({"current_password": PASSWORD, "new_password": "a better password"})),
@@ -313,14 +313,14 @@ fn a_token_shows_an_account_and_cannot_take_it_over() {
         let by_form = gateway.call("POST", "/login/stand-in/link", &form, b"password=correct+horse");
         by_form.expect_problem(401, "not_signed_in");
     }
-    // What was tried changed nothing.
+    // These attempts changed nothing.
     assert_eq!(browser.me(&gateway).expect(200).json(), account);
     let mut mallory = Browser::default();
     let callback = mallory.leave(&gateway, "/login/stand-in").decide("person=mallory");
     mallory.get(&gateway, &callback).expect(303);
     let stranger = mallory.me(&gateway).expect(200).json();
     assert!(stranger["id"] != account["id"] && stranger["email"].is_null(), "{stranger}");
-    // A grant of an identity that the account has is kept for a token.
+    // A token may store a grant of an identity that the account has.
     let again = stand_in.request(&stand_in.code_of("bob")).to_string();
     let bearer = format!("Bearer {of_bob}");
     let headers = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
@@ -332,7 +332,7 @@ fn a_token_shows_an_account_and_cannot_take_it_over() {
     gateway.get_with_token("/accounts/me", "x").expect_problem(401, "invalid_token");
 }
 
-/// A session that was stolen is not enough where there is a password.
+/// A stolen session is not enough if there is a password.
 #[test]
 fn a_session_alone_cannot_take_an_account_over_that_has_a_password() {
     let gateway = Gateway::start();
@@ -355,7 +355,7 @@ fn a_session_alone_cannot_take_an_account_over_that_has_a_password() {
     browser.send(&gateway, "POST", "/oauth", &linking).expect_problem(403, "wrong_password");
     assert_eq!(browser.me(&gateway).expect(200).json(), account);
 
-    // Its owner may: a grant that is added so signs in from then on.
+    // The owner may: the added identity can sign in from then on.
     let mut own = stand_in.request(&stand_in.code_of("alice"));
     own["password"] = json!(PASSWORD);
     let added = browser.send(&gateway, "POST", "/oauth", &own).expect(200).json();
@@ -366,13 +366,13 @@ fn a_session_alone_cannot_take_an_account_over_that_has_a_password() {
     assert_eq!(elsewhere.me(&gateway).expect(200).json()["id"], account["id"]);
 }
 
-/// Sign-up is not the only call that tells.
+/// Sign-up is not the only call that reveals known e-mails.
 #[test]
-fn whoever_asks_for_emails_is_delayed_however_they_ask() {
+fn probing_for_emails_is_delayed_at_every_endpoint() {
     let gateway = Gateway::with(&[BEHIND_A_PROXY]);
     let from = |client: &'static str| [("Sec-Fetch-Site", "same-origin"), ("X-Forwarded-For", client)];
     Browser::default().sign_up(&gateway, "taken@example.com");
-    // Somebody without a password, who may have a first one.
+    // A person without a password, who may set a first one.
     let mut browser = Browser::default();
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
     browser.get(&gateway, &callback).expect(303);

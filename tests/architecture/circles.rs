@@ -1,18 +1,18 @@
-//! Modules of one folder that import each other in a circle: none of them can be read, tested or changed without the others. A
-//! file and the folder of the same name count as one; what is inside is looked at by itself.
+//! Modules of one folder that import each other in a circle: none of them can be read, tested or changed without the
+//! others. A file and the folder of the same name count as one; its inner modules are checked separately.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Source;
 
-/// For each folder, which of its modules import which.
+/// For each folder, the imports among its modules.
 type Graph<'s> = BTreeMap<Vec<&'s str>, BTreeMap<&'s str, BTreeSet<&'s str>>>;
 
-/// The circles, each as a sentence, but for those in `known`: folder, and the modules in order.
+/// The circles, each as a sentence, except for those in `known`: folder, and the modules in order.
 pub(crate) fn circles(sources: &[Source], known: &[(&str, &[&str])]) -> Vec<String> {
     let mut found = Vec::new();
     for (folder, mut imports) in graph(sources) {
-        // A module that imports nothing more, or that nothing more imports, is in no circle.
+        // A module without further imports, or that no other imports, is in no circle.
         loop {
             let imported: BTreeSet<_> = imports.values().flatten().copied().collect();
             let importing: BTreeSet<_> =

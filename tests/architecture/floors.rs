@@ -1,14 +1,14 @@
-//! The floors of the data plane, low to high: a folder may import itself and what stands in its row.
+//! The floors of the data plane, low to high: a folder may import itself and the entries of its row.
 
 use super::{
     Layer,
     Libraries::{self, AllBut},
 };
 
-/// What nothing of the data plane may import.
+/// Imports that are forbidden in the whole data plane.
 const LIBRARIES: Libraries = AllBut(&["migration", "poem", "poem_openapi", "redis", "sea_orm", "sqlx", "validator"]);
 
-/// The same for a floor of pure rules: no I/O, and nothing that waits.
+/// Imports that are also forbidden on a floor of pure rules: no I/O, and no waiting.
 const PURE: Libraries = AllBut(&[
     "h2",
     "migration",
@@ -24,7 +24,7 @@ const PURE: Libraries = AllBut(&[
 ]);
 
 pub(crate) const FLOORS: [Layer; 16] = [
-    // What the control plane publishes, and the ways out to it.
+    // The snapshot of the control plane, and the ports to it.
     Layer { name: "edge/ports", module: "edge::ports", layers: &["models"], libraries: LIBRARIES },
     Layer { name: "edge/snapshot", module: "edge::snapshot", layers: &["models"], libraries: LIBRARIES },
     Layer { name: "edge/limits", module: "edge::limits", layers: &["models"], libraries: PURE },

@@ -1,23 +1,23 @@
-//! Finds what a source file imports: `use` trees, one path per leaf, and paths written out in the code. It knows enough of
-//! Rust's tokens not to be fooled by comments, strings and lifetimes, and leaves out what is compiled for tests alone.
+//! Finds the imports of a source file: `use` trees, one path per leaf, and paths written out in the code. It knows
+//! enough of Rust's tokens not to be fooled by comments, strings and lifetimes, and leaves out test-only code.
 
 use std::collections::BTreeSet;
 
-/// One path to something elsewhere, `crate::…` or `<crate>::…`.
+/// One path outside the module, `crate::…` or `<crate>::…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Import {
-    /// Where it stands; in a `use` group, where its last part stands.
+    /// Its line; in a `use` group, the line of its last segment.
     pub(crate) line: usize,
-    /// Its segments. `self` and `super` are resolved: what is ours begins with `crate`.
+    /// Its segments. `self` and `super` are resolved: our own paths begin with `crate`.
     pub(crate) path: Vec<String>,
 }
 
-/// What was found in a file.
+/// The findings in a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// What the file imports, tests apart.
+    /// The imports of the file, without those of tests.
     pub(crate) imports: Vec<Import>,
-    /// The modules that it declares for tests alone, by name.
+    /// The test-only modules that it declares, by name.
     pub(crate) test_modules: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn find(text: &str, module: &[&str], crates: &BTreeSet<String>) -> Fo
     let mut at = 0;
     while at < tokens.len() {
         let next = tokens.get(at + 1).map_or("", |token| token.text);
-        // `use<'a>` in a type is no import.
+        // `use<'a>` in a type is not an import.
         if tokens[at].text == "use" && next != "<" {
             let begin = at + 1;
             at = begin + tokens[begin..].iter().position(|token| token.text == ";").unwrap_or(tokens.len() - begin);
@@ -72,7 +72,7 @@ pub(crate) fn find(text: &str, module: &[&str], crates: &BTreeSet<String>) -> Fo
     found
 }
 
-/// Makes a path absolute; `None` if it leads to nothing that is ours or a library's (`std`, a type, a local module).
+/// Makes a path absolute; `None` if it leads neither to our code nor to a library (`std`, a type, a local module).
 fn resolve(
     path: &[&str],
     line: usize,
@@ -103,7 +103,7 @@ struct Leaf<'t> {
     line: usize,
 }
 
-/// Takes a `use` tree apart: `a::{b, c::{self, d as e}, f::*}` has the leaves `a::b`, `a::c`, `a::c::d` and `a::f`.
+/// Splits a `use` tree: `a::{b, c::{self, d as e}, f::*}` has the leaves `a::b`, `a::c`, `a::c::d` and `a::f`.
 fn tree<'t>(tokens: &[Token<'t>], prefix: &[&'t str], leaves: &mut Vec<Leaf<'t>>) {
     let mut path = prefix.to_vec();
     let mut line = tokens.first().map_or(0, |token| token.line);
@@ -130,7 +130,7 @@ fn tree<'t>(tokens: &[Token<'t>], prefix: &[&'t str], leaves: &mut Vec<Leaf<'t>>
     }
 }
 
-/// Parts a list at its outer commas.
+/// Splits a list at its outer commas.
 fn parts<'a, 't>(tokens: &'a [Token<'t>]) -> Vec<&'a [Token<'t>]> {
     let mut depth = 0_usize;
     tokens
@@ -146,7 +146,7 @@ fn parts<'a, 't>(tokens: &'a [Token<'t>]) -> Vec<&'a [Token<'t>]> {
         .collect()
 }
 
-/// Leaves out every item under `#[cfg(test)]` (or `#[cfg(all(test, …))]`), and notes the modules among them that live in
+/// Removes every item under `#[cfg(test)]` (or `#[cfg(all(test, …))]`), and notes the modules among them that have
 /// files of their own.
 fn without_tests<'t>(tokens: &[Token<'t>], test_modules: &mut Vec<String>) -> Vec<Token<'t>> {
     let mut kept = Vec::new();
@@ -188,7 +188,7 @@ fn end_of_attribute(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     (text(at) == Some("#") && text(bracket) == Some("[")).then(|| end_of_group(tokens, bracket))
 }
 
-/// The end of an item: behind its first `;` or block outside of parentheses.
+/// The end of an item: after its first `;` or block outside of parentheses.
 fn end_of_item(tokens: &[Token<'_>], mut at: usize) -> usize {
     let is_import = tokens.get(at..).is_some_and(|rest| rest.iter().take(2).any(|token| token.text == "use"));
     while let Some(token) = tokens.get(at) {
@@ -223,7 +223,7 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
-/// Words, `::` and single signs. Comments, literals and lifetimes are left out.
+/// Words, `::` and single characters. Comments, literals and lifetimes are left out.
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let bytes = text.as_bytes();
     let mut tokens = Vec::new();
@@ -286,7 +286,7 @@ fn character_or_lifetime(rest: &[u8]) -> usize {
     if rest.get(1) == Some(&b'\\') {
         return rest.iter().skip(3).position(|b| *b == b'\'').map_or(rest.len(), |at| at + 4);
     }
-    // A character has at most four bytes; what has no quote so soon is a lifetime, of which the word follows.
+    // A character has at most four bytes; without a quote within these it is a lifetime, whose word follows.
     rest.iter()
         .take(6)
         .skip(2)
@@ -294,7 +294,7 @@ fn character_or_lifetime(rest: &[u8]) -> usize {
         .map_or(1, |at| if is_lifetime(&rest[1..2 + at]) { 1 } else { at + 3 })
 }
 
-/// `'a, 'b` has a quote near, too.
+/// `'a, 'b` has a quote nearby, too.
 fn is_lifetime(between: &[u8]) -> bool {
     between.len() > 1 && between[0].is_ascii()
 }
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_tests_alone_is_left_out() {
+    fn test_only_code_is_left_out() {
         let text = "#[cfg(test)]\n#[path = \"x\"]\nmod tests {\n use poem::A;\n fn a() { poem::b() }\n}\nuse http::Uri;\n\
                     #[cfg(test)]\nuse poem::{B, C};\n#[cfg(all(test, unix))]\nfn d(e: [poem::E; 1]) -> poem::F { poem::G }\n\
                     #[cfg(not(test))]\nuse poem::H;\n#[cfg(test)] mod contract;\n";

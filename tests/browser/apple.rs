@@ -1,4 +1,4 @@
-//! Signing in with Apple: the browser comes back with a form, from another site.
+//! Signing in with Apple: the browser returns with a form, from another site.
 
 use crate::{
     certificate::Certificate,
@@ -6,7 +6,7 @@ use crate::{
     driver::Browser,
 };
 
-/// The example of RFC 6979 §A.2.5, by which the stand-in knows the gateway.
+/// The example of RFC 6979 §A.2.5, the gateway's key at the stand-in.
 const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\\n\
     MIGTAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBHkwdwIBAQQgya+p2EW6dRZrXCFX\\n\
     Z7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQehRANCAARg/tS6JVqdMclh\\n\
@@ -16,7 +16,7 @@ const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\\n\
 /// A gateway on localhost, and a stand-in for Apple at 127.0.0.1, which is another site for a browser.
 struct Scene {
     gateway: Gateway,
-    /// It has started the stand-in.
+    /// The gateway that started the stand-in.
     _other: Gateway,
     browser: Browser,
     origin: String,
@@ -70,7 +70,7 @@ impl Scene {
         assert!(self.browser.url().starts_with(&self.apple), "{}", self.browser.url());
     }
 
-    /// The callback is a form and a navigation, and neither code nor name stand in an address.
+    /// The callback is a form and a navigation, and no URL contains the code or the name.
     #[track_caller]
     fn came_back_by_form(&self) {
         let requests = self.browser.requests();
@@ -89,11 +89,11 @@ fn signs_in_again_and_out(scene: &Scene) {
     scene.browser.click("button[value=alice]");
     scene.arrives_at("/session", "Signed in as Alice");
     scene.came_back_by_form();
-    // The second time Apple tells no name.
+    // The second time Apple sends no name.
     scene.goes_to_apple("/login?return_to=%2Fsession", link);
     scene.browser.click("button[value=alice]");
     scene.arrives_at("/session", "Signed in as Alice");
-    // Somebody else, who hides their address: the session is theirs from now on.
+    // Another person, who hides their address: the session is theirs from now on.
     scene.goes_to_apple("/login?return_to=%2Fsession", link);
     scene.browser.click("button[value=carol]");
     scene.arrives_at("/session", "carol@privaterelay.appleid.com · 비공개 릴레이 · private relay");

@@ -1,10 +1,10 @@
-//! A certificate for localhost, which nobody has signed.
+//! A self-signed certificate for localhost.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use rcgen::{CertificateParams, KeyPair};
 
-/// It is there as long as this is.
+/// The files exist as long as this value.
 pub(crate) struct Certificate {
     _folder: tempfile::TempDir,
     chain: String,
@@ -24,7 +24,7 @@ impl Certificate {
         Self { _folder: folder, chain, key }
     }
 
-    /// By which the gateway answers with it.
+    /// The variables for the gateway.
     pub(crate) fn settings(&self) -> [(&str, &str); 2] {
         [("TLS_CERTIFICATE", &self.chain), ("TLS_KEY", &self.key)]
     }

@@ -1,5 +1,5 @@
-//! A headless Chromium of its own, driven over `WebDriver` (<https://www.w3.org/TR/webdriver2/>). Both programs end with it,
-//! also when a test panics, and everything they write goes into a folder that is gone afterwards.
+//! A headless Chromium, driven over `WebDriver` (<https://www.w3.org/TR/webdriver2/>). Both programs end with the test,
+//! also when it panics, and all their files are in a folder that is deleted afterwards.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::common::{self, Answer, PATIENCE};
 
-/// A name that the browser takes for the gateway's address. Swagger does things for a public name that it does not for
+/// A name that the browser resolves to the gateway's address. Swagger behaves differently for a public name than for
 /// localhost.
 pub(crate) const PUBLIC_NAME: &str = "gateway.test";
 
@@ -25,10 +25,10 @@ const DEBIAN_CHROMIUM: &str = "/usr/bin/chromium";
 const TO_INSTALL: &str =
     "please install chromium and chromium-driver (Debian: apt-get install chromium chromium-driver)";
 
-/// How `WebDriver` names an element's id in JSON.
+/// The key of an element's id in `WebDriver`'s JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// What a page that is being redrawn answers; a person would try again.
+/// The errors of a page that is being redrawn; a person would try again.
 const UNSETTLED: [&str; 4] =
     ["no such element", "element click intercepted", "element not interactable", "stale element reference"];
 
@@ -46,7 +46,7 @@ impl Browser {
         Self::with(false)
     }
 
-    /// One that takes certificates that nobody vouches for.
+    /// A browser that accepts self-signed certificates.
     pub(crate) fn that_trusts_anybody() -> Self {
         Self::with(true)
     }
@@ -66,13 +66,13 @@ impl Browser {
             "--disable-sync",
             "--no-proxy-server",
             "--window-size=1280,1000",
-            // Nobody else can be reached, whatever a page asks for.
+            // No other host can be reached, whatever a page requests.
             format!(
                 "--host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1,EXCLUDE localhost"
             ),
             format!("--user-data-dir={}", profile.display()),
         ]});
-        // Elsewhere than on Debian the driver knows where its browser is.
+        // On other systems than Debian the driver finds its browser by itself.
         if Path::new(DEBIAN_CHROMIUM).exists() {
             options["binary"] = DEBIAN_CHROMIUM.into();
         }
@@ -86,7 +86,7 @@ impl Browser {
             .command("POST", "/session", &capabilities)
             .unwrap_or_else(|error| panic!("the browser did not start: {error}\n{TO_INSTALL}"));
         let browser = Self { driver, session: format!("/session/{}", session["sessionId"].as_str().unwrap()) };
-        // A new window shows a page of the browser's own first.
+        // A new window first shows a page of the browser itself.
         browser.open("about:blank");
         browser.requests();
         browser.complaints();
@@ -101,24 +101,24 @@ impl Browser {
         text(&self.get("/url"))
     }
 
-    /// The text that one can see, of the whole page.
+    /// The visible text of the whole page.
     pub(crate) fn page_text(&self) -> String {
         text(&self.script("return document.body.innerText"))
     }
 
-    /// The text that one can see, of the first such element; nothing if there is none.
+    /// The visible text of the first such element; empty if there is none.
     pub(crate) fn text_of(&self, css: &str) -> Option<String> {
         self.script_with("return document.querySelector(arguments[0])?.innerText", &json!([css]))
             .as_str()
             .map(str::to_owned)
     }
 
-    /// The tab that is looked at.
+    /// The current tab.
     pub(crate) fn tab(&self) -> Tab {
         Tab(text(&self.get("/window")))
     }
 
-    /// Opens another tab and looks at it.
+    /// Opens another tab and switches to it.
     pub(crate) fn open_tab(&self) {
         let opened = self.post("/window/new", &json!({"type": "tab"})).unwrap();
         self.look_at(&Tab(text(&opened["handle"])));
@@ -128,20 +128,20 @@ impl Browser {
         self.post("/window", &json!({"handle": tab.0})).unwrap();
     }
 
-    /// How wide the pages are shown; a phone has 360 or so.
+    /// Sets the width of the pages; a phone has 360 or so.
     pub(crate) fn set_width(&self, width: u32) {
         let metrics = json!({"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": true});
         let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics});
         self.post("/goog/cdp/execute", &command).unwrap();
     }
 
-    /// Sends these headers along with whatever a page asks for.
+    /// Adds these headers to every request of a page.
     pub(crate) fn send_along(&self, headers: &Value) {
         let command = json!({"cmd": "Network.setExtraHTTPHeaders", "params": {"headers": headers}});
         self.post("/goog/cdp/execute", &command).unwrap();
     }
 
-    /// Presses keys wherever the focus is.
+    /// Presses keys in the focused element.
     pub(crate) fn press_keys(&self, keys: &str) {
         let keys = keys.chars().map(|key| key.to_string());
         let actions: Vec<_> =
@@ -149,13 +149,13 @@ impl Browser {
         self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})).unwrap();
     }
 
-    /// Clicks as soon as it can be clicked.
+    /// Clicks as soon as the element is clickable.
     #[track_caller]
     pub(crate) fn click(&self, css: &str) {
         self.on_element(css, "click", |element| self.post(&format!("{element}/click"), &json!({})));
     }
 
-    /// Clicks a link by its words.
+    /// Clicks a link by its text.
     #[track_caller]
     pub(crate) fn click_link(&self, words: &str) {
         let link = self.post("/element", &json!({"using": "link text", "value": words}));
@@ -163,7 +163,7 @@ impl Browser {
         self.post(&format!("/element/{}/click", text(&link[ELEMENT])), &json!({})).unwrap();
     }
 
-    /// Replaces what stands in a field, key by key.
+    /// Replaces the content of a field, key by key.
     #[track_caller]
     pub(crate) fn type_into(&self, css: &str, words: &str) {
         self.empty(css);
@@ -171,7 +171,7 @@ impl Browser {
         self.wait_for_value(css, words);
     }
 
-    /// Replaces what stands in a field, at one go.
+    /// Replaces the content of a field, all at once.
     #[track_caller]
     pub(crate) fn paste_into(&self, css: &str, words: &str) {
         self.empty(css);
@@ -199,7 +199,7 @@ impl Browser {
         });
     }
 
-    /// Waits until this gives something.
+    /// Waits until this returns a value.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -218,7 +218,7 @@ impl Browser {
         self.script_with(script, &json!([]))
     }
 
-    /// Every address that a page has asked for since the last look.
+    /// Every URL that a page has requested since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         let events = self.log("performance");
         let events = events.iter().map(|entry| serde_json::from_str::<Value>(&text(&entry["message"])).unwrap());
@@ -226,14 +226,14 @@ impl Browser {
         requests.map(|event| text(&event["message"]["params"]["request"]["url"])).collect()
     }
 
-    /// Every warning and error in the page's console since the last look. What a policy forbids is there, too.
+    /// Every warning and error in the page's console since the last call. Violations of a policy are included.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let entries = self.log("browser");
         let bad = entries.iter().filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
         bad.map(|entry| text(&entry["message"])).collect()
     }
 
-    /// What pages wrote to the console since the last time.
+    /// The console output of pages since the last call.
     pub(crate) fn console(&self) -> Vec<String> {
         let entries = self.log("browser");
         let written = entries.iter().filter(|entry| entry["source"] == "console-api");
@@ -248,7 +248,7 @@ impl Browser {
         self.post("/execute/sync", &json!({"script": script, "args": arguments})).unwrap()
     }
 
-    /// Does it as soon as it can be done.
+    /// Retries until it succeeds.
     #[track_caller]
     fn on_element(&self, css: &str, what: &str, act: impl Fn(&str) -> Result<Value, String>) {
         self.wait_for(&format!("{what} {css}"), || {
@@ -261,7 +261,7 @@ impl Browser {
         });
     }
 
-    /// Says what the page looks like, in words and as a picture.
+    /// Describes the page, as text and as a picture.
     #[track_caller]
     fn fail(&self, what: &str) -> ! {
         let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{}.png", std::process::id()));
@@ -282,7 +282,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The answer comes when the browser has ended. It may have crashed before; the driver ends what is left.
+        // The response comes when the browser has ended. It may have crashed before; the driver ends the rest.
         let _ = self.driver.command("DELETE", &self.session, &Value::Null);
     }
 }
@@ -312,7 +312,7 @@ impl Driver {
         // "ChromeDriver was started successfully on port 42117."
         let port =
             lines.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        // Whatever else it says must not fill the pipe.
+        // Further output must not fill the pipe.
         thread::spawn(move || lines.for_each(drop));
         let Some(port) = port else {
             let _ = process.kill();
@@ -321,7 +321,7 @@ impl Driver {
         Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)), folder }
     }
 
-    /// The value of the answer, or `error: message`.
+    /// The value of the response, or `error: message`.
     fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = exchange(self.address, method, path, &body);
@@ -342,7 +342,7 @@ impl Drop for Driver {
     }
 }
 
-/// One request. chromedriver leaves the connection open, so the answer ends where it says that it does.
+/// One request. chromedriver leaves the connection open, so the response ends at its declared length.
 fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

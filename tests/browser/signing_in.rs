@@ -1,4 +1,4 @@
-//! Signing in as a person does, at the stand-in provider of a plain `cargo run`.
+//! Signing in like a person would, at the stand-in provider of a plain `cargo run`.
 
 use std::cell::RefCell;
 
@@ -28,7 +28,7 @@ impl Scene {
         Self { gateway, browser: Browser::start(), origin }
     }
 
-    /// One that takes calls from pages of another origin.
+    /// A gateway that accepts calls from pages of another origin.
     fn allowing(origin: &str) -> Self {
         let gateway = Gateway::on_localhost_with(&[("ALLOWED_ORIGINS", origin)]);
         let origin = format!("http://localhost:{}", gateway.address.port());
@@ -39,7 +39,7 @@ impl Scene {
         self.browser.open(&format!("{}{path}", self.origin));
     }
 
-    /// Waits for a page of the gateway that shows these words.
+    /// Waits for a page of the gateway that shows this text.
     #[track_caller]
     fn arrives_at(&self, path: &str, words: &str) {
         let page = format!("{}{path}", self.origin);
@@ -54,7 +54,7 @@ impl Scene {
         self.browser.wait_for("the provider's page", || self.browser.text_of("button[value=alice]").map(drop));
     }
 
-    /// Follows the links from the welcome as far as the provider.
+    /// Follows the links from the welcome page to the provider.
     #[track_caller]
     fn leaves_for_the_provider(&self) {
         self.open("/");
@@ -64,7 +64,7 @@ impl Scene {
         self.arrives_at_the_provider();
     }
 
-    /// Follows a sign-in link that goes on at once.
+    /// Follows a sign-in link that redirects at once.
     fn goes_to_the_provider(&self, link: &str) {
         self.open(link);
         self.arrives_at_the_provider();
@@ -99,7 +99,7 @@ impl Scene {
         self.gateway.is_unharmed();
     }
 
-    /// The same after a document that is no page, which makes the browser ask for an icon.
+    /// As above, after a document that is no page, which makes the browser request an icon.
     #[track_caller]
     fn nothing_but_an_icon_was_complained_about(&self) {
         let mut complaints = self.browser.complaints();
@@ -118,7 +118,7 @@ fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
     scene.browser.click_link("Swagger");
     scene.arrives_at("/docs", "Sign in");
 
-    // Never *Authorize*: the browser sends the session along by itself.
+    // Never *Authorize*: the browser sends the session by itself.
     let swagger = Swagger::open(&scene.browser, &format!("{}/docs", scene.origin));
     swagger.try_it_out("list_oauth_grants");
     let listed = swagger.execute("list_oauth_grants");
@@ -149,7 +149,7 @@ fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
     scene.nothing_was_complained_about();
 }
 
-/// The stand-in provider beside another gateway answers as they do.
+/// The other gateway's stand-in provider imitates these providers.
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn a_person_signs_in_at_naver_kakao_and_microsoft() {
@@ -261,7 +261,7 @@ fn swagger_leads_to_the_sign_in_and_back() {
 
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
-fn who_cancels_is_told_in_both_languages_and_can_begin_again() {
+fn cancelling_is_explained_in_both_languages_and_can_be_retried() {
     let scene = Scene::start();
     scene.leaves_for_the_provider();
     scene.nothing_was_complained_about();
@@ -273,7 +273,7 @@ fn who_cancels_is_told_in_both_languages_and_can_begin_again() {
             .all(|words| page.contains(words))
             .then_some(())
     });
-    // A browser notes every 403 by itself; the page has nothing to be complained about.
+    // A browser reports every 403 by itself; the page has no errors of its own.
     let complaints = scene.browser.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("status of 403")), "{complaints:?}");
     scene.browser.click_link("다시 로그인 · Sign in again");
@@ -300,7 +300,7 @@ fn a_name_is_text_and_fits_on_a_phone() {
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn a_keyboard_is_enough() {
     let scene = Scene::start();
-    // What has the focus is outlined, so that one sees where one is.
+    // The focused element is outlined, so that it is visible.
     let press_at = |words: &str| {
         scene.browser.wait_for(&format!("the focus on {words}"), || {
             scene.browser.press_keys(TAB);
@@ -339,7 +339,8 @@ fn no_page_lets_itself_be_framed() {
         "/session",
         "/docs",
     ] {
-        // The page around it is another site's, on this machine: from elsewhere a browser asks for nothing on this machine.
+        // The enclosing page is another site's, on this machine: a page from elsewhere may not load anything from this
+        // machine.
         scene.browser.open(&format!("http://{}/api/users", scene.gateway.address));
         scene.browser.complaints();
         scene.browser.script(&format!(
@@ -373,7 +374,7 @@ fn a_person_sees_their_tokens_in_the_console_and_they_open_a_route() {
     assert!(shown.1.starts_with("gwr_"), "{seen:?}");
     scene.gateway.get_with_token("/api/users/me", &shown.0).expect(200);
 
-    // What a page's own script would do, and whoever types it into the console.
+    // The same as a page's own script would do, or a person in the console.
     let opened = scene.browser.script(
         "return fetch('/session/token', {method: 'POST'}).then(it => it.json()).then(pair => \
            (console.log(JSON.stringify(pair)), fetch('/api/users/me', {headers: {Authorization: `Bearer ${pair.access_token}`}})) \
@@ -384,7 +385,7 @@ fn a_person_sees_their_tokens_in_the_console_and_they_open_a_route() {
     let logged = scene.browser.console().concat();
     assert!(logged.contains("access_token") && logged.contains("refresh_token"), "{logged}");
 
-    // No other script runs there, and nobody else is asked.
+    // No other script runs there, and no other host is contacted.
     scene.browser.script("const more = document.createElement('script'); more.textContent = 'window.ran = true'; document.body.append(more)");
     assert_eq!(scene.browser.script("return window.ran === true"), json!(false));
 
@@ -395,7 +396,7 @@ fn a_person_sees_their_tokens_in_the_console_and_they_open_a_route() {
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn a_page_of_an_allowed_origin_gets_tokens_and_another_does_not() {
-    // Two ports of localhost are one site with two origins: the cookie goes along, and the rest is CORS.
+    // Two ports of localhost are one site with two origins: the cookie is sent, and the rest is CORS.
     let pages = Gateway::on_localhost();
     let allowed = format!("http://localhost:{}", pages.address.port());
     let others = Gateway::on_localhost();
@@ -406,14 +407,14 @@ fn a_page_of_an_allowed_origin_gets_tokens_and_another_does_not() {
          'application/json'}}}}).then(it => it.json()).then(it => it.token_type, it => 'refused')",
         scene.origin
     );
-    // A service behind the gateway, by the session alone, with a header that the browser asks for first.
+    // A service behind the gateway, by the session alone, with a header that requires a preflight.
     let ask_service = format!(
         "return fetch('{}/api/users/me', {{credentials: 'include', headers: {{'X-Shop': '1'}}}}).then(it => it.json()).then(it => \
          it.email, it => 'refused')",
         scene.origin
     );
     for (page, outcome, served) in [(&pages, "Bearer", "alice@example.com"), (&others, "refused", "refused")] {
-        // A page without a policy of its own that would stop it.
+        // A page without a policy of its own that would block it.
         scene.browser.open(&format!("http://localhost:{}/api/users", page.address.port()));
         assert_eq!(scene.browser.script(&ask), json!(outcome));
         assert_eq!(scene.browser.script(&ask_service), json!(served));
@@ -468,7 +469,7 @@ fn a_person_signs_up_and_in_with_a_password_and_ends_where_they_began() {
 
     scene.open("/");
     scene.arrives_at("/", "미나 님으로 로그인되어 있습니다. · You are signed in as 미나.");
-    // Back from there, and again at the sign-in: it says who one is.
+    // Back from there, and again at the sign-in page: it names the signed-in person.
     scene.open("/login");
     scene.arrives_at("/login", "You are signed in as 미나.");
     scene.browser.click_link("계속하기 · Go on");
@@ -505,7 +506,7 @@ fn going_back_to_the_provider_after_a_sign_in_leads_on() {
     scene.nothing_was_complained_about();
 }
 
-/// As the value of a parameter.
+/// Encoded as the value of a parameter.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
@@ -513,7 +514,7 @@ fn encoded(text: &str) -> String {
 #[test]
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn a_page_full_of_sign_ins_leaves_the_browser_as_it_was() {
-    // Another port of localhost is the same site: what it loads from the gateway may set cookies.
+    // Another port of localhost is the same site: responses that it loads from the gateway may set cookies.
     let (pages, scene) = (Gateway::on_localhost(), Scene::start());
     scene.browser.open(&format!("http://localhost:{}/api/users", pages.address.port()));
     let answers = scene.browser.script(&format!(
@@ -525,7 +526,7 @@ fn a_page_full_of_sign_ins_leaves_the_browser_as_it_was() {
     assert_eq!(answers, json!(20));
     let refused = |line: &&str| line.contains(" /login/stand-in") && line.contains("  403 GET ");
     eventually("each of them was refused", || scene.gateway.console().lines().filter(refused).count() == 20);
-    // A browser notes every 403 by itself.
+    // A browser reports every 403 by itself.
     scene.browser.complaints();
     scene.signs_in_as_alice();
     scene.nothing_but_an_icon_was_complained_about();
@@ -535,7 +536,7 @@ fn a_page_full_of_sign_ins_leaves_the_browser_as_it_was() {
 #[cfg_attr(not(feature = "browser-tests"), ignore = "scripts/test runs it")]
 fn no_page_of_another_site_makes_a_dummy_token() {
     let scene = Scene::start();
-    // Another host, so another site. Bare text is sent without a question; the answer cannot be read, and does not matter.
+    // Another host, so another site. Plain text needs no preflight; the response cannot be read, and does not matter.
     scene.browser.open(&format!("http://{}/api/users", scene.gateway.address));
     scene.browser.script(&format!(
         "return fetch('{}/tokens/dummy', {{method: 'POST', mode: 'no-cors', body: 'typed elsewhere'}}).then(() => 1, () => 0)",

@@ -1,5 +1,5 @@
-//! A service with a page of its own, which opens what it is told to open, a `WebSocket` that echoes (RFC 6455), and a stream
-//! of events that a test sends one by one.
+//! A service with a page of its own, which opens what the test requests, a `WebSocket` that echoes (RFC 6455), and a
+//! stream of events that a test sends one by one.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -20,18 +20,18 @@ use crate::common::{
 
 const PAGE: &str = include_str!("stage.html");
 
-/// What came to the service.
+/// A request to the service.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Came {
-    /// Somebody for the events.
+    /// A listener for the events.
     Listener { caller: String, last_event_id: String },
-    /// The end of a `WebSocket`.
+    /// The closing frame of a `WebSocket`.
     Close { code: u16, reason: String },
-    /// An end without a word.
+    /// The end of a connection without a closing frame.
     Cut,
 }
 
-/// What is to be sent to the listener; nothing: that was all.
+/// The data for the listener; `None` ends the stream.
 type Event = Option<&'static str>;
 
 pub(crate) struct Stage {
@@ -46,7 +46,7 @@ impl Stage {
         let (tells, to_send) = (Mutex::new(tells), Arc::new(Mutex::new(to_send)));
         let address = upstream(move |stream| {
             let tells = tells.lock().unwrap().clone();
-            // Whoever no longer listens is not served.
+            // A listener that has left gets nothing.
             let _ = serve(stream, &tells, &to_send);
         });
         Self { address, came, events }
@@ -91,7 +91,7 @@ fn serve(mut stream: TcpStream, tells: &mpsc::Sender<Came>, events: &Mutex<mpsc:
     Ok(())
 }
 
-/// Sends every frame back until one closes, and gives that.
+/// Echoes every frame until a closing one, and returns that.
 fn echo(stream: &mut TcpStream, request: &Seen) -> io::Result<Came> {
     let key = request.all("sec-websocket-key").concat();
     let accept = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
@@ -101,7 +101,7 @@ fn echo(stream: &mut TcpStream, request: &Seen) -> io::Result<Came> {
     let mut is_closing = false;
     loop {
         let (first, payload) = read_frame(stream)?;
-        // What the page asks for, it gets.
+        // The page requests a closing frame with this code and reason.
         if let Some(asked) = payload.strip_prefix(b"close ") {
             let (code, reason) = std::str::from_utf8(asked).unwrap().split_once(' ').unwrap();
             let code: u16 = code.parse().unwrap();
@@ -121,7 +121,7 @@ fn echo(stream: &mut TcpStream, request: &Seen) -> io::Result<Came> {
 /// The first byte of a frame that closes.
 const CLOSE: u8 = 0x88;
 
-/// The first byte, and what the frame holds.
+/// The first byte, and the payload of the frame.
 fn read_frame(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
     let [first, second] = bytes(stream)?;
     let length = match second & 0x7f {

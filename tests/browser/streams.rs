@@ -1,4 +1,4 @@
-//! A browser's own `WebSocket` and `EventSource`, on a page that comes through the gateway as they do.
+//! A browser's own `WebSocket` and `EventSource`, on a page that is served through the gateway, too.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ path = "/api/backstage"
 service = "stage"
 "#;
 
-/// A page, and the service that it came from.
+/// A page, and its service.
 struct Setup {
     browser: Browser,
     stage: Stage,
@@ -37,12 +37,12 @@ impl Setup {
         Self { browser, stage, gateway }
     }
 
-    /// Has the page do this.
+    /// Makes the page do this.
     fn does(&self, script: &str) {
         self.browser.script(script);
     }
 
-    /// The page tells this next.
+    /// The next report of the page is this.
     #[track_caller]
     fn tells(&self, wanted: &Value) {
         let told = self.browser.wait_for(&format!("the page tells {wanted}"), || {
@@ -85,7 +85,7 @@ fn a_pages_websocket_is_echoed_and_hears_why_it_was_closed() {
     setup.tells(&json!({"code": 4002, "reason": "I have to go", "wasClean": true}));
     assert_eq!(setup.stage.came(), close(4002, "I have to go"));
     assert_eq!(setup.browser.complaints(), [""; 0]);
-    // One that goes away with its browser, with a word or without.
+    // A socket that ends with its browser, with a closing frame or without.
     setup.does("openSocket('/api/stage/socket')");
     setup.tells(&json!("open"));
     let Setup { browser, stage, gateway } = setup;
@@ -120,7 +120,7 @@ fn an_event_source_hears_every_event_when_it_is_sent_and_comes_back_by_itself() 
     setup.does("openEvents('/api/stage/events')");
     assert_eq!(setup.stage.came(), listener("", ""));
     setup.tells(&json!("open"));
-    // The next is sent when the page has told of the last.
+    // The next event is sent when the page has reported the last one.
     for (event, data, id) in [
         ("id: 1\ndata: one\n\n", "one", "1"),
         ("id: 2\ndata: two\n\n", "two", "2"),
@@ -129,7 +129,7 @@ fn an_event_source_hears_every_event_when_it_is_sent_and_comes_back_by_itself() 
         setup.stage.send(event);
         setup.tells(&json!({"data": data, "lastEventId": id}));
     }
-    // An event in two parts is one.
+    // An event in two parts is one event.
     setup.stage.send("event: weather\ndata: 비가\nda");
     setup.stage.send("ta: 옵니다\n\n");
     setup.tells(&json!({"weather": "비가\n옵니다"}));
@@ -150,7 +150,7 @@ fn an_event_source_hears_every_event_when_it_is_sent_and_comes_back_by_itself() 
 fn an_event_source_ends_with_its_token_and_does_not_come_back() {
     let setup = Setup::open();
     let (token, _) = setup.gateway.tokens(&json!({"subject": "alice"}));
-    // A page cannot do that; what stands between it and the gateway can.
+    // A page cannot do that; a proxy between it and the gateway can.
     setup.browser.send_along(&json!({"Authorization": format!("Bearer {token}")}));
     setup.does("openEvents('/api/backstage/events')");
     assert_eq!(setup.stage.came(), listener("alice", ""));
@@ -159,7 +159,7 @@ fn an_event_source_ends_with_its_token_and_does_not_come_back() {
     setup.tells(&json!({"data": "one", "lastEventId": ""}));
     setup.gateway.post("/tokens/revoke", &json!({"token": token})).expect(200);
     setup.tells(&json!("connecting"));
-    // It has asked again, and was told that there is no use in asking.
+    // It has reconnected, and was told not to retry.
     setup.tells(&json!("closed"));
     setup.gateway.printed("  401 GET ");
     setup.gateway.is_unharmed();

@@ -1,4 +1,4 @@
-//! Swagger as a person uses it.
+//! Swagger, used like a person would.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::driver::Browser;
 
-/// What is left of one call.
+/// The result of one call.
 pub(crate) struct Call {
     pub(crate) url: String,
     pub(crate) curl: String,
@@ -24,7 +24,7 @@ impl Call {
 pub(crate) struct Swagger<'a>(pub(crate) &'a Browser);
 
 impl<'a> Swagger<'a> {
-    /// Opens the page and waits until its operations are there.
+    /// Opens the page and waits until its operations are shown.
     #[track_caller]
     pub(crate) fn open(browser: &'a Browser, url: &str) -> Self {
         browser.open(url);
@@ -73,7 +73,7 @@ impl<'a> Swagger<'a> {
         self.0.click(&format!("{} .body-param-content-type option[value='{media_type}']", block(operation)));
     }
 
-    /// Presses *Execute* and reads what is shown.
+    /// Presses *Execute* and reads the result.
     #[track_caller]
     pub(crate) fn execute(&self, operation: &str) -> Call {
         self.0.click(&format!("{} .execute", block(operation)));
@@ -88,7 +88,7 @@ impl<'a> Swagger<'a> {
         })
     }
 
-    /// Forgets the last answer, so that the next one cannot be taken for it.
+    /// Clears the last response, so that the next one cannot be confused with it.
     #[track_caller]
     pub(crate) fn clear(&self, operation: &str) {
         self.0.click(&format!("{} .btn-clear", block(operation)));

@@ -10,22 +10,22 @@ import tempfile
 
 given = json.load(sys.stdin)
 
-# What a schema cannot say, and what is then answered instead of 2xx, 401, 403, 404, 409 or 429.
+# Rules beyond the schema, and the responses to their violation instead of 2xx, 401, 403, 404, 409 or 429.
 BEYOND_SCHEMAS = {
-    # RFC 6749 §5.2 has 400 for tokens that are not good, and parameters exclude each other.
+    # RFC 6749 §5.2 has 400 for invalid tokens, and parameters exclude each other.
     "POST /oauth2/token": [400],
     "POST /oauth2/revoke": [400],
     "POST /oauth2/introspect": [400],
-    # Which scope and auth_type there are is a matter of the provider and of the settings.
+    # The valid scopes and auth_types depend on the provider and on the settings.
     "GET /login/{provider}": [400],
-    # A state that nobody began with, a code that the provider did not give.
+    # An unknown state, a code that the provider did not issue.
     "GET /login/{provider}/callback": [400],
     # Parameters are printable ASCII.
     "POST /login/{provider}/callback": [400],
     "POST /oauth": [400, 422],
-    # What a token holds and who signed it.
+    # The content and the signature of a token.
     "POST /oauth/events/{provider}": [400],
-    # Whether the password or an e-mail is wanted is a matter of the account.
+    # Whether the password or an e-mail is required depends on the account.
     "POST /accounts/password": [422],
     "DELETE /accounts/me": [422],
     "DELETE /accounts/me/providers/{provider}": [422],
@@ -34,7 +34,7 @@ BEYOND_SCHEMAS = {
     "GET /oauth": [422],
 }
 
-# Schemathesis does not know how to write a token.
+# Schemathesis cannot write a token.
 HOOKS = """
 import schemathesis
 
@@ -43,7 +43,7 @@ def token(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
 """
 
-# They end what the others need, so they come last and with a session of their own.
+# They end sessions and tokens of other cases, so they come last and with a session of their own.
 LAST = ["delete_account", "logout", "end_session", "end_other_sessions", "change_password", "revoke_token", "oauth2_revoke"]
 
 
@@ -73,7 +73,7 @@ def run(session, selection):
         program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
         options = [
             "--url", given["url"], "--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--seed", "1",
-            # What services say of themselves is theirs to keep.
+            # The documents of services are not checked here.
             "--exclude-path-regex", "^/api/",
             "--continue-on-failure", "--warnings", "off", "--no-color", "--request-timeout", "20",
         ]

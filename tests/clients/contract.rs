@@ -1,5 +1,5 @@
-//! The OpenAPI document in the hands of other people's tools: Schemathesis (`PyPI`) calls every operation as the document says and as
-//! it forbids, Redocly (npm) reads it.
+//! The OpenAPI document in independent tools: Schemathesis (`PyPI`) calls every operation with valid and invalid
+//! requests by the document, Redocly (npm) validates it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -12,10 +12,10 @@ use crate::{
     programs::{Script, finished, finished_within},
 };
 
-/// It takes half a minute, unless passwords have to wait for everything else: the threads that hash them give way.
+/// It takes half a minute, unless password hashing waits for the processor: its threads have the lowest priority.
 const PATIENCE: Duration = Duration::from_mins(6);
 
-/// The session of somebody who has just signed up: the value of its cookie.
+/// The session of a new account: the value of its cookie.
 fn session(gateway: &Gateway, name: &str) -> String {
     let wish = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
     let answer = gateway.post("/accounts/signup", &wish).expect(200);
@@ -23,7 +23,7 @@ fn session(gateway: &Gateway, name: &str) -> String {
     cookie.split_once('=').unwrap().1.split(';').next().unwrap().to_owned()
 }
 
-/// The number of test cases is fixed and they come from a seed, so that a finding comes again.
+/// The number of test cases and their seed are fixed, so that findings are reproducible.
 fn schemathesis_finds_nothing(environment: &str) {
     let registry = Registry::new(&[("GATEWAY_ENV", environment), ("LOG_FORMAT", "text")]);
     let gateway = registry.gateway();
@@ -65,7 +65,7 @@ fn redocly_finds_no_error() {
         let output = finished(script.command(), &document);
         let problems: Vec<Value> = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        // It has read the document: there is something that it would have otherwise.
+        // It has read the document: it has a suggestion.
         assert!(problems.iter().any(|problem| problem["severity"] == "warn"), "{environment}: {problems:?}");
         let errors: Vec<_> = problems.iter().filter(|problem| problem["severity"] == "error").collect();
         assert!(errors.is_empty(), "{environment}: {errors:?}");

@@ -18,17 +18,17 @@ use crate::{
 
 const MIB: usize = 1024 * 1024;
 
-/// Both versions that are used in earnest.
+/// Both versions in common use.
 const VERSIONS: [(&str, &str); 2] = [("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")];
 
-/// curl without anybody's configuration.
+/// curl without a configuration file.
 fn curl(arguments: &[&str]) -> Command {
     let mut command = program("curl");
     command.args(["--disable", "--silent", "--show-error", "--max-time", "60"]).args(arguments);
     command
 }
 
-/// What it prints, and what it says about that.
+/// Its output, and its report.
 #[track_caller]
 fn printed(arguments: &[&str], input: &[u8]) -> (Vec<u8>, String) {
     let output = finished(curl(arguments), input);
@@ -37,11 +37,11 @@ fn printed(arguments: &[&str], input: &[u8]) -> (Vec<u8>, String) {
     (output.stdout, said)
 }
 
-/// The answer, with its head.
+/// The response, with its head.
 #[track_caller]
 fn answered(arguments: &[&str], input: &[u8]) -> Answer {
     let (mut bytes, _) = printed(&[&["--include", "--raw"], arguments].concat(), input);
-    // An interim answer is shown before it.
+    // Interim responses come first.
     while bytes.starts_with(b"HTTP/1.1 100") {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
         bytes.drain(..end + 4);
@@ -105,7 +105,7 @@ fn an_offer_to_upgrade_to_http2_does_no_harm() {
     let depot = Depot::start();
     let (token, url) = (depot.authorization(), depot.url("bytes/1000"));
     let answer = answered(&["--http2", "--header", &token, &url, &url], b"");
-    // Both, one behind the other: the second is a part of what stands behind the first head.
+    // Both responses, one after the other: the second is part of the text after the first head.
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 1);
     assert!(answer.body.starts_with(content(1000)) && answer.body.ends_with(content(1000)));
@@ -116,15 +116,15 @@ fn an_offer_to_upgrade_to_http2_does_no_harm() {
 fn an_upload_that_asks_first_is_told_to_go_on_or_is_refused_unsent() {
     let depot = Depot::start();
     let (token, url, body) = (depot.authorization(), depot.url("described"), content(MIB));
-    // curl would go on by itself only when its time is up.
+    // curl would otherwise continue only after its timeout.
     let asks = ["--http1.1", "--header", "Expect: 100-continue", "--expect100-timeout", "59", "--verbose"];
     let upload = ["--write-out", "%{stderr}sent %{size_upload}\\n", "--request", "POST", "--data-binary", "@-", &url];
     let asked = |more: &[&str], body| printed(&[&asks[..], more, &upload].concat(), body);
     let (got, said) = asked(&["--header", &token], body);
     assert_eq!(json(&got), described(body));
     assert!(said.contains("< HTTP/1.1 100 Continue") && said.contains("sent 1048576"), "{said}");
-    // Whoever may not is told so before anything was sent, and so is whoever has too much. (Over HTTP/2 curl 7.88 loses such an
-    // answer, from every server: nghttp asks there.)
+    // A forbidden request is refused before its body is sent, and so is one that is too large. (Over HTTP/2 curl 7.88
+    // loses such a response, from every server: nghttp tests that.)
     for (code, more, body) in
         [("token_missing", &[][..], body), ("body_too_large", &["--header", &token], content(11 * MIB))]
     {
@@ -161,14 +161,14 @@ fn an_upload_of_unknown_length_arrives_whole() {
     depot.gateway.is_unharmed();
 }
 
-/// A service that tells of each chunk of a body when it comes, and then sends one chunk after the other when it is told to.
+/// A service that reports each chunk of a body when it arrives, and then sends chunks one by one on request.
 struct BitByBit {
     gateway: Gateway,
     heard: mpsc::Receiver<String>,
     to_send: mpsc::Sender<&'static str>,
 }
 
-/// Here a body arrives as it is sent.
+/// The body arrives while it is sent.
 const UNBUFFERED: &str =
     "[[routes]]\npath = \"/api/users\"\nservice = \"auth\"\naccess = \"open\"\nbuffer_request = \"0B\"\n";
 
@@ -185,7 +185,7 @@ impl BitByBit {
                 line
             };
             while line() != "\r\n" {}
-            // Each size, what it is the size of, and in the end a line of nothing.
+            // Each size, its name, and an empty line at the end.
             while line() != "0\r\n" {
                 told.send(line().trim_end().to_owned()).unwrap();
             }
@@ -205,7 +205,7 @@ impl BitByBit {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn what_is_sent_arrives_before_the_rest_is_sent() {
+fn parts_of_a_body_arrive_before_the_rest_is_sent() {
     let service = BitByBit::start();
     let url = format!("http://{}/api/users", service.gateway.address);
     for (version, _) in VERSIONS {
@@ -244,7 +244,7 @@ fn a_part_of_something_can_be_asked_for() {
         }
         let answer = answered(&[version, "--header", &token, "--range", "100000-", &url], b"").expect(416);
         assert_eq!(answer.header("content-range"), Some("bytes */100000"), "{version}");
-        // A download that broke off goes on where it ended.
+        // An interrupted download resumes.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &whole[..12_345]).unwrap();
         let path = file.path().display().to_string();
@@ -283,7 +283,7 @@ fn head_has_the_headers_of_get_and_no_body() {
 fn a_client_of_http_1_0_gets_no_chunks() {
     let depot = Depot::start();
     let (token, whole) = (depot.authorization(), content(100_000));
-    // A connection is kept for whoever asks for that, unless its end is all that tells where the answer ends.
+    // A connection is kept on request, unless its end is the only end of the response.
     for (path, if_asked) in [("bytes/100000", 0), ("chunks/100000", 1)] {
         let url = depot.url(path);
         let answer = answered(&["--http1.0", "--header", &token, &url], b"").expect(200);
@@ -324,7 +324,7 @@ fn a_path_that_climbs_is_refused_as_it_is() {
             answer.expect_problem(400, "bad_path");
         }
         assert_eq!(service.take().len(), 0, "{version}");
-        // Without that curl itself reads the path before it sends it.
+        // Otherwise curl itself normalises the path before it sends it.
         let url = format!("http://{}/api/users/x/../7", gateway.address);
         answered(&[version, &url], b"").expect(200);
         let arrived: Vec<_> = service.take().into_iter().map(|request| request.line).collect();

@@ -1,4 +1,4 @@
-//! A service that says what it was sent and sends what it is asked for, over connections that are kept.
+//! A service that describes received bodies and sends requested ones, over kept connections.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -17,10 +17,10 @@ use crate::common::{
     upstream,
 };
 
-/// More than a body may have.
+/// More than the maximum of a body.
 const LONGEST: usize = 12 * 1024 * 1024;
 
-/// What the service holds. Nothing in it repeats, so that no part can be taken for another.
+/// The content of the service. Nothing in it repeats, so that every part is unique.
 static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut bytes = Vec::with_capacity(LONGEST);
@@ -34,21 +34,21 @@ static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// The first bytes of what the service holds.
+/// The first bytes of the content.
 pub(crate) fn content(length: usize) -> &'static [u8] {
     &CONTENT[..length]
 }
 
-/// How long these bytes are, and which.
+/// The length and the digest of these bytes.
 pub(crate) fn described(bytes: &[u8]) -> Value {
     let digest: Vec<_> = digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     json!({"length": bytes.len(), "sha256": digest.concat()})
 }
 
-/// The service, a gateway before it, and a token for it.
+/// The service, a gateway in front of it, and a token for it.
 ///
-/// At `/api/depot/bytes/N` it sends N bytes or the range that is asked for, at `/api/depot/chunks/N` the same without saying
-/// how many; at `/api/depot/described` it describes the body that it was sent.
+/// At `/api/depot/bytes/N` it sends N bytes or the requested range, at `/api/depot/chunks/N` the same without a length;
+/// at `/api/depot/described` it describes the request's body.
 pub(crate) struct Depot {
     pub(crate) gateway: Gateway,
     pub(crate) token: String,
@@ -113,8 +113,8 @@ fn answer(request: &Seen, stream: &TcpStream) -> io::Result<()> {
     if method == "HEAD" { Ok(()) } else { stream.write_all(&body) }
 }
 
-/// The part that `Range` asks for, `bytes=FIRST-`, `bytes=FIRST-LAST` or `bytes=-LENGTH` (RFC 9110 §14.1.2), and the line
-/// that says which it is.
+/// The part that `Range` requests, `bytes=FIRST-`, `bytes=FIRST-LAST` or `bytes=-LENGTH` (RFC 9110 §14.1.2), and the
+/// header line that names it.
 fn part(whole: &[u8], range: &str) -> (&'static str, String, Vec<u8>) {
     let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let end = whole.len();
@@ -132,7 +132,7 @@ fn part(whole: &[u8], range: &str) -> (&'static str, String, Vec<u8>) {
 
 fn in_chunks(whole: &[u8], head: &str, mut stream: &TcpStream) -> io::Result<()> {
     stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes())?;
-    // Of a size that nothing on the way has.
+    // With a size that no buffer on the way has.
     for chunk in whole.chunks(12_345) {
         stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes())?;
         stream.write_all(chunk)?;

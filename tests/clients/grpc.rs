@@ -1,5 +1,5 @@
-//! gRPC with Python's `grpcio` on both sides: the calls of a client reach a service through the gateway as if there were
-//! none between them, but for who may call.
+//! gRPC with Python's `grpcio` on both sides: calls reach the service through the gateway unchanged, except for the
+//! access rules.
 
 use std::{net::TcpStream, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     programs::{Conversation, Script},
 };
 
-/// A service, a gateway before it, and somebody who calls through that over one connection.
+/// A service, a gateway in front of it, and a caller over one connection.
 struct Setup {
     caller: Conversation,
     greeter: Conversation,
@@ -30,7 +30,7 @@ impl Setup {
         Self { caller, greeter, gateway, token }
     }
 
-    /// Tells the caller to do something, with the token.
+    /// Sends the caller a command with the token.
     #[track_caller]
     fn ask(&mut self, mut command: Value) -> Value {
         command["metadata"]["authorization"] = format!("Bearer {}", self.token).into();
@@ -79,7 +79,7 @@ fn a_unary_call_goes_there_and_back_with_its_metadata() {
     let mut setup = Setup::start();
     let mut call = setup.ask(json!({"do": "call", "method": "Hello", "message": "mina", "metadata": {"x-own": "1"}}));
     let told: Value = serde_json::from_str(call["answer"].as_str().unwrap()).unwrap();
-    // The service is told who calls, and does not get to see the token.
+    // The service learns the caller, and does not see the token.
     assert_eq!(told, json!({"mina": "alice", "authorization": null, "own": "1"}));
     let initial = call["initial"].take();
     assert_eq!((&initial["x-greeter"], &initial["x-greeter-bin"]), (&json!("initial"), &every_byte()), "{initial}");
@@ -99,12 +99,12 @@ fn an_error_arrives_with_its_details() {
         (&json!("FAILED_PRECONDITION"), &json!("100% 안 돼요: no\n"), &every_byte()),
         "{call}"
     );
-    // Also behind messages.
+    // Also after messages.
     setup.open("unary_stream", "RefuseLater");
     setup.hears("one");
     setup.hears("two");
     setup.hears_the_end("RESOURCE_EXHAUSTED", "no third");
-    // A method that is not there is the service's to tell.
+    // The service reports an unknown method.
     let call = setup.ask(json!({"do": "call", "method": "Missing"}));
     assert_eq!((&call["code"], &call["details"]), (&json!("UNIMPLEMENTED"), &json!("Method not found!")), "{call}");
     setup.gateway.is_unharmed();
@@ -114,14 +114,14 @@ fn an_error_arrives_with_its_details() {
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 fn messages_stream_one_by_one_in_both_directions() {
     let mut setup = Setup::start();
-    // From the service: the second is sent when the caller has seen the first.
+    // From the service: the second is sent when the caller has received the first.
     setup.open("unary_stream", "Feed");
     setup.hears("first");
     assert_eq!(setup.ask(json!({"do": "call", "method": "Release"}))["code"], "OK");
     setup.hears("second");
     setup.hears("third");
     setup.hears_the_end("OK", "");
-    // To the service: the second is sent when the service has seen the first.
+    // To the service: the second is sent when the service has received the first.
     setup.open("stream_unary", "Collect");
     for message in ["a", "b", "c"] {
         setup.send(message);
@@ -129,7 +129,7 @@ fn messages_stream_one_by_one_in_both_directions() {
     }
     setup.end();
     assert_eq!(setup.ask(json!({"do": "result"})), json!({"answer": "a b c"}));
-    // Both: each is sent when the last was answered.
+    // Both: each is sent after the reply to the last.
     setup.open("stream_stream", "Chat");
     for number in 0..20 {
         setup.send(&number.to_string());
@@ -146,22 +146,22 @@ fn a_call_that_its_caller_no_longer_wants_ends_at_the_service() {
     let mut setup = Setup::start();
     let call = setup.ask(json!({"do": "call", "method": "Wait", "timeout": 1}));
     assert_eq!((&call["code"], &call["details"]), (&json!("DEADLINE_EXCEEDED"), &json!("Deadline Exceeded")), "{call}");
-    // The service is told the deadline, too.
+    // The service receives the deadline, too.
     let left = setup.greeter.said()["begun"].as_f64().unwrap();
     assert!((0.0..1.1).contains(&left), "{left}");
     assert_eq!(setup.greeter.said(), json!({"ended": true}));
-    // Without a deadline it can learn of the end from the gateway alone.
+    // Without a deadline it learns of the end from the gateway alone.
     setup.open("unary_unary", "Wait");
     let left = setup.greeter.said()["begun"].as_f64().unwrap();
     assert!(left > Duration::from_hours(24).as_secs_f64(), "{left}");
     assert_eq!(setup.ask(json!({"do": "cancel"}))["code"], "CANCELLED");
     assert_eq!(setup.greeter.said(), json!({"ended": true}));
-    // Amid a stream, too.
+    // In the middle of a stream, too.
     setup.open("unary_stream", "Flood");
     assert!(setup.ask(json!({"do": "next"}))["message"].is_string());
     assert_eq!(setup.ask(json!({"do": "cancel"}))["code"], "CANCELLED");
     assert_eq!(setup.greeter.said(), json!({"ended": true}));
-    // The connection is as good as before.
+    // The connection is still usable.
     assert_eq!(setup.ask(json!({"do": "call", "method": "Hello"}))["code"], "OK");
     setup.gateway.is_unharmed();
 }
@@ -170,7 +170,7 @@ fn a_call_that_its_caller_no_longer_wants_ends_at_the_service() {
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 fn a_hundred_calls_are_under_way_at_once() {
     let mut setup = Setup::start();
-    // The service answers none of them before all are there.
+    // The service responds only when all have arrived.
     let together = setup.ask(json!({"do": "together", "method": "Gather", "calls": 100}));
     let numbers: Vec<_> = (0..100).map(|number| number.to_string()).collect();
     assert_eq!(together, json!({"answers": numbers}));
@@ -207,7 +207,7 @@ fn a_large_message_arrives_whole_and_a_larger_one_does_not() {
         let mirrored = setup.ask(json!({"do": "mirror", "method": "Mirror", "bytes": 8 * MIB, "gzip": gzip}));
         assert_eq!(mirrored, json!({"bytes": 8 * MIB, "the_same": true}), "{gzip}");
     }
-    // The limit of every body that a route does not set another for.
+    // The default limit for bodies.
     let refused = setup.ask(json!({"do": "mirror", "method": "Mirror", "bytes": 11 * MIB, "gzip": false}));
     assert_eq!(refused["code"], "UNKNOWN", "{refused}");
     assert!(refused["details"].as_str().unwrap().contains("413"), "{refused}");
@@ -217,7 +217,7 @@ fn a_large_message_arrives_whole_and_a_larger_one_does_not() {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn what_the_gateway_itself_refuses_has_the_code_of_its_status() {
+fn refusals_of_the_gateway_have_the_code_of_their_status() {
     let mut setup = Setup::start();
     let (revoked, _) = setup.gateway.tokens(&json!({"subject": "alice"}));
     setup.gateway.post("/tokens/revoke", &json!({"token": revoked})).expect(200);

@@ -1,4 +1,4 @@
-//! The commands of README.md and of the tutorial, typed into a shell one after the other.
+//! The commands of README.md and of the tutorial, run in a shell one after the other.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,7 +10,7 @@ use crate::{
 const README: &str = include_str!("../../README.md");
 const TUTORIAL: &str = include_str!("../../docs/tutorial.md");
 
-/// Printed between what two blocks of commands print.
+/// Printed between the outputs of two blocks.
 const BETWEEN: &str = "---- the next block ----";
 
 /// From this heading to the next one of its level.
@@ -20,12 +20,12 @@ fn section<'p>(page: &'p str, heading: &str) -> &'p str {
     behind.split("\n## ").next().unwrap()
 }
 
-/// What each block of a section prints. Those that start or end something are left out: the test does that.
+/// The output of each block of a section. Blocks that start or end a program are left out: the test does that.
 #[track_caller]
 fn typed(gateway: &Gateway, section: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let blocks = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let calls = blocks.filter(|block| block.contains("curl ")).map(|block| {
-        // The name that the gateway goes by, at the port that it has here.
+        // The name of the gateway, with the port that it has here.
         block.replace("localhost:8080", &format!("localhost:{}", gateway.address.port()))
     });
     let script = calls.collect::<Vec<_>>().join(&format!("\necho '{BETWEEN}'\n"));

@@ -1,5 +1,5 @@
-//! The clients of nghttp2: h2load with thousands of requests at once, of which each is to succeed, and nghttp, which sends
-//! frames that others do not.
+//! The clients of nghttp2: h2load with thousands of requests at once, all of which must succeed, and nghttp, which
+//! sends frames that other clients do not.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -13,12 +13,12 @@ use crate::{
 
 const REQUESTS: usize = 4000;
 
-/// Sends that many over these connections and streams. All of them are answered with a 2xx, or this says what came of them.
+/// Sends that many requests over these connections and streams. Fails with the statistics unless all responses are 2xx.
 #[track_caller]
 fn all_succeed(gateway: &Gateway, arguments: &[&str]) {
     let mut command = program("h2load");
     let number = REQUESTS.to_string();
-    // Whoever is not answered within so long is not waited for.
+    // Requests without a response in this time count as failed.
     command.args(["--requests", &number, "--connection-inactivity-timeout=30s"]).args(arguments);
     let output = finished(command, b"");
     let report = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -57,13 +57,13 @@ fn thousands_of_uploads_and_downloads_with_a_token_succeed() {
     for way in WAYS {
         let with_token = [way, &["--header", &token]].concat();
         all_succeed(&depot.gateway, &[&with_token[..], &[&upload, &depot.url("described")]].concat());
-        // In turn.
+        // One after the other.
         let urls = [depot.url("chunks/20000"), depot.url("bytes/20000"), depot.url("bytes/0")];
         all_succeed(&depot.gateway, &[&with_token[..], &urls.each_ref().map(String::as_str)].concat());
     }
 }
 
-/// What the tests above would say of others.
+/// Checks that the tests above detect failures.
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 #[should_panic(expected = "4000 4xx")]
@@ -72,7 +72,7 @@ fn requests_that_fail_are_noticed() {
     all_succeed(&depot.gateway, &[WAYS[0], &[&depot.url("bytes/1")]].concat());
 }
 
-/// What nghttp prints when it uploads so many bytes; `verbose` shows every frame.
+/// The output of nghttp for an upload of so many bytes; `verbose` shows every frame.
 #[track_caller]
 fn uploaded(depot: &Depot, length: usize, arguments: &[&str]) -> String {
     let body = tempfile::NamedTempFile::new().unwrap();
@@ -92,7 +92,7 @@ fn an_upload_arrives_whole_however_it_is_framed() {
     let token = format!("--header={}", depot.authorization());
     for framing in [
         &["--no-content-length"][..],
-        // Padding in every frame, small windows, and something behind the body.
+        // Padding in every frame, small windows, and trailers after the body.
         &["--padding=200", "--window-bits=10", "--connection-window-bits=12", "--trailer=x-sum: 7"],
     ] {
         let said = uploaded(&depot, 1_000_000, &[&[&token[..]], framing].concat());

@@ -1,5 +1,5 @@
-//! Other people's OAuth clients at our endpoints, which they find by our metadata (RFC 8414): every way to authenticate, and
-//! with a key every algorithm.
+//! Independent OAuth clients at our endpoints, which they discover by our metadata (RFC 8414): every authentication
+//! method, and with a key every algorithm.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -13,7 +13,7 @@ use crate::{
     programs::{Script, finished},
 };
 
-/// What the client asks for while it lives, by one library.
+/// The requests of the client's whole life, by one library.
 #[track_caller]
 fn lives(library: &Script, wish: &Value) -> Value {
     let output = finished(library.command(), wish.to_string().as_bytes());
@@ -28,7 +28,7 @@ fn pair(kind: &'static SignatureAlgorithm) -> (String, String) {
     (key.serialize_pem(), key.public_key_pem())
 }
 
-/// As OpenSSL reads it: without the public half in it (RFC 5208, not RFC 5958).
+/// In a form that OpenSSL reads: without the public half in it (RFC 5208, not RFC 5958).
 fn ed25519_pair() -> (String, String) {
     let document = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
     let public_key = KeyPair::try_from(document.as_ref()).unwrap().public_key_pem();
@@ -96,7 +96,7 @@ fn oauth4webapi_lives_with_every_way_to_authenticate() {
     with_every_way_to_authenticate(&Script::node("oauth4webapi.mjs", include_str!("oauth4webapi.mjs")));
 }
 
-/// They know the issuer alone, and find its metadata as RFC 8414 §3.1 has it. authlib wants to be told where they are.
+/// They know the issuer alone, and find its metadata as in RFC 8414 §3.1. authlib needs the URL of the metadata.
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 fn libraries_find_an_issuer_that_has_a_path() {

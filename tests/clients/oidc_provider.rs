@@ -13,7 +13,7 @@ use crate::{
 };
 
 const CLIENT_ID: &str = "the:gateway+1";
-/// Every one of these has to be form-encoded within HTTP Basic (RFC 6749 §2.3.1).
+/// Each of these characters needs form-encoding within HTTP Basic (RFC 6749 §2.3.1).
 const CLIENT_SECRET: &str = "s3cret:+/=%&";
 
 /// The script, and the provider in it.
@@ -35,7 +35,7 @@ impl Idp {
         self.script.ask(command)
     }
 
-    /// Signs in and agrees on the provider's pages, or cancels; gives the target of the callback.
+    /// Signs in and consents on the provider's pages, or cancels; returns the target of the callback.
     #[track_caller]
     fn decides(&mut self, away: &Away, person: Option<&str>) -> String {
         let answer = self.ask(&json!({"do": "visit", "url": away.authorize.as_str(), "person": person}));
@@ -46,12 +46,12 @@ impl Idp {
         self.ask(&json!({"do": "introspect", "token": token}))
     }
 
-    /// What became of requests for tokens since the last look.
+    /// The outcomes of token requests since the last call.
     fn happened(&mut self) -> Value {
         self.ask(&json!({"do": "happened"}))
     }
 
-    /// A gateway that signs people in here, as `work`; as `mistaken` it has another secret.
+    /// A gateway that signs people in here, as `work`; as `mistaken` it has a wrong secret.
     fn gateway(&self) -> Gateway {
         Gateway::with(&[
             ("OIDC_WORK_ISSUER", &self.issuer),
@@ -75,13 +75,13 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
     let callback = idp.decides(&away, Some("mina"));
     let issuer: String = url::form_urlencoded::byte_serialize(idp.issuer.as_bytes()).collect();
     assert!(callback.contains(&format!("iss={issuer}")), "{callback}");
-    // It gives a refresh token only to a person who was asked for their consent.
+    // It issues a refresh token only after the person's consent.
     let consent = Away::following(&browser.get(&gateway, &callback).expect(303));
     assert_eq!(consent.parameter("prompt"), "consent");
     let back = browser.get(&gateway, &idp.decides(&consent, Some("mina"))).expect(303);
     assert_eq!(back.header("location"), Some("/session"));
     assert_eq!(idp.happened(), json!(["authorization_code", "authorization_code"]));
-    // Its id token says no more than who it is; its userinfo endpoint says the rest.
+    // Its id token contains only the subject; its userinfo endpoint has the rest.
     let session = browser.get(&gateway, "/session").expect(200).json();
     assert_eq!(
         session["providers"],
@@ -96,7 +96,7 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
     let told = idp.introspect(&grant["access_token"]);
     assert_eq!((&told["active"], &told["sub"], &told["client_id"]), (&json!(true), &json!("mina"), &json!(CLIENT_ID)));
 
-    // Each refresh token is good once, and the next one has to be kept.
+    // Each refresh token is valid once, and the next one must be stored.
     for _ in 0..3 {
         let next = browser.call_as_our_page(&gateway, "POST", &format!("{path}/refresh")).expect(200).json();
         assert_ne!(grant["access_token"], next["access_token"]);
@@ -117,7 +117,7 @@ fn a_person_signs_in_at_oidc_provider_and_the_grant_lives_its_life() {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
+fn responses_for_another_attempt_at_oidc_provider_are_refused() {
     let mut idp = Idp::start();
     let gateway = idp.gateway();
     let mut browser = Browser::default();
@@ -128,7 +128,7 @@ fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
         ("nonce", None, 502, "provider_bad_answer", json!(["authorization_code"])),
         // A stolen code: its verifier is in another browser.
         ("code_challenge", Some(other_challenge), 400, "provider_refused", json!(["invalid_grant"])),
-        // PKCE is required there.
+        // The provider requires PKCE.
         ("code_challenge", None, 400, "provider_refused", json!([])),
     ] {
         let away = browser.leave(&gateway, "/login/work").with(parameter, value);
@@ -136,7 +136,7 @@ fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
         browser.get(&gateway, &callback).expect_problem(status, code);
         assert_eq!((idp.happened(), browser.session()), (happened, None), "{parameter}: {value:?}");
     }
-    // A wish that was written anew is not what makes the difference.
+    // The rewriting of the request alone makes no difference.
     let away = browser.leave(&gateway, "/login/work").with("display", Some("page"));
     let callback = idp.decides(&away, Some("mina"));
     browser.get(&gateway, &callback).expect(303);
@@ -145,7 +145,7 @@ fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
         (json!(["authorization_code"]), true)
     );
 
-    // It says that every answer names the issuer, so one that does not is another's (RFC 9207 §2.4).
+    // It announces that every response names the issuer, so one that does not is another's (RFC 9207 §2.4).
     let away = browser.leave(&gateway, "/login/work");
     let callback = idp.decides(&away, Some("mina"));
     let anonymous: Vec<_> = callback.split('&').filter(|part| !part.starts_with("iss=")).collect();
@@ -156,12 +156,12 @@ fn what_does_not_fit_an_attempt_at_oidc_provider_is_refused() {
     let callback = idp.decides(&away, None);
     browser.get(&gateway, &callback).expect_problem(403, "access_denied");
 
-    // That our own secret is wrong is not the person's fault.
+    // A wrong client secret is not the person's fault.
     let away = browser.leave(&gateway, "/login/mistaken");
     let callback = idp.decides(&away, Some("mina"));
     browser.get(&gateway, &callback).expect_problem(503, "provider_unavailable");
     assert_eq!((idp.happened(), browser.session()), (json!(["invalid_client"]), None));
-    // The operator can mend that, and is told so as an error.
+    // The operator can mend that, and finds an error in the log.
     gateway.printed("the provider does not accept our client: invalid_client");
     gateway.is_unharmed_but_for(&[&gateway.printed("the provider refuses the gateway itself")]);
 }

@@ -1,5 +1,4 @@
-//! Other people's programs, and scripts with other people's libraries. The libraries are installed once, however many tests
-//! want them.
+//! Independent programs, and scripts with independent libraries. The libraries are installed once for all tests.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -17,13 +16,13 @@ use std::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Programs do more at once than a test asks of the gateway otherwise.
+/// Programs make more concurrent requests than other tests.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 const TO_INSTALL: &str =
     "please install it (Debian: apt-get install curl nghttp2-client python3 python3-venv nodejs npm)";
 
-/// A script in a folder of its own, and what runs it.
+/// A script in a folder of its own, and its interpreter.
 pub(crate) struct Script {
     program: PathBuf,
     file: PathBuf,
@@ -33,7 +32,7 @@ pub(crate) struct Script {
 impl Script {
     /// With the libraries of `requirements.txt`.
     pub(crate) fn python(name: &str, source: &str) -> Self {
-        // An environment is of no use to another version of Python.
+        // An environment works only with its own version of Python.
         let version = run(Path::new("."), "python3", &["--version"]);
         let files = [("requirements.txt", include_str!("requirements.txt")), ("version", &version)];
         let libraries = installed("python", &files, |folder| {
@@ -51,7 +50,7 @@ impl Script {
         let libraries = installed("node", &files, |folder| {
             run(folder, "npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         });
-        // Node looks for libraries in the folders above the script.
+        // Node searches for libraries in the folders above the script.
         let folder = tempfile::tempdir_in(libraries).unwrap();
         Self::written("node".into(), folder, name, source)
     }
@@ -69,7 +68,7 @@ impl Script {
     }
 }
 
-/// The folder into which this installs what these files ask for. The first who comes does it, for all test runs to come.
+/// The folder with the installed libraries of these files. The first caller installs them, for all later test runs.
 fn installed(kind: &str, files: &[(&str, &str)], install: impl Fn(&Path)) -> PathBuf {
     let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut digest = Sha256::new();
@@ -77,12 +76,12 @@ fn installed(kind: &str, files: &[(&str, &str)], install: impl Fn(&Path)) -> Pat
         digest.update(format!("{name}\0{content}\0"));
     }
     let folder = all.join(format!("{kind}-{:.16}", format!("{:x}", digest.finalize())));
-    // Tests may be processes of their own.
+    // Tests may run as separate processes.
     let lock = File::create(all.join(format!("{kind}.lock"))).unwrap();
     lock.lock().unwrap();
     let whole = folder.join("whole");
     if !whole.exists() {
-        // One that was begun and given up.
+        // The folder of an abandoned installation.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         for (name, content) in files {
@@ -94,7 +93,7 @@ fn installed(kind: &str, files: &[(&str, &str)], install: impl Fn(&Path)) -> Pat
     folder
 }
 
-/// Runs a program in a folder until it is done, and gives what it printed.
+/// Runs a program in a folder to its end, and returns its output.
 #[track_caller]
 fn run(folder: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
     let mut command = self::program(&program);
@@ -105,7 +104,7 @@ fn run(folder: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) -> String 
     said
 }
 
-/// A program that asks no proxy for what is on loopback.
+/// A program that uses no proxy for loopback addresses.
 pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
@@ -127,7 +126,7 @@ pub(crate) fn finished(command: Command, input: &[u8]) -> Output {
     finished_within(PATIENCE, command, input)
 }
 
-/// Runs it to its end, which comes within this time.
+/// Runs it to its end, at most for this time.
 #[track_caller]
 pub(crate) fn finished_within(patience: Duration, command: Command, input: &[u8]) -> Output {
     let shown = format!("{command:?}");
@@ -142,7 +141,7 @@ pub(crate) fn finished_within(patience: Duration, command: Command, input: &[u8]
     };
     let stdout = read(Box::new(process.stdout.take().unwrap()));
     let stderr = read(Box::new(process.stderr.take().unwrap()));
-    // One that has ended already says why.
+    // If it has ended already, its output says why.
     let _ = stdin.write_all(input);
     drop(stdin);
     let deadline = Instant::now() + patience;
@@ -163,7 +162,7 @@ pub(crate) fn finished_within(patience: Duration, command: Command, input: &[u8]
     Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
-/// A script that says a line of JSON for whatever happens, and for each line that it is told. It is killed when dropped.
+/// A script that prints a line of JSON for each event, and reads commands by line. It is killed when dropped.
 pub(crate) struct Conversation {
     process: Child,
     input: ChildStdin,
@@ -183,7 +182,7 @@ impl Conversation {
         Self { process, input, lines, errors, script }
     }
 
-    /// What it says next.
+    /// Its next event.
     #[track_caller]
     pub(crate) fn said(&self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
@@ -195,13 +194,13 @@ impl Conversation {
 
     #[track_caller]
     pub(crate) fn ask(&mut self, command: &Value) -> Value {
-        // One that has ended already says why.
+        // If it has ended already, its output says why.
         let _ = writeln!(self.input, "{command}");
         self.said()
     }
 }
 
-/// The lines of an output. They are read whether or not anybody wants them, so that nobody has to wait with writing.
+/// The lines of an output. They are always read, so that the writer never blocks.
 pub(crate) fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! What people call HTTP with from their own code: Python's `requests` and `httpx`, and Node's `fetch`. Every body arrives
-//! as it was sent, and connections are kept.
+//! HTTP libraries of application code: Python's `requests` and `httpx`, and Node's `fetch`. Every body arrives
+//! unchanged, and connections are kept.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,8 +10,7 @@ use crate::{
     programs::{Script, finished},
 };
 
-/// Has the script do what it does, and checks what it says came of that. What it does one after the other takes no more than
-/// so many connections.
+/// Runs the script, and checks its report. Its sequential requests take at most so many connections.
 #[track_caller]
 fn all_arrives(script: &Script, library: &[&str], version: &Value, most_connections: u64) {
     let depot = Depot::start();
@@ -61,7 +60,7 @@ fn all_that_httpx_sends_and_asks_for_arrives() {
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
 fn all_that_nodes_fetch_sends_and_asks_for_arrives() {
-    // It does not say which version it speaks; there is but one. Now and then it opens a connection before it has put the
-    // last one back, at every server.
+    // It does not report its version; there is only one. Now and then it opens a connection before it has returned the
+    // last one to its pool, at every server.
     all_arrives(&Script::node("fetch.mjs", include_str!("fetch.mjs")), &[], &Value::Null, 4);
 }

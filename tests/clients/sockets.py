@@ -17,7 +17,7 @@ from websockets.sync.server import serve
 PATIENCE = 30
 LARGEST = 16 * 1024 * 1024
 
-# How connections ended, as the service sees it.
+# The ends of connections, as the service sees them.
 ended = queue.SimpleQueue()
 
 

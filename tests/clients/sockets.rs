@@ -1,4 +1,4 @@
-//! `WebSocket`s with Python's `websockets` on both sides, which can send a token along as a browser's cannot.
+//! `WebSocket`s with Python's `websockets` on both sides, which can send a token, unlike a browser.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::{
     programs::{Conversation, Script},
 };
 
-/// The script, in which both sides are, and the gateway between them.
+/// The script with both sides, and the gateway between them.
 struct Setup {
     script: Conversation,
     gateway: Gateway,
@@ -23,7 +23,7 @@ impl Setup {
         Self { script, gateway, token }
     }
 
-    /// Opens one; gives what came of it.
+    /// Opens a socket; returns the outcome.
     #[track_caller]
     fn open(&mut self, name: &str, path: &str, token: Option<&str>, compression: Option<&str>) -> Value {
         let url = format!("ws://{}/api/chat{path}", self.gateway.address);
@@ -51,7 +51,7 @@ fn messages_of_every_kind_pass_and_so_do_closes() {
     for (compression, extension) in [(None, json!(null)), (Some("deflate"), json!("permessage-deflate"))] {
         let opened = setup.open("one", "", Some(&token), compression);
         assert_eq!(opened, json!({"subprotocol": "chat.v2", "extension": extension}));
-        // The service is told who calls, and does not get to see the token.
+        // The service learns the caller, and does not see the token.
         setup.is_echoed("one", &json!("who"), &json!("alice None"));
         for message in [json!("안녕 ☕"), json!(""), json!({"hex": "00ff0d0a0d0a"}), json!({"hex": ""})] {
             setup.is_echoed("one", &message, &message);
@@ -60,7 +60,7 @@ fn messages_of_every_kind_pass_and_so_do_closes() {
         let much = setup.script.ask(&json!({"do": "say_much", "name": "one", "bytes": 5_000_000}));
         assert_eq!(much, json!({"bytes": 5_000_000, "the_same": true}));
         assert_eq!(setup.script.ask(&json!({"do": "ping", "name": "one"})), json!({"pong": true}));
-        // Whoever closes first, the other hears why.
+        // The other side receives the closing reason, whichever side closes first.
         let closed = setup.script.ask(&json!({"do": "close", "name": "one", "code": 4002, "reason": "enough"}));
         assert_eq!(closed, json!({"code": 4002, "reason": "enough"}));
         setup.service_saw(4002, "enough");
@@ -82,7 +82,7 @@ fn a_socket_ends_with_its_token_and_no_other_does() {
     setup.open("other", "", Some(&other), None);
     setup.is_echoed("revoked", &json!("before"), &json!("before"));
     setup.gateway.post("/tokens/revoke", &json!({"token": token})).expect(200);
-    // Cut off: a close frame of the gateway's own could land amid one of the service's.
+    // Cut off: a close frame of the gateway could land in the middle of a frame of the service.
     assert_eq!(setup.script.ask(&json!({"do": "end", "name": "revoked"})), json!({"code": 1006, "reason": ""}));
     setup.service_saw(1006, "");
     setup.is_echoed("other", &json!("after"), &json!("after"));
@@ -94,7 +94,7 @@ fn a_socket_ends_with_its_token_and_no_other_does() {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn a_socket_that_is_refused_is_answered_by_whoever_refuses_it() {
+fn a_refused_socket_gets_the_response_of_the_refusing_side() {
     let mut setup = Setup::start();
     let token = setup.token.clone();
     let refused = setup.open("refused", "", None, None);

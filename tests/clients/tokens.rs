@@ -1,4 +1,4 @@
-//! What other people's libraries make of our access tokens and our published keys.
+//! Our access tokens and published keys in independent libraries.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -15,7 +15,7 @@ const REFUSED: i32 = 3;
 
 const ISSUER: &str = "https://www.jinmini.com";
 
-/// What a service expects of a token.
+/// The demands of a service on a token.
 #[derive(Clone, Copy)]
 struct Expected<'a> {
     issuer: &'a str,
@@ -24,7 +24,7 @@ struct Expected<'a> {
     typ: &'a str,
 }
 
-/// A library as a service uses it.
+/// A library, used like a service does.
 struct Library(Script);
 
 impl Library {
@@ -44,7 +44,8 @@ impl Library {
         }
     }
 
-    /// The assertion that a service gets says who calls, can be checked with the same keys, and is for that service alone.
+    /// The assertion for a service names the caller, can be verified with the same keys, and is valid for that service
+    /// alone.
     fn trusts_our_assertions(&self, algorithm: &str) {
         let service = Recorder::start();
         let route = "[[routes]]\npath = '/api/told'\nservice = 'told'\nassertion = true\n";
@@ -66,7 +67,7 @@ impl Library {
             let said = self.verify(&gateway, &assertion, wrong).expect_err(reason).to_lowercase();
             assert!(said.contains(reason), "{said}");
         }
-        // Whoever gets hold of it cannot come back with it.
+        // A copy of it is not accepted as an access token.
         gateway.get_with_token("/api/told", &assertion).expect_problem(401, "invalid_token");
     }
 
@@ -79,7 +80,7 @@ impl Library {
         let stated = ["iss", "aud", "sub", "scope", "team"].map(|name| &claims[name]);
         assert_eq!(json!(stated), json!([ISSUER, ISSUER, "alice", "users:read", "blue"]), "{claims}");
 
-        // The same holds for one that was made for another service, and there only.
+        // A token for another service is valid there, and only there.
         let (foreign, _) = gateway.tokens(&json!({"audience": "https://reports.test"}));
         self.verify(&gateway, &foreign, Expected { audience: "https://reports.test", ..expected }).unwrap();
 

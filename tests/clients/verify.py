@@ -12,7 +12,7 @@ from jose import jwt
 from jose.exceptions import JWTError
 
 REFUSED = 3
-# Whatever python-jose can check or demand, it shall.
+# Every check and demand of python-jose is on.
 OPTIONS = {f"require_{claim}": True for claim in ("aud", "iat", "exp", "iss", "sub", "jti")}
 
 

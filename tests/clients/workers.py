@@ -31,5 +31,5 @@ class Service(BaseApplication):
 
 listener = socket.create_server(("127.0.0.1", 0))
 print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
-# The workers must not be freed by gunicorn's own time limit.
+# gunicorn's own time limit must not free the workers.
 Service({"bind": f"fd://{listener.fileno()}", "workers": 2, "worker_class": "sync", "timeout": 600}).run()

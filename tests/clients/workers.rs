@@ -1,4 +1,4 @@
-//! gunicorn with two synchronous workers: clients that send slowly must not hold them.
+//! gunicorn with two synchronous workers: slow clients must not occupy them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -20,7 +20,7 @@ upstream_path = "/"
 access = "open"
 "#;
 
-/// A request of which the body has this length, and so much of it was sent.
+/// A request with a body of this length, of which only a part was sent.
 fn slow_post(gateway: &Gateway, length: usize, sent: usize) -> TcpStream {
     let mut stream = TcpStream::connect(gateway.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -37,7 +37,7 @@ fn slow_bodies_leave_the_workers_of_gunicorn_to_others() {
     let url = format!("http://127.0.0.1:{}", gunicorn.said()["port"]);
     let gateway = Gateway::with_routes(&[("WORKERS_SERVICE_URL", &url)], Some(ROUTES));
     assert_eq!(gateway.get("/api/workers").expect(200).text(), "0");
-    // Of those that are too large to be kept as a whole, too, the beginning does not come.
+    // Of bodies that are too large to be buffered as a whole, the beginning does not arrive either.
     let lengths = [1000, 60_000, 100_000, 1_000_000];
     let slow: Vec<_> = lengths.iter().map(|&length| (length, slow_post(&gateway, length, 1))).collect();
     for _ in 0..4 {

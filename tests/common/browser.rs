@@ -1,4 +1,4 @@
-//! A browser as far as signing in needs one: it keeps cookies, and is sent away and back.
+//! A minimal browser for signing in: it keeps cookies, and follows redirects to the provider and back.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use url::Url;
 
 use super::{Answer, Gateway, call, eventually, newest_stand_in};
 
-/// Its cookies, and whether it shows pages.
+/// A browser's cookies, and whether it accepts pages.
 #[derive(Default)]
 pub(crate) struct Browser {
     pub(crate) cookies: BTreeMap<String, String>,
     pub(crate) wants_pages: bool,
 }
 
-/// A browser that is at the provider now.
+/// A browser that is at the provider.
 pub(crate) struct Away {
-    /// Where it was sent.
+    /// The URL of the redirect.
     pub(crate) authorize: Url,
 }
 
 impl Browser {
-    /// One that shows pages.
+    /// A browser that accepts pages.
     pub(crate) fn with_pages() -> Self {
         Self { wants_pages: true, ..Self::default() }
     }
@@ -29,7 +29,7 @@ impl Browser {
         self.call_with(gateway, method, target, more, b"")
     }
 
-    /// The same with a body.
+    /// As above, with a body.
     pub(crate) fn call_with(
         &mut self,
         gateway: &Gateway,
@@ -63,7 +63,7 @@ impl Browser {
         self.call(gateway, "GET", target, &[])
     }
 
-    /// What a page of the gateway sends.
+    /// The headers that a page of the gateway sends.
     pub(crate) fn call_as_our_page(&mut self, gateway: &Gateway, method: &str, target: &str) -> Answer {
         self.call(gateway, method, target, &[("Sec-Fetch-Site", "same-origin")])
     }
@@ -73,7 +73,7 @@ impl Browser {
         self.send_form_from(gateway, target, form, &[("Sec-Fetch-Site", "same-origin")])
     }
 
-    /// The same with these headers instead.
+    /// As above, with these headers instead.
     pub(crate) fn send_form_from(
         &mut self,
         gateway: &Gateway,
@@ -86,7 +86,7 @@ impl Browser {
         self.call_with(gateway, "POST", target, &headers, body.as_bytes())
     }
 
-    /// Follows a sign-in link as far as the provider.
+    /// Follows a sign-in link to the provider.
     #[track_caller]
     pub(crate) fn leave(&mut self, gateway: &Gateway, target: &str) -> Away {
         Away::following(&self.get(gateway, target).expect(303))
@@ -96,19 +96,19 @@ impl Browser {
         self.cookies.get("__Host-gateway_session")
     }
 
-    /// How many sign-ins are under way.
+    /// The number of pending sign-ins.
     pub(crate) fn attempts(&self) -> usize {
         self.cookies.keys().filter(|name| name.starts_with("__Host-gateway_login_")).count()
     }
 }
 
 impl Away {
-    /// Where this answer sends the browser.
+    /// The target of the redirect.
     pub(crate) fn following(answer: &Answer) -> Self {
         Self { authorize: answer.header("location").unwrap().parse().unwrap() }
     }
 
-    /// What was sent along, if it was.
+    /// A parameter of the request, if it has one.
     pub(crate) fn sent(&self, name: &str) -> Option<String> {
         self.authorize.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
     }
@@ -118,7 +118,7 @@ impl Away {
         self.sent(name).unwrap_or_else(|| panic!("no {name} in {}", self.authorize))
     }
 
-    /// The same with another value; with none, without the parameter.
+    /// Changes a parameter; without a value, removes it.
     pub(crate) fn with(&self, name: &str, value: Option<&str>) -> Self {
         let others = self.authorize.query_pairs().filter(|(known, _)| known != name);
         let mut authorize = self.authorize.clone();
@@ -126,13 +126,13 @@ impl Away {
         Self { authorize }
     }
 
-    /// What the person chooses at the stand-in provider; gives the target of the callback.
+    /// Makes the person's choice at the stand-in provider; returns the target of the callback.
     pub(crate) fn decide(&self, choice: &str) -> String {
         let answer = self.choose("/authorize", choice).expect(303);
         target_of(answer.header("location").unwrap())
     }
 
-    /// The same at the stand-in for Apple; gives the form with which the browser comes back.
+    /// As above, at the stand-in for Apple; returns the form with which the browser returns.
     pub(crate) fn decide_by_form(&self, choice: &str) -> Vec<(String, String)> {
         let page = self.choose("/apple/authorize", choice).expect(200).text();
         let plain = |text: &str| text.replace("&quot;", "\"").replace("&amp;", "&");
@@ -143,7 +143,8 @@ impl Away {
         page.split("<input type=\"hidden\" name=\"").skip(1).map(field).collect()
     }
 
-    /// Sends a choice to the stand-in. Browsers get there by the gateway, at its public address, which leads nowhere here.
+    /// Sends a choice to the stand-in. Browsers get there through the gateway, at its public address, which is
+    /// unreachable here.
     fn choose(&self, path: &str, choice: &str) -> Answer {
         let is_gateway_header = self.authorize.path().ends_with(&format!("/api/stand-in{path}"));
         if is_gateway_header {
@@ -158,7 +159,7 @@ impl Away {
     }
 }
 
-/// What a browser asks for at an address: its path and query.
+/// The request target of a URL: its path and query.
 pub(crate) fn target_of(url: &str) -> String {
     let url: Url = url.parse().unwrap();
     format!("{}?{}", url.path(), url.query().unwrap())

@@ -1,4 +1,4 @@
-//! A gateway with machine clients, and what a client sends.
+//! A gateway with machine clients, and the requests of a client.
 
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -21,7 +21,7 @@ pub(crate) struct MachineClient {
 }
 
 impl MachineClient {
-    /// Neither needs to be encoded.
+    /// Neither needs encoding.
     pub(crate) fn basic(&self) -> String {
         format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", self.id, self.secret)))
     }
@@ -47,12 +47,12 @@ impl Registry {
         Gateway::with(&self.variables())
     }
 
-    /// The issuer is where it is: `http://localhost:PORT`.
+    /// The issuer is its own URL: `http://localhost:PORT`.
     pub(crate) fn gateway_on_localhost(&self) -> (Gateway, String) {
         self.gateway_on_localhost_at("")
     }
 
-    /// The same with this path.
+    /// As above, with this path.
     pub(crate) fn gateway_on_localhost_at(&self, path: &str) -> (Gateway, String) {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let issuer = format!("http://localhost:{port}{path}");
@@ -70,7 +70,7 @@ impl Registry {
         command(self.folder.path(), &self.variables()).args(arguments).output().unwrap()
     }
 
-    /// What `gateway client …` prints.
+    /// The output of `gateway client …`.
     #[track_caller]
     pub(crate) fn client(&self, arguments: &[&str]) -> String {
         let output = self.run(&[&["client"], arguments].concat());
@@ -83,7 +83,7 @@ impl Registry {
         read(&self.client(&["add", name, "--scope", scope]))
     }
 
-    /// A client with this public key in PEM; gives its id.
+    /// Adds a client with this public key in PEM; returns its id.
     #[track_caller]
     pub(crate) fn add_with_key(&self, name: &str, scope: &str, pem: &str) -> String {
         let file = self.write("key.pem", pem);
@@ -99,7 +99,7 @@ impl Registry {
     }
 }
 
-/// What `add` and `rotate` print.
+/// The output of `add` and `rotate`.
 #[track_caller]
 pub(crate) fn read(said: &str) -> MachineClient {
     MachineClient { id: value_of(said, "client_id"), secret: value_of(said, "client_secret") }
@@ -111,7 +111,7 @@ fn value_of(said: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {said}")).to_owned()
 }
 
-/// A form as it is sent.
+/// A form-encoded body.
 pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
@@ -126,7 +126,7 @@ impl Gateway {
         call(self.address, "POST", path, &[&[FORM], headers].concat(), form(pairs).as_bytes())
     }
 
-    /// What there is to say of a token.
+    /// The response of introspection.
     #[track_caller]
     pub(crate) fn introspect_as(&self, client: &MachineClient, token: &str) -> Value {
         self.post_as(client, "/oauth2/introspect", &[("token", token)]).expect(200).json()
@@ -134,7 +134,7 @@ impl Gateway {
 }
 
 impl Answer {
-    /// Checks that it is an error of RFC 6749 §5.2.
+    /// Checks that the response is an error of RFC 6749 §5.2.
     #[track_caller]
     pub(crate) fn expect_oauth_error(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);

@@ -1,8 +1,8 @@
-//! A database for a test alone, SQLite or PostgreSQL.
+//! A database for one test, SQLite or PostgreSQL.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-/// A database of its own for a test.
+/// A database for one test.
 pub(crate) trait TestDatabase: Sync {
     fn open() -> Self;
     fn url(&self) -> &str;
@@ -28,7 +28,7 @@ pub(crate) struct Postgres(String);
 
 impl TestDatabase for Postgres {
     fn open() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "scripts/test says where its PostgreSQL is")]
+        #[expect(clippy::disallowed_methods, reason = "scripts/test sets the address of its PostgreSQL")]
         let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL");
         let name = format!("gateway_{}_{:?}", std::process::id(), std::thread::current().id())
             .replace(|c: char| !c.is_ascii_alphanumeric(), "_")

@@ -1,6 +1,6 @@
-//! A gateway as a stranger runs it: the binary, in a folder of its own, on free ports; and a plain HTTP client.
+//! A gateway as users run it: the binary, in a folder of its own, on free ports; and a plain HTTP client.
 
-#![expect(dead_code, reason = "each test file uses its part of this")]
+#![expect(dead_code, reason = "each test file uses a part of this")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod browser;
@@ -23,15 +23,15 @@ use std::{
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Long enough for a busy machine; no test waits for all of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(crate) fn nobody() -> SocketAddr {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    // It is bound and never listens: another test that runs meanwhile does not get the port.
+    // The socket is bound and never listens: no other test gets the port meanwhile.
     std::mem::forget(socket);
     address
 }
@@ -45,8 +45,8 @@ pub(crate) struct Gateway {
     _folder: tempfile::TempDir,
 }
 
-/// Where the stand-in providers of gateways listen, in the order of their starts, with the thread that started the gateway: `cargo test`
-/// runs each test of a binary in a thread of its own.
+/// The addresses of the gateways' stand-in providers, in the order of their starts, with the thread that started the
+/// gateway: `cargo test` runs each test of a binary in a thread of its own.
 static STAND_INS: Mutex<Vec<(ThreadId, SocketAddr)>> = Mutex::new(Vec::new());
 
 /// The stand-in provider of the newest gateway of this test.
@@ -55,7 +55,7 @@ pub(crate) fn newest_stand_in() -> Option<SocketAddr> {
     STAND_INS.lock().unwrap().iter().rev().find(|(test, _)| *test == this_test).map(|(_, address)| *address)
 }
 
-/// Everything the process has printed, standard output and error.
+/// All output of the process, standard output and error.
 #[derive(Default)]
 struct Console {
     lines: Mutex<Vec<String>>,
@@ -95,23 +95,23 @@ impl Gateway {
         Self::with(&[])
     }
 
-    /// The same with these variables set. Ports are free ones unless they are set.
+    /// As above, with these variables set. Ports are free ones unless they are set.
     pub(crate) fn with(variables: &[(&str, &str)]) -> Self {
         Self::with_routes(variables, None)
     }
 
-    /// As `cargo run` starts it: browsers reach it at `http://localhost:PORT`.
+    /// As started by `cargo run`: browsers reach it at `http://localhost:PORT`.
     pub(crate) fn on_localhost() -> Self {
         Self::on_localhost_with(&[])
     }
 
-    /// The same with these variables set.
+    /// As above, with these variables set.
     pub(crate) fn on_localhost_with(variables: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         Self::with(&[&[("PORT", port.as_str()), ("PUBLIC_URL", "")], variables].concat())
     }
 
-    /// The same with a `gateway.toml`.
+    /// As above, with a `gateway.toml`.
     pub(crate) fn with_routes(variables: &[(&str, &str)], routes: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         if let Some(routes) = routes {
@@ -121,12 +121,12 @@ impl Gateway {
         Self::launch(command, folder)
     }
 
-    /// The same with no more than so many file descriptors.
+    /// As above, with a limit of file descriptors.
     pub(crate) fn with_descriptors(most: usize, variables: &[(&str, &str)]) -> Self {
         Self::with_ulimit(&format!("-n {most}"), variables)
     }
 
-    /// The same behind the shell's `ulimit` with these options.
+    /// As above, started by the shell's `ulimit` with these options.
     pub(crate) fn with_ulimit(options: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut shell = Command::new("/bin/sh");
@@ -152,12 +152,12 @@ impl Gateway {
         Self { process, address, admin, console, _folder: folder }
     }
 
-    /// Waits until a line with this text was printed, and gives the line.
+    /// Waits for a line with this text, and returns the line.
     pub(crate) fn printed(&self, text: &str) -> String {
         self.console.wait_for(|line| line.contains(text)).unwrap_or_else(|| panic!("never printed: {text}"))
     }
 
-    /// Everything that was printed so far.
+    /// All output so far.
     pub(crate) fn console(&self) -> String {
         self.console.lines.lock().unwrap().join("\n")
     }
@@ -172,19 +172,19 @@ impl Gateway {
         self.process.wait().unwrap();
     }
 
-    /// `kill -9`, though others still look at it.
+    /// `kill -9`, while others still refer to it.
     pub(crate) fn kill_now(&self) {
         let killed = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status().unwrap();
         assert!(killed.success());
     }
 
-    /// SIGTERM; gives the exit code.
+    /// SIGTERM; returns the exit code.
     pub(crate) fn terminate(self) -> Option<i32> {
         self.ask_to_end();
         self.exit_code()
     }
 
-    /// SIGTERM, and goes on at once.
+    /// SIGTERM, without waiting.
     pub(crate) fn ask_to_end(&self) {
         let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
         assert!(killed.success());
@@ -202,13 +202,13 @@ impl Gateway {
         }
     }
 
-    /// Checks that it serves, and that nothing that was done to it made it panic or fail.
+    /// Checks that it still serves, and that nothing made it panic or fail.
     #[track_caller]
     pub(crate) fn is_unharmed(&self) {
         self.is_unharmed_but_for(&[]);
     }
 
-    /// The same where these lines are as they should be.
+    /// As above, with these lines in the log as expected.
     #[track_caller]
     pub(crate) fn is_unharmed_but_for(&self, told: &[&str]) {
         self.get("/livez").expect(200);
@@ -236,7 +236,7 @@ impl Gateway {
         call(self.address, method, path, headers, body)
     }
 
-    /// Sends these bytes and gives everything that comes back until the gateway closes.
+    /// Sends these bytes and returns everything until the gateway closes.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         raw(self.address, bytes)
     }
@@ -256,7 +256,7 @@ impl Drop for Gateway {
     }
 }
 
-/// The binary with an empty environment but for these variables, in this folder.
+/// The binary in this folder, with these variables only.
 pub(crate) fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
     equipped(Command::new(env!("CARGO_BIN_EXE_gateway")), folder, variables)
 }
@@ -271,7 +271,7 @@ fn equipped(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> 
         ("PUBLIC_URL", "https://www.jinmini.com"),
         ("RUST_BACKTRACE", "1"),
     ]);
-    // Most services of tests count what they are asked.
+    // Most services of tests count their requests.
     let documents = variables
         .iter()
         .filter_map(|(name, _)| Some(format!("{}_SERVICE_OPENAPI", name.strip_suffix("_SERVICE_URL")?)));
@@ -280,7 +280,7 @@ fn equipped(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> 
     command
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -296,7 +296,7 @@ impl Answer {
         self
     }
 
-    /// Checks that it is a problem document with this status and code.
+    /// Checks that the response is a problem document with this status and code.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
@@ -304,8 +304,8 @@ impl Answer {
         let problem = answer.json();
         assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{problem}");
         assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"), "{problem}");
-        // Every 401 has a challenge; a 403 may say which scope is wanted, a 400 what is wrong with the credential
-        // (RFC 6750 §3).
+        // Every 401 has a challenge; a 403 may name the required scope, a 400 the mistake in the credential (RFC 6750
+        // §3).
         let may_challenge = matches!((status, code), (401 | 403, _) | (400, "invalid_request"));
         let challenged = answer.header("www-authenticate").is_some();
         assert!(if challenged { may_challenge } else { status != 401 }, "{problem}");
@@ -337,19 +337,19 @@ pub(crate) fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&s
     parse(&raw(address, &[request.as_bytes(), body].concat()))
 }
 
-/// Sends these bytes and gives everything that comes back until the other side closes.
+/// Sends these bytes and returns everything until the other side closes.
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    // Whoever refuses a request early may close before it was sent whole.
+    // A peer that refuses a request early may close before all of it was sent.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     answer
 }
 
-/// Reads one answer; a chunked body is put together.
+/// Reads one response; a chunked body is decoded.
 pub(crate) fn parse(bytes: &[u8]) -> Answer {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| {
         panic!("no answer: {:?}", String::from_utf8_lossy(bytes));
@@ -380,7 +380,7 @@ fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-/// An upstream that treats every connection as it is told, on a thread of its own.
+/// An upstream that handles every connection with this function, on a thread of its own.
 pub(crate) fn upstream(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -394,7 +394,7 @@ pub(crate) fn upstream(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Soc
     address
 }
 
-/// Waits until something holds; nothing is done in between but asking again.
+/// Polls until a condition holds.
 #[track_caller]
 pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! An upstream that writes down everything that arrives, and answers `ok`.
+//! An upstream that records all requests, and responds with `ok`.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -6,20 +6,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// See the module.
+/// A running upstream that records all requests.
 pub(crate) struct Recorder {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-/// A request as it arrived.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    /// Its first line.
+    /// The request line.
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// What stood behind the last chunk.
+    /// The trailers after the last chunk.
     pub(crate) trailers: Vec<String>,
 }
 
@@ -45,13 +45,13 @@ impl Recorder {
         format!("http://{}", self.address)
     }
 
-    /// What has arrived since the last call.
+    /// The requests since the last call.
     pub(crate) fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 }
 
-/// The simplest answer.
+/// The simplest response.
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 impl Seen {
@@ -107,8 +107,8 @@ fn read_line(reader: &mut impl BufRead) -> Option<String> {
     Some(String::from_utf8_lossy(line).into_owned())
 }
 
-/// Reads one request from a connection of which nothing else is read.
+/// Reads one request from a connection, and nothing beyond it.
 pub(crate) fn request_on(stream: &TcpStream) -> Option<Seen> {
-    // Byte by byte, so that nothing behind the request is lost.
+    // Byte by byte, so that nothing after the request is lost.
     read_request(&mut BufReader::with_capacity(1, stream))
 }

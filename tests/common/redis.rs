@@ -1,4 +1,4 @@
-//! A Redis for a test alone, which may be killed and started again.
+//! A Redis for one test, which may be killed and restarted.
 
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -13,7 +13,7 @@ use std::{
 
 use super::eventually;
 
-/// A running `redis-server`, or one that was killed. What it acknowledged is on disk, and there again when it is restarted.
+/// A `redis-server`, running or killed. Acknowledged writes are on disk, and survive a restart.
 pub(crate) struct Redis {
     port: u16,
     folder: tempfile::TempDir,
@@ -73,7 +73,7 @@ impl Redis {
         assert_eq!(&answer, b"+OK\r\n");
     }
 
-    /// The names of all that it holds but the memory of what was used up, and when what ends.
+    /// The names of all its keys, except for used-up values and the index of expiries.
     pub(crate) fn keys(&self) -> BTreeSet<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
@@ -100,7 +100,7 @@ impl Redis {
         self.restart();
     }
 
-    /// Everything it holds, as it lies on disk.
+    /// Its entire data, as it is on disk.
     pub(crate) fn dump(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.folder.path().join("appendonlydir")).unwrap();
         files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()

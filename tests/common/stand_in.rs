@@ -1,4 +1,4 @@
-//! The stand-in provider from outside: signing in without a browser, and telling it how to behave.
+//! The stand-in provider as a client: signing in without a browser, and setting its switches.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Answer, Gateway, call};
 
-/// What binds a code that is asked for by hand: the verifier and the challenge of RFC 7636 appendix B, and a nonce.
+/// The binding of a code that is requested by hand: the verifier and the challenge of RFC 7636 appendix B, and a nonce.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(crate) const NONCE: &str = "by-hand";
 
-/// The stand-in provider that a gateway started beside it, as the banner says.
+/// The stand-in provider that a gateway started, as its banner says.
 pub(crate) struct StandIn {
     pub(crate) address: SocketAddr,
     pub(crate) redirect_uri: String,
@@ -26,7 +26,7 @@ impl StandIn {
         Self { address, redirect_uri: redirect_uri.into_owned() }
     }
 
-    /// What makes another gateway know this provider under the same name.
+    /// Variables for another gateway to use this provider under the same name.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("OIDC_STAND_IN_ISSUER", format!("http://{}", self.address)),
@@ -36,7 +36,8 @@ impl StandIn {
         ]
     }
 
-    /// What makes another gateway know this provider as Naver, Kakao and Microsoft Entra, for people of every tenant.
+    /// Variables for another gateway to use this provider as Naver, Kakao and Microsoft Entra, for people of every
+    /// tenant.
     pub(crate) fn settings_of_others(&self) -> Vec<(String, String)> {
         let at = |path: &str| format!("http://{}{path}", self.address);
         let mut settings: Vec<_> = ["NAVER", "KAKAO", "ENTRA"]
@@ -88,7 +89,7 @@ impl StandIn {
         call(self.address, "GET", "/statistics", &[], b"").json()[name].as_u64().unwrap()
     }
 
-    /// What exchanges this code.
+    /// The exchange of this code.
     pub(crate) fn request(&self, code: &str) -> Value {
         json!({
             "provider": "stand-in", "code": code, "redirect_uri": self.redirect_uri,

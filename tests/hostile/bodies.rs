@@ -1,4 +1,4 @@
-//! Bodies that are not what an endpoint asks for.
+//! Bodies that an endpoint does not accept.
 
 use std::{
     io::{Read, Write},
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use super::surface::{Operation, SECRET, operations};
 use crate::common::{Answer, Gateway, PATIENCE, parse};
 
-/// What a body deserves.
+/// The expected outcome of a body.
 #[derive(Clone, Copy)]
 enum Verdict {
-    /// It cannot be read: 400.
+    /// The body cannot be read: 400.
     Unreadable,
     /// Anything but a failure of the gateway.
     Whatever,
@@ -29,7 +29,7 @@ const VALUES: [(&str, &[&str]); 5] = [
     ("object", &["{}", r#"{"s3cret-in-the-wrong-place": "s3cret-in-the-wrong-place"}"#]),
 ];
 
-/// No number of a schema of ours: too large, not whole, or not JSON at all.
+/// Invalid numbers: too large, not whole, or not JSON at all.
 const NO_NUMBERS: [&str; 14] = [
     "99999999999999999999999",
     "-99999999999999999999999",
@@ -47,7 +47,7 @@ const NO_NUMBERS: [&str; 14] = [
     "--1",
 ];
 
-/// Strings that are none.
+/// Invalid strings.
 const NO_STRINGS: [&[u8]; 13] = [
     b"\"\xff\xfe\"",
     b"\"\xc0\xaf\"",
@@ -64,7 +64,7 @@ const NO_STRINGS: [&[u8]; 13] = [
     b"'s3cret-in-the-wrong-place'",
 ];
 
-/// Strings that are ones, and odd.
+/// Valid but unusual strings.
 const ODD_STRINGS: [&str; 7] = [
     r#""""#,
     r#"" ""#,
@@ -75,7 +75,7 @@ const ODD_STRINGS: [&str; 7] = [
     r#""\ud83d\ude00 '; DROP TABLE tokens; --""#,
 ];
 
-/// Before anybody has authenticated: what it costs to read a form is bounded by the number of its parameters.
+/// Before authentication: the cost of reading a form is bounded by the number of its parameters.
 #[test]
 fn a_form_of_many_parameters_is_refused_before_it_is_read() {
     let gateway = Gateway::with(&[("FACEBOOK_CLIENT_ID", "c"), ("FACEBOOK_CLIENT_SECRET", "s3cret")]);
@@ -104,7 +104,7 @@ fn no_body_does_harm_or_is_quoted() {
     let mut sent = 0;
     for operation in operations(&gateway) {
         let Some(schema) = &operation.schema else { continue };
-        // What a provider sends is proven before it is read.
+        // A provider's notice is authenticated before it is read.
         if operation.path.starts_with("/oauth/webhooks/") {
             continue;
         }
@@ -143,7 +143,7 @@ fn judge(answer: Answer, verdict: Verdict, what: &str) {
     }
 }
 
-/// Bodies that are no object, or none that ends.
+/// Bodies that are no object, or an unterminated one.
 fn whole_bodies(schema: &Value) -> Vec<(Vec<u8>, Verdict)> {
     let base = example(schema);
     let good = Value::Object(base.clone()).to_string();
@@ -194,7 +194,7 @@ fn whole_bodies(schema: &Value) -> Vec<(Vec<u8>, Verdict)> {
     bodies.into_iter().map(|body| (body, Verdict::Unreadable)).collect()
 }
 
-/// Bodies in which one field is wrong.
+/// Bodies with one invalid field.
 fn fields(schema: &Value) -> Vec<(Vec<u8>, Verdict)> {
     let mut cases = Vec::new();
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -258,12 +258,12 @@ fn example(schema: &Value) -> Map<String, Value> {
     schema["example"].as_object().expect("each schema has an example").clone()
 }
 
-/// Its type; what may be null as well has two.
+/// Its type; a nullable one has two.
 fn kind(property: &Value) -> &str {
     property["type"].as_str().or_else(|| property["type"][0].as_str()).unwrap()
 }
 
-/// Something of the right type.
+/// A value of the right type.
 fn sample(property: &Value) -> Value {
     match kind(property) {
         "boolean" => Value::Bool(true),
@@ -350,7 +350,7 @@ fn no_more_is_read_than_is_allowed() {
             .expect_problem(413, "body_too_large");
         announced(&gateway, operation, "Content-Length: 2097152\r\n");
         announced(&gateway, operation, "Content-Length: 18446744073709551000\r\n");
-        // Nobody is asked to go on who is refused anyway.
+        // A refused client gets no 100 (Continue).
         announced(&gateway, operation, "Content-Length: 2097152\r\nExpect: 100-continue\r\n");
         endless(&gateway, operation);
     }
@@ -364,7 +364,7 @@ fn head_of(operation: &Operation, headers: &str) -> String {
     )
 }
 
-/// Only the head is sent: the answer does not wait for the body.
+/// Only the head is sent: the response does not wait for the body.
 fn announced(gateway: &Gateway, operation: &Operation, headers: &str) {
     let mut stream = TcpStream::connect(gateway.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -374,7 +374,7 @@ fn announced(gateway: &Gateway, operation: &Operation, headers: &str) {
     parse(&answer).expect_problem(413, "body_too_large");
 }
 
-/// A body without end: the client reads the refusal while it still sends, and is closed to.
+/// An endless body: the client reads the refusal while it still sends, and the gateway closes.
 fn endless(gateway: &Gateway, operation: &Operation) {
     let mut stream = TcpStream::connect(gateway.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

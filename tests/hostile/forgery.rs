@@ -1,4 +1,4 @@
-//! Tokens that look like the gateway's own, and are not.
+//! Forged tokens.
 
 use aws_lc_rs::{
     hmac,
@@ -11,7 +11,7 @@ use base64::{
 };
 use serde_json::{Map, Value, json};
 
-/// A token taken apart.
+/// A parsed token.
 pub(crate) struct Parts {
     pub(crate) header: Map<String, Value>,
     pub(crate) payload: Vec<u8>,
@@ -36,7 +36,7 @@ impl Parts {
         serde_json::to_vec(&self.header).unwrap()
     }
 
-    /// The header with other values; `null` removes one.
+    /// The header with changed values; `null` removes one.
     fn header_with(&self, changes: &Value) -> Vec<u8> {
         let mut header = self.header.clone();
         for (name, value) in changes.as_object().unwrap() {
@@ -63,7 +63,7 @@ fn joined(header: &[u8], payload: &[u8], signature: &[u8]) -> String {
     format!("{}.{}", message(header, payload), URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// Everything that can be made of a good token and the published key (a P-256 one).
+/// All forgeries from a valid token and the published key (a P-256 one).
 pub(crate) fn forgeries(good: &str, jwk: &Value) -> Vec<Forgery> {
     let parts = Parts::of(good);
     let mut all = headers(&parts);
@@ -77,7 +77,7 @@ fn forgery(what: impl Into<String>, token: String, reason: &'static str) -> Forg
     Forgery { what: what.into(), token, reason }
 }
 
-/// Headers that say something else.
+/// Changed headers.
 fn headers(parts: &Parts) -> Vec<Forgery> {
     let mut all: Vec<Forgery> = [
         (json!({"typ": "JWT"}), "malformed"),
@@ -131,7 +131,7 @@ fn headers(parts: &Parts) -> Vec<Forgery> {
     all
 }
 
-/// Texts that are no three parts of base64url.
+/// Texts that are not three parts of base64url.
 fn shapes(good: &str, parts: &Parts) -> Vec<Forgery> {
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("{good}") };
     let jwe = message(br#"{"alg":"dir","enc":"A256GCM","typ":"at+jwt"}"#, b"");
@@ -164,7 +164,7 @@ fn shapes(good: &str, parts: &Parts) -> Vec<Forgery> {
     ]
     .into_iter()
     .map(|token| {
-        // Parts that are empty, or too long, are parts.
+        // Empty or long parts are still parts.
         let unsigned = token == format!("{header}.{payload}.") || token == format!("{header}..{signature}");
         let reason = if unsigned || token.ends_with("AAAAAAAAA") { "bad_signature" } else { "malformed" };
         forgery(format!("{token:.60}…"), token, reason)
@@ -172,7 +172,7 @@ fn shapes(good: &str, parts: &Parts) -> Vec<Forgery> {
     .collect()
 }
 
-/// The public key as if it were a secret, in every form in which somebody could have it.
+/// The public key as a shared secret, in every form that an attacker could have.
 fn hmacs(parts: &Parts, jwk: &Value) -> Vec<Forgery> {
     let [x, y] = ["x", "y"].map(|name| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap());
     let point = [&[4], x.as_slice(), &y].concat();
@@ -207,7 +207,7 @@ fn hmacs(parts: &Parts, jwk: &Value) -> Vec<Forgery> {
     let mut all = Vec::new();
     for (what, secret) in &secrets {
         for (name, algorithm) in algorithms {
-            // With our key's id, and with none that could lead to the right one.
+            // With our key's id, and with none that could select the right one.
             for (kid, reason) in
                 [(json!(parts.header["kid"]), "bad_signature"), (json!("x"), "unknown_key"), (json!(null), "malformed")]
             {
@@ -221,7 +221,7 @@ fn hmacs(parts: &Parts, jwk: &Value) -> Vec<Forgery> {
     all
 }
 
-/// Signatures of somebody else, of nobody, and of another form; and one bit of each byte changed.
+/// Signatures of another key, missing ones, and ones of another format; and one changed bit in each byte.
 fn signatures(parts: &Parts, good: &str) -> Vec<Forgery> {
     let header = parts.header_bytes();
     let rng = SystemRandom::new();
@@ -279,7 +279,7 @@ fn bits(good: &str) -> Vec<Forgery> {
             let mut altered = parts.clone();
             altered[part][at] ^= 1 << (at % 8);
             let token = joined(&altered[0], &altered[1], &altered[2]);
-            // Of a header nobody can say what it becomes.
+            // A changed header may become anything.
             let reason = if part == 0 { "" } else { "bad_signature" };
             all.push(forgery(format!("part {part}, byte {at}"), token, reason));
         }

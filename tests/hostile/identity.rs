@@ -1,4 +1,4 @@
-//! Headers that a service takes the gateway's word for, written by a client.
+//! Headers that services trust, forged by a client.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::common::{
 
 const LIE: &str = "forged";
 
-/// Names that a service could take for ours, in whatever way it folds them (CGI, WSGI, PHP).
+/// Names that a service could confuse with ours, by the way it folds them (CGI, WSGI, PHP).
 fn spellings() -> Vec<String> {
     let mut spellings = Vec::new();
     for name in [
@@ -35,7 +35,7 @@ fn spellings() -> Vec<String> {
             let spelled = name.replace('-', separator);
             spellings.extend([spelled.to_lowercase(), spelled.to_uppercase(), spelled]);
         }
-        // One letter after the other in another case, and the separators mixed.
+        // Each letter in turn in another case, and the separators mixed.
         let mixed = name.char_indices().map(|(at, c)| match (c, at % 2) {
             ('-', _) if at < 4 => '_',
             (_, 0) => c.to_ascii_lowercase(),
@@ -54,7 +54,7 @@ fn holds_a_lie(request: &Seen) -> bool {
 struct Setup {
     gateway: Gateway,
     upstream: Recorder,
-    /// Of alice, with the scope `users:read`.
+    /// A token of alice, with the scope `users:read`.
     token: String,
 }
 
@@ -66,7 +66,7 @@ impl Setup {
         Self { gateway, upstream, token }
     }
 
-    /// What arrives of a request with these header lines.
+    /// The headers that arrive for a request with these header lines.
     #[track_caller]
     fn arrives(&self, path: &str, headers: &str) -> Seen {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
@@ -77,7 +77,8 @@ impl Setup {
     }
 }
 
-/// DNS rebinding: a page at a name of its owner's, which was made to lead here, is of the same origin as its requests.
+/// DNS rebinding: a page at the attacker's own name, which now resolves to this gateway, has the same origin as its
+/// requests.
 #[test]
 fn a_page_of_a_foreign_name_gets_no_token_for_nothing() {
     let gateway = Gateway::start();
@@ -107,9 +108,9 @@ fn a_page_of_a_foreign_name_gets_no_token_for_nothing() {
     ask("/tokens/create", "{}", "gateway:8080", "").expect(200);
 }
 
-/// Behind a proxy the name of the page is the one that the proxy tells, whatever name the gateway has there.
+/// Behind a proxy, the proxy's header names the page's host, whatever the gateway is called there.
 #[test]
-fn the_name_of_a_page_is_told_by_a_trusted_proxy_and_by_nobody_else() {
+fn the_name_of_a_page_is_taken_from_trusted_proxies_only() {
     for (trusted, host, told, status) in [
         ("127.0.0.1", "gateway.example", "localhost:3000", 200),
         ("127.0.0.1", "localhost:8080", "attacker.example", 403),
@@ -166,7 +167,7 @@ fn connection_takes_none_of_ours_away() {
         let arrived = setup.arrives("/api/users/me", &lines);
         assert_eq!(arrived.all(name).len(), 1, "{name}: {arrived:?}");
     }
-    // All at once, and what a client may take away of its own.
+    // All at once, and the headers that a client may remove from its own request.
     let all = names.iter().cloned().collect::<Vec<_>>().join(", ");
     let lines = format!("Authorization: Bearer {}\r\nX-Own: 1\r\nConnection: {all}, x-own\r\n", setup.token);
     let arrived = setup.arrives("/api/users/me", &lines);
@@ -175,7 +176,7 @@ fn connection_takes_none_of_ours_away() {
 }
 
 #[test]
-fn what_is_secret_stays_here() {
+fn credentials_for_the_gateway_stay_here() {
     let setup = Setup::start();
     let lines = format!(
         "Authorization: Bearer {}\r\nProxy-Authorization: Basic forged\r\nCookie: theme=dark; gateway_session=forged\r\n\
@@ -189,7 +190,7 @@ fn what_is_secret_stays_here() {
         assert!(arrived.headers.iter().all(|(_, value)| !value.contains(&setup.token)), "{path}");
         assert_eq!(arrived.all("cookie").join("; "), "theme=dark; lang=ko", "{path}");
     }
-    // Credentials of another scheme are nobody's business either.
+    // Credentials of another scheme are not forwarded either.
     let basic = setup.arrives("/api/users", "Authorization: Basic forged\r\n");
     assert!(basic.all("authorization").is_empty() && basic.all("x-user-id").is_empty());
     assert!(!setup.gateway.console().contains(LIE));

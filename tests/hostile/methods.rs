@@ -1,4 +1,4 @@
-//! Methods, queries and neighbours of paths that the API has.
+//! Methods, queries and neighbours of the API's paths.
 
 use std::collections::BTreeSet;
 
@@ -107,12 +107,13 @@ fn a_path_beside_one_of_ours_is_nothing() {
                 .into_iter()
                 .find_map(named);
             let (status, code) = match (without_post, named("/oauth/events/")) {
-                // What stands beside `/oauth/providers` may be the id of a grant, and behind `/login/`, or below an
-                // account, a provider, behind `/sessions/` a session, and behind `/oauth/deletions/` a code: nobody can POST to any of them.
+                // The segment beside `/oauth/providers` may be the id of a grant; after `/login/`, or below an account,
+                // a provider; after `/sessions/` a session; and after `/oauth/deletions/` a code. None of them accepts
+                // POST.
                 (Some(_), _) => (405, "method_not_allowed"),
-                // What stands beside a receiver of events is that of another provider, and takes events.
+                // The segment beside a receiver of events names another provider, and accepts events.
                 (None, Some(_)) => (415, "unsupported_media_type"),
-                // What stands beside a webhook is that of another provider, too, and there is none.
+                // The segment beside a webhook names another provider, too, and there is none.
                 (None, None) => (404, "not_found"),
             };
             send(&beside).expect_problem(status, code);

@@ -1,13 +1,13 @@
-//! Request targets that a gateway and a service could read differently, in front of a service that writes down what
-//! arrives: nothing but what is planned, and nothing of the protected route without a token.
+//! Request targets that a gateway and a service could parse differently, in front of a service that records its
+//! requests: only planned requests arrive, and none for the protected route without a token.
 
 use serde_json::json;
 
 use crate::common::{Gateway, parse, recorder::Recorder};
 
-/// What a request deserves.
+/// The expected outcome of a request.
 enum Verdict {
-    /// It is refused with this status and code, and nothing arrives.
+    /// The gateway refuses it with this status and code, and nothing arrives.
     Refused(u16, &'static str),
     /// This line arrives.
     Arrives(&'static str),
@@ -67,13 +67,13 @@ const TARGETS: &[(&[u8], Verdict)] = &[
     (b"/api/users?/me", Arrives("GET /users?/me HTTP/1.1")),
     (b"/api/users?/../users/me", Arrives("GET /users?/../users/me HTTP/1.1")),
     (b"/api/users?a=%2f%00%0d%0a", Arrives("GET /users?a=%2f%00%0d%0a HTTP/1.1")),
-    // Other paths than the protected one, for whoever reads paths as RFC 3986 says.
+    // Other paths than the protected one, for readers that follow RFC 3986.
     (b"/api/users/MEN", Arrives("GET /users/MEN HTTP/1.1")),
     (b"/api/users/me%20", Arrives("GET /users/me%20 HTTP/1.1")),
     (b"/api/users/me.json", Arrives("GET /users/me.json HTTP/1.1")),
     (b"/api/users/%256de", Arrives("GET /users/%256de HTTP/1.1")),
     (b"/api/users/%252e%252e%252fme", Arrives("GET /users/%252e%252e%252fme HTTP/1.1")),
-    // The protected one, in every spelling that means it.
+    // The protected one, in every equivalent spelling.
     (b"/api/users/me", NO_TOKEN),
     (b"/api/users/me/", NO_TOKEN),
     (b"/api/users/me/x", NO_TOKEN),
@@ -82,11 +82,11 @@ const TARGETS: &[(&[u8], Verdict)] = &[
     (b"/api/users/%6d%65", NO_TOKEN),
     (b"/api/users/%6D%65/", NO_TOKEN),
     (b"/%61%70%69/%75%73%65%72%73/%6d%65", NO_TOKEN),
-    // Not the protected one, but for a service that ignores case it is.
+    // Not the protected one, except for a service that ignores case.
     (b"/api/users/ME", NO_ROUTE),
     (b"/api/users/Me/x", NO_ROUTE),
     (b"/api/users/%4De", NO_ROUTE),
-    // Its service has routes, and no other door.
+    // Its service is reachable by its routes only.
     (b"/api/auth", NO_ROUTE),
     (b"/api/auth/", NO_ROUTE),
     (b"/api/auth/users", NO_ROUTE),
@@ -250,7 +250,7 @@ fn a_head_is_read_in_one_way_or_not_at_all() {
         ("GET /api/users HTTP/1.1\r\nHost: user@a\r\n".into(), BAD_HEAD),
         ("GET /api/users HTTP/1.1\r\nHost: a, b\r\n".into(), BAD_HEAD),
         ("GET http://a/api/users HTTP/1.1\r\n".into(), BAD_HEAD),
-        // HTTP/1.0 knows no `Host`; nothing behind such a request is one.
+        // HTTP/1.0 has no `Host`; bytes after such a request are not a request.
         ("GET /api/users HTTP/1.0\r\n".into(), Arrives("GET /users HTTP/1.1")),
         ("GET /api/users\r\nHost: x\r\n".into(), BAD_HEAD),
         ("GET  /api/users HTTP/1.1\r\nHost: x\r\n".into(), BAD_HEAD),
@@ -284,7 +284,7 @@ fn a_head_is_read_in_one_way_or_not_at_all() {
 }
 
 #[test]
-fn what_hides_in_a_body_stays_there() {
+fn a_request_hidden_in_a_body_stays_there() {
     let setup = Setup::start();
     let smuggled = "GET /api/users/me HTTP/1.1\r\nHost: x\r\n\r\n";
     let (token, _) = setup.gateway.tokens(&json!({}));
@@ -302,7 +302,7 @@ fn what_hides_in_a_body_stays_there() {
             assert!(arrived.all("upgrade").is_empty());
         }
     }
-    // What was allowed once opens nothing for the next request on the same connection.
+    // The credentials of one request open nothing for the next one on the same connection.
     let two = format!(
         "GET /api/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n\
          GET /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -318,11 +318,11 @@ fn a_malformed_chunk_is_refused_wherever_in_the_stream_it_comes() {
     let setup = Setup::start();
     let post = "POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     for chunks in ["zz\r\n", "3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n", "-1\r\n", "3\nabc\n0\n\n"] {
-        // All in one piece, so that head and fault are read at once.
+        // All in one piece, so that head and fault are read together.
         let answer = setup.gateway.raw(format!("{post}{chunks}").as_bytes());
         assert!(!answer.is_empty(), "no answer to {chunks:?}");
         parse(&answer).expect_problem(400, "bad_request");
-        // What was whole before it is answered.
+        // The complete requests before it get responses.
         let livez = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
         let answers = String::from_utf8(setup.gateway.raw(format!("{livez}{post}{chunks}").as_bytes())).unwrap();
         assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains("HTTP/1.1 400 "), "{chunks:?}: {answers:?}");

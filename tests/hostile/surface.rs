@@ -1,10 +1,10 @@
-//! What the API offers, as its own document says, so that an endpoint that is added tomorrow is attacked tomorrow.
+//! The API by its own document, so that new endpoints are attacked without changing the tests.
 
 use serde_json::Value;
 
 use crate::common::Gateway;
 
-/// Stands for a secret in everything that is sent; no answer and no log may hold it.
+/// Stands for a secret in every request; no response and no log may contain it.
 pub(crate) const SECRET: &str = "s3cret-in-the-wrong-place";
 
 /// One call of the API.
@@ -12,11 +12,11 @@ pub(crate) struct Operation {
     pub(crate) method: String,
     /// Parameters of the path are filled in.
     pub(crate) path: String,
-    /// The media types that it takes, if it takes a body.
+    /// The media types of its body, if it has one.
     pub(crate) takes: Vec<String>,
     /// Whether it needs a body.
     pub(crate) needs_body: bool,
-    /// What its JSON looks like, if it takes JSON.
+    /// The schema of its JSON, if it accepts JSON.
     pub(crate) schema: Option<Value>,
 }
 
@@ -26,11 +26,11 @@ impl Operation {
     }
 }
 
-/// All calls of the API, and the documentation.
+/// All operations of the API, and the documentation.
 pub(crate) fn operations(gateway: &Gateway) -> Vec<Operation> {
     let document = gateway.get("/openapi.json").expect(200).json();
     let mut operations = Vec::new();
-    // Below /api services answer, each in its own words.
+    // Below /api services respond, each in its own way.
     let ours = document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/api/"));
     for (path, methods) in ours {
         for (method, operation) in methods.as_object().unwrap() {

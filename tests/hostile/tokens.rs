@@ -1,4 +1,4 @@
-//! Tokens that are not good, at the edge and at `/tokens/verify`.
+//! Invalid tokens, at the edge and at `/tokens/verify`.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::common::{Gateway, eventually, parse, recorder::Recorder};
 
 const PROTECTED: &str = "/api/users/me";
 
-/// What `WWW-Authenticate` says of each reason.
+/// The description in `WWW-Authenticate` for each reason.
 fn words(reason: &str) -> &'static str {
     match reason {
         "malformed" => "the token is malformed",
@@ -81,7 +81,7 @@ fn no_forgery_passes_in_production_and_each_is_told_why() {
     }
     assert_eq!(refused(&gateway, &refresh_token, "a refresh token"), words("malformed"));
     assert!(upstream.take().is_empty());
-    // None of them has pushed the good one out.
+    // None of them has evicted the valid one from the cache.
     gateway.get_with_token(PROTECTED, &token).expect(200);
     let console = gateway.console();
     assert!(forgeries.iter().all(|forgery| forgery.token.len() < 40 || !console.contains(&forgery.token)));
@@ -177,7 +177,7 @@ fn the_api_asks_for_a_token_the_same_way() {
         assert!(answer.header("www-authenticate").unwrap().contains(r#"error="invalid_request""#));
     }
     create(&[("Authorization", "Bearer x")]).expect_problem(401, "invalid_token");
-    // A good token that does not allow it.
+    // A valid token that does not allow it.
     create(&[("Authorization", &bearer)]).expect_problem(403, "insufficient_scope");
 }
 
@@ -258,14 +258,14 @@ fn a_text_that_is_typed_as_a_dummy_token_is_nothing_else() {
     let gateway = Gateway::start();
     let (access, refresh) = gateway.tokens(&json!({"subject": "alice"}));
     let dummy = |text: &str| gateway.post("/tokens/dummy", &json!({"token": text}));
-    // It would be printed, and a revocation of it would end the family and leave the dummy alive.
+    // It would be printed, and revoking it would end the family and leave the dummy valid.
     let unknown = format!("gwr_{}", "A".repeat(43));
     for text in [refresh.as_str(), &unknown] {
         dummy(text).expect_problem(422, "validation_failed");
         gateway.get_with_token(PROTECTED, text).expect_problem(401, "invalid_token");
     }
     assert!(!gateway.console().contains(&refresh));
-    // Whatever is taken passes, verifies, and is gone once it is revoked.
+    // Every accepted text passes, verifies, and is invalid once revoked.
     for text in ["gwr_hello", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "null", "\u{202e}x", "안 녕", &"x".repeat(4096)] {
         dummy(text).expect(200);
         gateway.get_with_token(PROTECTED, text).expect(200);
@@ -274,7 +274,7 @@ fn a_text_that_is_typed_as_a_dummy_token_is_nothing_else() {
         gateway.post("/tokens/revoke", &json!({"token": text})).expect(200);
         gateway.get_with_token(PROTECTED, text).expect_problem(401, "invalid_token");
     }
-    // A signed token stays what it is, also when it was typed: revoked, it is no dummy token either.
+    // A signed token stays a signed token when it is typed: revoked, it is not valid as a dummy token either.
     dummy(&access).expect(200);
     gateway.post("/tokens/revoke", &json!({"token": access})).expect(200);
     gateway.get_with_token(PROTECTED, &access).expect_problem(401, "invalid_token");

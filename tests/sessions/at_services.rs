@@ -1,4 +1,4 @@
-//! What a session opens behind the gateway: services that it is meant for, and only to pages that may use it.
+//! Sessions behind the gateway: only services that accept them, and only pages that may use them.
 
 use serde_json::json;
 
@@ -106,7 +106,7 @@ fn a_page_of_another_site_can_do_nothing_with_it() {
 }
 
 #[test]
-fn whoever_opens_a_page_signs_in_and_comes_back_to_it() {
+fn opening_a_page_leads_to_the_sign_in_and_back() {
     let (gateway, service) = scene();
     let mut browser = Browser::with_pages();
     let away = browser.get(&gateway, "/api/orders/a%20b?page=2&x=%2F").expect(303);
@@ -130,7 +130,7 @@ fn a_session_that_was_ended_elsewhere_opens_nothing() {
     let (gateway, service) = scene();
     let [mut here, mut there] =
         [signed_in(&gateway, "alice"), signed_in_with(&gateway, "alice", &[("User-Agent", "curl/8")])];
-    // Remembered by every core.
+    // Cached by every core.
     for _ in 0..8 {
         there.get(&gateway, "/api/orders").expect(200);
         here.get(&gateway, "/api/orders").expect(200);

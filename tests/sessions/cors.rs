@@ -17,7 +17,7 @@ fn preflight(gateway: &Gateway, path: &str, origin: &str) -> Answer {
     gateway.call("OPTIONS", path, &asks, b"")
 }
 
-/// Caches must not give one origin what was answered to another.
+/// Caches must not give one origin the response for another.
 #[track_caller]
 fn assert_varies(answer: &Answer) {
     let vary = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("vary"));
@@ -45,7 +45,7 @@ fn an_allowed_page_asks_first_and_then_gets_tokens() {
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
     assert_varies(&answer);
     gateway.get_with_token("/api/users/me", text(&answer.json()["access_token"])).expect(200);
-    // So that the page learns why not.
+    // So that the page can read the error.
     let refused = gateway.call("POST", "/session/token", &from_app, b"").expect_problem(401, "not_signed_in");
     assert_eq!(refused.header("access-control-allow-origin"), Some(APP));
     let exposed = refused.header("access-control-expose-headers").unwrap();
@@ -104,7 +104,7 @@ fn the_server_of_a_front_end_says_that_it_holds_the_cookie() {
     }
     let tokens = browser.call(&gateway, "POST", "/session/token", &[("X-CSRF", "1")]).expect(200).json();
     gateway.get_with_token("/api/users/me", text(&tokens["access_token"])).expect(200);
-    // A page cannot ask for leave to send it.
+    // A preflight does not allow a page to send it.
     let asks =
         [("Origin", APP), ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "x-csrf")];
     let leave = gateway.call("OPTIONS", "/session/token", &asks, b"").expect(204);

@@ -19,7 +19,7 @@ use crate::{
 
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
-/// Two gateways that share everything, and a third that only has the provider beside it.
+/// Two gateways that share everything, and a third that only provides the provider.
 struct Scene {
     one: Gateway,
     two: Gateway,
@@ -39,7 +39,7 @@ impl Scene {
         Self { one, two, redis, _host: host }
     }
 
-    /// Begun at one gateway, finished at the other.
+    /// Started at one gateway, finished at the other.
     fn signed_in(&self, person: &str) -> Browser {
         let mut browser = Browser::default();
         let callback = browser.leave(&self.one, "/login/stand-in").decide(&format!("person={person}"));
@@ -71,7 +71,7 @@ fn a_session_is_one_at_both_and_ends_at_both_at_once(database: &impl TestDatabas
     let listed = sessions(&mut here, two);
     let other = listed.iter().find(|session| session["current"] == json!(false)).unwrap();
     here.call(two, "DELETE", &format!("/sessions/{}", text(&other["id"])), &OURS).expect(200);
-    // The session at once, and here its tokens as well; those on other replicas follow the deny-list.
+    // The session ends at once, and here its tokens as well; those on other replicas follow the deny-list.
     there.get(one, "/session").expect_problem(401, "not_signed_in");
     there.call(one, "POST", "/session/token", &OURS).expect_problem(401, "not_signed_in");
     two.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
@@ -112,7 +112,7 @@ fn on_postgres() {
 
 #[test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-fn a_redis_that_dies_signs_nobody_out() {
+fn a_redis_that_dies_ends_no_session() {
     let database = Sqlite::open();
     let scene = Scene::over(&database);
     let Scene { one, redis, .. } = &scene;
@@ -139,7 +139,7 @@ fn a_redis_that_dies_signs_nobody_out() {
     let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == "sessions").unwrap();
     assert_eq!(check["ok"], json!(false), "{ready}");
     one.get("/livez").expect(200);
-    // Who has a token needs no session; to refresh it is not possible now, and costs nothing.
+    // A caller with a token needs no session; a refresh is not possible now, and loses nothing.
     one.get_with_token("/api/users/me", &access).expect(200);
     refresh(one, &token).expect_problem(503, "unavailable");
     one.tokens(&json!({"subject": "somebody"}));
@@ -150,7 +150,7 @@ fn a_redis_that_dies_signs_nobody_out() {
     let next = refresh(one, &token).expect(200).json();
     one.get_with_token("/api/users/me", text(&next["access_token"])).expect(200);
 
-    // Restarted while nobody looked: whoever comes first does not notice.
+    // Restarted between requests: the next one does not notice.
     redis.kill();
     redis.restart();
     assert_eq!(browser.get(one, "/session").expect(200).json()["name"], "Alice");
@@ -158,10 +158,10 @@ fn a_redis_that_dies_signs_nobody_out() {
     assert!(!one.console().contains("panicked"));
 }
 
-/// What is lost with a Redis that kept nothing is signed out, not signed in for ever.
+/// Sessions that a Redis without persistence lost are signed out, not signed in for ever.
 #[test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
-fn a_redis_that_lost_everything_signs_everybody_out() {
+fn a_redis_that_lost_everything_ends_every_session() {
     let database = Sqlite::open();
     let scene = Scene::over(&database);
     let mut browser = scene.signed_in("alice");
@@ -172,7 +172,7 @@ fn a_redis_that_lost_everything_signs_everybody_out() {
     scene.one.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
 }
 
-/// What ended stays ended: the deny-list is not in the Redis.
+/// Ended sessions stay ended: the deny-list is not in the Redis.
 #[test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
 fn a_session_that_a_restored_redis_brings_back_is_refused() {

@@ -1,4 +1,4 @@
-//! Where one is signed in, and signing out there.
+//! The list of a person's sessions, and signing out of them.
 
 use serde_json::json;
 
@@ -50,7 +50,7 @@ fn one_session_is_ended_and_only_by_its_owner() {
     there.get(&gateway, "/session").expect_problem(401, "not_signed_in");
     gateway.get_with_token("/api/users/me", &access).expect_problem(401, "invalid_token");
 
-    // One's own: the browser forgets it, too.
+    // This browser's own session: its cookie is deleted, too.
     let own = sessions(&mut here, &gateway);
     here.call(&gateway, "DELETE", &format!("/sessions/{}", text(&own[0]["id"])), &OURS).expect(200);
     assert_eq!(here.session(), None);
@@ -77,7 +77,7 @@ fn all_other_sessions_are_ended_with_their_tokens() {
 }
 
 #[test]
-fn only_whoever_is_signed_in_calls_and_only_from_a_page_of_ours() {
+fn only_signed_in_people_may_call_and_only_from_a_page_of_ours() {
     let gateway = Gateway::start();
     let mut here = signed_in(&gateway, "alice");
     let (access, _) = token_pair(&mut here, &gateway);
@@ -86,7 +86,7 @@ fn only_whoever_is_signed_in_calls_and_only_from_a_page_of_ours() {
         [("GET", "/sessions"), ("DELETE", "/sessions"), ("DELETE", "/sessions/x"), ("POST", "/session/token")]
     {
         stranger.call(&gateway, method, path, &OURS).expect_problem(401, "not_signed_in");
-        // A token is not enough: it could have been lent.
+        // A token is not enough: it could have been given to another program.
         gateway.call(method, path, &[("Authorization", &bearer)], b"").expect_problem(401, "not_signed_in");
         if method == "GET" {
             continue;

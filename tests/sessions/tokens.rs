@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{OURS, common::Gateway, refresh, signed_in, text, token_pair};
 
 #[test]
-fn a_signed_in_browser_gets_a_pair_that_opens_routes_and_is_not_kept_by_anybody() {
+fn a_signed_in_browser_gets_an_uncached_pair_that_opens_routes() {
     let gateway = Gateway::start();
     let mut browser = signed_in(&gateway, "alice");
     let subject = browser.get(&gateway, "/session").expect(200).json()["subject"].clone();
@@ -41,7 +41,7 @@ fn signing_out_ends_every_token_of_the_session_at_once_and_no_other() {
     let next = refresh(&gateway, &pairs[0].1).expect(200).json();
     let (kept, kept_refresh) = token_pair(&mut other, &gateway);
     let open = |access: &str| gateway.get_with_token("/api/users/me", access);
-    // Remembered by every core.
+    // Cached by every core.
     for access in [&pairs[0].0, &pairs[1].0, &kept] {
         for _ in 0..8 {
             open(access).expect(200);
@@ -60,7 +60,7 @@ fn signing_out_ends_every_token_of_the_session_at_once_and_no_other() {
 }
 
 #[test]
-fn who_signs_in_anew_leaves_no_token_of_the_session_before() {
+fn signing_in_again_leaves_no_token_of_the_session_before() {
     let gateway = Gateway::start();
     let mut browser = signed_in(&gateway, "alice");
     let (access, token) = token_pair(&mut browser, &gateway);
@@ -70,7 +70,7 @@ fn who_signs_in_anew_leaves_no_token_of_the_session_before() {
     refresh(&gateway, &token).expect_problem(401, "invalid_grant");
 }
 
-/// It takes a minute: the shortest that a session may last.
+/// This takes a minute: the shortest lifetime of a session.
 #[test]
 fn tokens_are_over_when_their_session_is() {
     let gateway = Gateway::with(&[("SESSION_TTL", "1m")]);

@@ -1,4 +1,4 @@
-//! Machine clients through the real binary: how they are added and removed, how they authenticate, and what is theirs alone.
+//! Machine clients through the real binary: adding and removing, authentication, and the limits of each client.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,7 +74,7 @@ fn clients_are_added_listed_rotated_and_removed_beside_a_gateway_at_work() {
 }
 
 #[test]
-fn without_a_store_there_is_nobody_to_add_a_client_to() {
+fn without_a_store_no_client_can_be_added() {
     let folder = tempfile::tempdir().unwrap();
     let output = crate::common::command(folder.path(), &[]).args(["client", "add", "a"]).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
@@ -83,7 +83,7 @@ fn without_a_store_there_is_nobody_to_add_a_client_to() {
 
 /// RFC 6749 §6, §10.4; RFC 7009 §2.1.
 #[test]
-fn what_was_issued_to_one_client_is_not_for_another() {
+fn tokens_of_one_client_are_not_for_another() {
     let registry = Registry::new(&[]);
     let gateway = registry.gateway();
     let [one, other] = ["one", "other"].map(|name| registry.add(name, "tokens:issue"));
@@ -94,7 +94,7 @@ fn what_was_issued_to_one_client_is_not_for_another() {
     let exchange = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
     gateway.post_as(&other, "/oauth2/token", &exchange).expect_oauth_error(400, "invalid_grant");
     gateway.post_as(&other, "/oauth2/revoke", &[("token", refresh)]).expect_oauth_error(400, "invalid_grant");
-    // Without the client's authentication it is no good either (§6), and it is not used up by the attempt.
+    // Without the client's authentication it is invalid, too (§6), and the attempt does not use it up.
     let nobodys = gateway.post("/tokens/refresh", &json!({"refresh_token": refresh}));
     assert!(nobodys.expect_problem(403, "client_required").text().contains("/oauth2/token"));
     gateway.post_form("/oauth2/token", &[], &exchange).expect_oauth_error(401, "invalid_client");
@@ -105,7 +105,7 @@ fn what_was_issued_to_one_client_is_not_for_another() {
     assert_eq!(gateway.introspect_as(&other, next["access_token"].as_str().unwrap()), json!({"active": false}));
 }
 
-/// Whoever may create tokens may not thereby have more than was given to them.
+/// A client that may create tokens must not gain scopes by that.
 #[test]
 fn a_client_hands_out_no_scope_that_it_does_not_have() {
     for environment in ["production", "development"] {
@@ -125,7 +125,7 @@ fn a_client_hands_out_no_scope_that_it_does_not_have() {
             let refused = create(&whole, &json!({"scope": scope})).expect_problem(403, "insufficient_scope");
             assert!(refused.header("www-authenticate").unwrap().contains(r#"error="insufficient_scope""#));
         }
-        // Nor may a token that was narrowed be widened again, and so on down the line.
+        // A narrowed token cannot be widened again, at any depth.
         let pairs = [GRANT, ("scope", "tokens:issue")];
         let narrow = gateway.post_as(&issuer, "/oauth2/token", &pairs).expect(200).json();
         let narrow = narrow["access_token"].as_str().unwrap();
@@ -175,7 +175,7 @@ fn a_key_that_is_weak_or_broken_is_refused_with_the_reason() {
     assert_eq!(registry.client(&["list"]), "");
 }
 
-/// A token for another audience is ours to end and to tell of, though it passes nowhere here.
+/// The gateway revokes and introspects tokens for another audience, though it does not accept them itself.
 #[test]
 fn tokens_for_other_audiences_are_issued_told_of_and_ended() {
     let registry = Registry::new(&[]);
@@ -189,7 +189,7 @@ fn tokens_for_other_audiences_are_issued_told_of_and_ended() {
     gateway.get_with_token("/api/users/me", token).expect_problem(401, "invalid_token");
     gateway.post_as(&abroad, "/oauth2/revoke", &[("token", token)]).expect(200);
     assert_eq!(gateway.introspect_as(&asks, token), json!({"active": false}));
-    // The same by the friendly face.
+    // The same by our own API.
     let (foreign, _) = gateway.tokens(&json!({"audience": "https://orders.test"}));
     gateway.post("/tokens/revoke", &json!({"token": foreign})).expect(200);
     assert_eq!(gateway.introspect_as(&asks, &foreign), json!({"active": false}));
@@ -212,7 +212,7 @@ impl Signed {
     }
 
     fn claims(&self, jti: &str) -> Value {
-        #[expect(clippy::disallowed_methods, reason = "what a client signs says what time it is there")]
+        #[expect(clippy::disallowed_methods, reason = "the client's assertions contain its own time")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let exp = (now + Duration::from_mins(1)).as_secs();
         json!({"iss": self.id, "sub": self.id, "aud": "https://www.jinmini.com", "jti": jti, "exp": exp})
@@ -225,7 +225,7 @@ impl Signed {
     }
 }
 
-/// RFC 7523 §3: `jti` keeps an assertion from being replayed, at whichever replica.
+/// RFC 7523 §3: `jti` prevents the replay of an assertion, at every replica.
 #[test]
 fn an_assertion_is_good_once_over_all_replicas() {
     let scene = Signed::new();
@@ -280,7 +280,7 @@ fn an_assertion_is_judged_by_all_it_says() {
         claims[name] = value;
         scene.sends(gateway, &claims).expect_oauth_error(401, "invalid_client");
     }
-    // None of them has used the id up.
+    // None of these attempts used up the id.
     scene.sends(gateway, &scene.claims("bad")).expect(200);
 }
 
@@ -297,7 +297,7 @@ fn a_client_with_a_key_has_no_secret_and_its_key_can_be_replaced() {
     scene.sends(&scene.gateways[0], &scene.claims("1")).expect_oauth_error(401, "invalid_client");
     scene.key = next;
     scene.sends(&scene.gateways[0], &scene.claims("1")).expect(200);
-    // A private key is not taken, and not shown.
+    // A private key is refused, and not shown.
     let private = scene.key.serialize_pem();
     let file = scene.registry.write("private.pem", &private);
     let output = scene.registry.run(&["client", "add", "careless", "--jwks", file.to_str().unwrap()]);
@@ -306,9 +306,10 @@ fn a_client_with_a_key_has_no_secret_and_its_key_can_be_replaced() {
     assert!(complaint.contains("private key") && !complaint.contains(private.lines().nth(1).unwrap()), "{complaint}");
 }
 
-/// RFC 6749 §2.3.1: "The parameters can only be transmitted in the request-body and MUST NOT be included in the request URI".
+/// RFC 6749 §2.3.1: "The parameters can only be transmitted in the request-body and MUST NOT be included in the request
+/// URI".
 #[test]
-fn what_stands_in_the_address_or_in_another_form_is_nobodys_proof() {
+fn credentials_in_the_url_or_in_another_form_are_no_proof() {
     let registry = Registry::new(&[]);
     let gateway = registry.gateway();
     let client = registry.add("reports", "read");

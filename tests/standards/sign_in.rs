@@ -1,4 +1,4 @@
-//! What the standards say about signing in: the gateway is a client of providers there.
+//! The standards for signing in, where the gateway is a client of providers.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::common::{
     stand_in::{StandIn, text},
 };
 
-/// A gateway whose provider lives in another one.
+/// A gateway with the provider of another gateway.
 struct Scene {
     gateway: Gateway,
     stand_in: StandIn,
@@ -65,12 +65,12 @@ pub(crate) fn pkce_is_s256_and_a_verifier_has_its_length() {
 pub(crate) fn a_pkce_downgrade_is_refused() {
     let scene = Scene::new(&[]);
     let mut browser = Browser::default();
-    // On the way to the provider somebody takes the challenge out: the verifier comes all the same.
+    // An attacker removes the challenge on the way to the provider: the verifier is sent all the same.
     let away = browser.leave(&scene.gateway, "/login/stand-in").with("code_challenge", None);
     let callback = away.with("code_challenge_method", None).decide("person=alice");
     browser.get(&scene.gateway, &callback).expect_problem(400, "provider_refused");
     assert_eq!(browser.session(), None);
-    // Or a code for which there was a challenge comes without its verifier, from whoever stole it.
+    // Or an attacker sends a stolen code with a challenge, without its verifier.
     let away = browser.leave(&scene.gateway, "/login/stand-in");
     let callback = away.with("redirect_uri", Some(&scene.stand_in.redirect_uri)).decide("person=alice");
     let code = callback.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap();
@@ -96,11 +96,11 @@ pub(crate) fn an_id_token_has_the_nonce_of_its_attempt() {
         browser.get(&scene.gateway, &callback).expect_problem(502, "provider_bad_answer");
         assert_eq!(browser.session(), None, "{nonce:?}");
     }
-    // Nor does a caller who brings a code do without.
+    // A caller who sends a code needs it, too.
     scene.exchange(&json!({"nonce": "another"})).expect_problem(400, "nonce_mismatch");
     let lacking = scene.exchange(&json!({"nonce": null})).expect_problem(422, "validation_failed");
     assert_eq!(lacking.json()["errors"][0]["field"], "nonce");
-    // Its other claims are judged in src/adapters/providers/tests/id_tokens.rs, with keys of the test's own.
+    // Its other claims are tested in src/adapters/providers/tests/id_tokens.rs, with keys of the test itself.
 }
 
 pub(crate) fn an_answer_is_of_the_provider_that_was_asked() {
@@ -120,7 +120,7 @@ pub(crate) fn an_answer_is_of_the_provider_that_was_asked() {
     // A redirect URI for each provider.
     let mixed_up = callback.replace("/login/work/", "/login/home/");
     browser.get(&gateway, &mixed_up).expect_problem(400, "unknown_attempt");
-    // And the issuer in the answer.
+    // And the issuer in the response.
     let callback = browser.leave(&gateway, "/login/work").decide("person=alice");
     let other_issuer: Vec<_> = callback.split('&').filter(|part| !part.starts_with("iss=")).collect();
     let other_issuer = format!("{}&iss=https%3A%2F%2Fother.example", other_issuer.join("&"));
@@ -128,7 +128,7 @@ pub(crate) fn an_answer_is_of_the_provider_that_was_asked() {
     assert_eq!((browser.session(), scene.stand_in.statistic("exchanges")), (None, 0), "the code went nowhere");
 }
 
-/// We issue no codes ourselves, so this is of those that we are given.
+/// The gateway issues no codes itself, so this concerns the providers' codes.
 pub(crate) fn a_code_is_good_once() {
     let scene = Scene::new(&[]);
     let code = scene.stand_in.code_of("alice");
@@ -180,7 +180,7 @@ pub(crate) fn what_follows_a_post_is_303() {
     let gateway = Gateway::start();
     let mut browser = Browser::with_pages();
     let away = browser.leave(&gateway, "/login/stand-in");
-    // `decide` posts a form at the provider and wants 303.
+    // `decide` posts a form at the provider and expects 303.
     let callback = away.decide("person=alice");
     assert!(target_of(&format!("http://a{callback}")).starts_with("/login/stand-in/callback?"));
     browser.get(&gateway, &callback).expect(303);

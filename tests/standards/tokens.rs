@@ -1,4 +1,4 @@
-//! What the standards say about tokens: the gateway is an authorization server there, and guards resources.
+//! The standards for tokens, where the gateway is an authorization server and protects resources.
 
 use std::collections::BTreeSet;
 
@@ -107,7 +107,7 @@ pub(crate) fn errors_have_registered_codes() {
         scene.token(&pairs).expect_oauth_error(status, code);
     }
     scene.gateway.post_as(&wrong, "/oauth2/token", &[credentials]).expect_oauth_error(401, "invalid_client");
-    // What nobody knows is ignored, and what is empty is as good as left out (§3.2).
+    // Unknown parameters are ignored, and empty ones count as missing (§3.2).
     scene.token(&[credentials, ("scope", ""), ("nonsense", "x")]).expect(200);
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn introspection_is_authenticated_and_tight_lipped() {
     let scene = Scene::new(&[]);
     let (access, refresh) = scene.gateway.tokens(&json!({"subject": "alice", "scope": "a b"}));
     scene.gateway.post_form("/oauth2/introspect", &[], &[("token", &access)]).expect_oauth_error(401, "invalid_client");
-    // A token is no proof of who a client is.
+    // A token does not authenticate a client.
     let bearer = format!("Bearer {access}");
     let by_bearer = [("Authorization", bearer.as_str())];
     scene
@@ -189,7 +189,7 @@ pub(crate) fn metadata_is_found_and_true() {
         let answer = gateway.call(method, &path, &[crate::common::clients::FORM], b"");
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
     }
-    // It is not an OpenID provider, and does not say so.
+    // It is not an OpenID provider, and does not claim to be.
     gateway.get("/.well-known/openid-configuration").expect_problem(404, "not_found");
     let production = Gateway::start().get("/.well-known/oauth-authorization-server").expect(200).json();
     assert!(text(&production["issuer"]).starts_with("https://"), "PUBLIC_URL is what counts");
@@ -282,7 +282,7 @@ pub(crate) fn refusals_have_their_status() {
     assert!(refused.header("www-authenticate").unwrap().contains(r#"error="insufficient_scope""#));
     let refused = gateway.get_with_token("/api/reports", "x").expect_problem(401, "invalid_token");
     assert!(refused.header("www-authenticate").unwrap().contains(r#"error="invalid_token""#));
-    // Without any, no error is named.
+    // Without a token, no error is named.
     let refused = gateway.get("/api/reports").expect_problem(401, "token_missing");
     assert_eq!(refused.header("www-authenticate"), Some(r#"Bearer realm="gateway""#));
 }

@@ -41,7 +41,7 @@ fn every_response_says_to_stay_with_https_unless_the_service_says_something() {
         assert_eq!(said(&at(&gateway, HOST, path)), ["max-age=31536000"], "{path}");
     }
     assert_eq!(said(&at(&gateway, HOST, "/api/board/own")), ["max-age=60"]);
-    // The developer's own browser would find nothing at localhost any more that has no certificate.
+    // The developer's own browser would then reach no server without a certificate at localhost.
     for host in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
         for path in ours {
             assert_eq!(said(&at(&gateway, host, path)), Vec::<&str>::new(), "{host} {path}");
@@ -50,7 +50,7 @@ fn every_response_says_to_stay_with_https_unless_the_service_says_something() {
     }
     gateway.is_unharmed();
 
-    // By http nobody could come back; and on the own machine other servers have no certificate.
+    // With http browsers would be locked out; and on the own machine other servers have no certificate.
     for public_url in ["http://www.jinmini.com", "https://localhost:8443", "https://127.0.0.1:8443"] {
         let gateway = with(public_url);
         for path in ours {
@@ -59,7 +59,7 @@ fn every_response_says_to_stay_with_https_unless_the_service_says_something() {
         assert_eq!(said(&at(&gateway, HOST, "/api/board/own")), ["max-age=60"]);
     }
 
-    // A proxy in front may ask for whatever host it knows the gateway by.
+    // A proxy in front may send any host name of the gateway.
     let variables = [
         ("BOARD_SERVICE_URL", url.as_str()),
         ("PUBLIC_URL", "https://www.jinmini.com"),

@@ -1,4 +1,4 @@
-//! Certificates that nobody else knows, and a plain client that comes by TLS.
+//! Self-issued certificates, and a plain TLS client.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use crate::common::{Answer, PATIENCE, parse};
 
 pub(crate) const NAME: &str = "www.jinmini.com";
 
-/// A certificate of its own issuing, and its key.
+/// A self-issued certificate, and its key.
 pub(crate) struct Pair {
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) certificate_pem: String,
@@ -46,7 +46,7 @@ impl Pair {
     }
 }
 
-/// Where a gateway finds its pair.
+/// The paths of a gateway's pair.
 pub(crate) struct Files {
     pub(crate) folder: tempfile::TempDir,
 }
@@ -75,7 +75,7 @@ impl Files {
         self.folder.path().join("tls.key")
     }
 
-    /// These variables, and those that name the files.
+    /// These variables, and those with the paths of the files.
     pub(crate) fn variables<'v>(&'v self, others: &[(&'v str, &'v str)]) -> Vec<(&'v str, String)> {
         let others = others.iter().map(|&(name, value)| (name, value.to_owned()));
         let ours = [("TLS_CERTIFICATE", self.certificate()), ("TLS_KEY", self.key())];
@@ -83,7 +83,7 @@ impl Files {
     }
 }
 
-/// How a client comes.
+/// How a client connects.
 pub(crate) struct Client {
     pub(crate) trusts: Vec<CertificateDer<'static>>,
     pub(crate) alpn: &'static [&'static [u8]],
@@ -94,7 +94,7 @@ pub(crate) struct Client {
 pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
 
 impl Client {
-    /// HTTP/1.1 over TLS 1.3, unless it is told to do otherwise.
+    /// HTTP/1.1 over TLS 1.3 by default.
     pub(crate) fn that_trusts(pairs: &[&Pair]) -> Self {
         let trusts = pairs.iter().map(|pair| pair.certificate.clone()).collect();
         Self { trusts, alpn: &[b"http/1.1"], version: &TLS13 }
@@ -121,7 +121,7 @@ impl Client {
     }
 }
 
-/// Which certificate the other side has shown.
+/// The certificate that the other side presented.
 pub(crate) fn shown(connection: &Connection) -> CertificateDer<'static> {
     connection.conn.peer_certificates().unwrap()[0].clone().into_owned()
 }
@@ -132,7 +132,7 @@ pub(crate) fn ask(connection: &mut Connection, path: &str, headers: &str) -> Ans
     answer(connection)
 }
 
-/// Reads one answer that says how long it is.
+/// Reads one response with a declared length.
 pub(crate) fn answer(connection: &mut Connection) -> Answer {
     let mut bytes = up_to(connection, "\r\n\r\n").into_bytes();
     let length = parse(&bytes).header("content-length").map_or(0, |length| length.parse().unwrap());
@@ -142,7 +142,7 @@ pub(crate) fn answer(connection: &mut Connection) -> Answer {
     parse(&bytes)
 }
 
-/// Reads until this text has come.
+/// Reads until this text arrives.
 pub(crate) fn up_to(connection: &mut Connection, text: &str) -> String {
     let (mut got, mut byte) = (Vec::new(), [0]);
     while !got.ends_with(text.as_bytes()) {

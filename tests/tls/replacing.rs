@@ -1,4 +1,4 @@
-//! What becomes of a certificate that is replaced while the gateway serves.
+//! Replacing the certificate while the gateway serves.
 
 use std::{fs, os::unix::fs::symlink, thread, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
 
 const REPLACED: &str = "the certificate was replaced";
 const STAYS: &str = "the old one stays";
-/// Longer than the gateway takes for two looks.
+/// Longer than two checks of the gateway.
 const TWO_LOOKS: Duration = Duration::from_secs(5);
 
 #[test]

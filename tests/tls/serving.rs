@@ -1,4 +1,4 @@
-//! What clients get who come by TLS.
+//! Clients over TLS.
 
 use std::{
     io::{Read, Write},
@@ -35,7 +35,7 @@ fn both_versions_of_tls_serve_http_1_and_end_it_properly() {
             ask(&mut connection, "/livez", "").expect(200);
             connection.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
             let mut last = Vec::new();
-            // Without a close_notify this is an error: nobody could tell a whole answer from one that was cut off.
+            // Without a close_notify this is an error: a complete response would look like a truncated one.
             connection.read_to_end(&mut last).unwrap();
             parse(&last).expect(200);
         }
@@ -193,7 +193,7 @@ fn a_refusal_can_be_read_though_the_client_sends_all_of_a_large_body_first() {
 }
 
 #[test]
-fn plain_http_is_told_to_come_by_https_and_nobody_else_suffers() {
+fn plain_http_gets_a_hint_at_https_and_other_clients_are_served() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[]);
     let mut open = Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
@@ -205,7 +205,7 @@ fn plain_http_is_told_to_come_by_https_and_nobody_else_suffers() {
         let mut stream = TcpStream::connect(gateway.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        // However it is cut.
+        // In any segmentation.
         for part in plain.chunks(7) {
             stream.write_all(part).unwrap();
         }
@@ -214,7 +214,7 @@ fn plain_http_is_told_to_come_by_https_and_nobody_else_suffers() {
         let refusal = parse(&refusal).expect_problem(400, "bad_request");
         assert!(refusal.text().contains("https://") && refusal.header("connection") == Some("close"));
     }
-    // What is neither gets at most an alert of TLS.
+    // Other input gets at most a TLS alert.
     let answer = gateway.raw(&[0xff; 99]);
     assert!(answer.is_empty() || answer[0] == 21, "{}", String::from_utf8_lossy(&answer));
     ask(&mut open, "/livez", "").expect(200);
@@ -224,7 +224,7 @@ fn plain_http_is_told_to_come_by_https_and_nobody_else_suffers() {
 }
 
 #[test]
-fn whoever_dawdles_through_the_handshake_is_closed() {
+fn a_slow_handshake_is_closed() {
     let pair = Pair::new();
     let (gateway, _files) = gateway(&pair, &[("HEAD_TIMEOUT", "500ms"), ("IDLE_TIMEOUT", "1h")]);
     // Nothing at all; the beginning of a record with a ClientHello; and one byte after the other.
@@ -263,7 +263,7 @@ fn the_health_check_asks_by_tls() {
     let pair = Pair::new();
     let (gateway, files) = gateway(&pair, &[]);
     assert_eq!(healthcheck(&gateway, &files).status.code(), Some(0));
-    // What it asks is whether the gateway is well, which it is while the files are not.
+    // It checks whether the gateway is alive, which it is while the files are invalid.
     files.write_key("");
     assert_eq!(healthcheck(&gateway, &files).status.code(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! What the gateway says of its certificate before it serves.
+//! The gateway's messages about its certificate before it serves.
 
 use std::process::Output;
 

@@ -1,4 +1,4 @@
-//! Answers that are none, or break off.
+//! Responses that are invalid, or break off.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,7 @@ use std::{
 use super::{flood, gateway, is_closed, is_problem, nobody, reset};
 use crate::common::{Gateway, PATIENCE, recorder::request_on, upstream};
 
-/// What comes back for `/api/users/<number>`, and then the end.
+/// The response to `/api/users/<number>`, followed by the end of the connection.
 fn table(rows: &'static [&'static [u8]], end: impl Fn(TcpStream) + Send + Sync + 'static) -> (Gateway, SocketAddr) {
     let address = upstream(move |mut stream| {
         let Some(request) = request_on(&stream) else { return };
@@ -71,7 +71,7 @@ const NO_ANSWERS: &[&[u8]] = &[
 ];
 
 #[test]
-fn what_is_no_answer_is_a_502() {
+fn an_invalid_answer_is_a_502() {
     for reset_at_the_end in [false, true] {
         let (gateway, address) = table(NO_ANSWERS, move |stream| {
             if reset_at_the_end {
@@ -103,10 +103,10 @@ const BROKEN_OFF: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nabc",
 ];
 
-/// The client can tell that it has not got all.
+/// The client can detect that the response is incomplete.
 fn is_broken_off(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_lowercase();
-    // A 502 instead, or the bare end, are plain enough, too.
+    // A 502 instead, or the bare end, is clear enough, too.
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return text.is_empty() };
     if !head.starts_with("http/1.1 200") {
         return head.starts_with("http/1.1 502");
@@ -195,7 +195,7 @@ fn a_route_that_has_reached_its_limit_is_named_in_the_log() {
     let address = upstream(move |mut stream| {
         request_on(&stream);
         let _ = asked.lock().unwrap().send(());
-        // Until the client goes away.
+        // Until the client disconnects.
         let _ = stream.read(&mut [0]);
     });
     let url = format!("http://{address}");
@@ -210,7 +210,7 @@ fn a_route_that_has_reached_its_limit_is_named_in_the_log() {
     let line = gateway.printed("the route has reached its limit of requests in flight (max_requests); they get 503");
     assert!(line.contains("WARN") && line.contains("route=/api/reports service=reports"), "{line}");
     let lines = gateway.console().matches("has reached its limit").count();
-    // Each core says it once.
+    // Each core logs it once.
     assert!((1..=std::thread::available_parallelism().unwrap().get()).contains(&lines), "{lines}");
 }
 
@@ -233,7 +233,7 @@ fn a_head_that_is_too_large_or_never_ends_is_a_502() {
 }
 
 #[test]
-fn what_is_sent_too_much_is_nobodys_answer() {
+fn surplus_bytes_are_no_answer_to_any_request() {
     const POISON: &[&[u8]] = &[
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
         b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
@@ -242,7 +242,7 @@ fn what_is_sent_too_much_is_nobodys_answer() {
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
     ];
-    // The connection stays open, as if nothing were wrong with it.
+    // The connection stays open, as if it were fine.
     let (gateway, _) = table(POISON, |mut stream| assert!(is_closed(&mut stream)));
     for method in ["GET", "HEAD", "POST"] {
         for _ in 0..5 {

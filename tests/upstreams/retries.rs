@@ -1,4 +1,4 @@
-//! What may be sent again, and what not.
+//! Requests that may be repeated, and those that may not.
 
 use std::{
     collections::HashMap,
@@ -13,10 +13,10 @@ use crate::common::{
     upstream,
 };
 
-/// How often each request line came.
+/// The count of each request line.
 type Counts = Arc<Mutex<HashMap<String, usize>>>;
 
-/// Answers the first `good` requests of each connection, then closes: before or after it has read the next request.
+/// Responds to the first `good` requests of each connection, then closes: before or after reading the next request.
 fn tired(good: usize, reads_the_next: bool, with_reset: bool) -> (SocketAddr, Counts) {
     let counts = Counts::default();
     let counted = counts.clone();
@@ -69,7 +69,7 @@ fn a_get_whose_used_connection_dies_is_sent_again_and_a_post_is_not() {
             failed += 1;
         }
     }
-    // Every second one of a core meets a connection that is closed under it.
+    // On each core, every second request meets a connection that closes.
     assert!(failed > 0);
     let counts = counts.lock().unwrap();
     let posts: Vec<_> = counts.iter().filter(|(line, _)| line.starts_with("POST")).collect();
@@ -87,7 +87,7 @@ fn one_dead_instance_of_two_is_not_seen() {
             gateway.get("/api/users").expect(200);
         }
         assert_eq!(alive.take().len(), 20);
-        // Of a request that could not be sent at all, nothing was done: any may go elsewhere.
+        // A request that could not be sent at all had no effect: any may go to another instance.
         gateway.call("POST", "/api/users", &[], b"abc").expect(200);
         assert_eq!(alive.take().len(), 1);
         gateway.is_unharmed();
@@ -129,7 +129,7 @@ fn when_all_are_broken_the_load_is_not_doubled() {
         gateway.get("/api/users").expect_problem(502, "bad_gateway");
     }
     let sent: usize = [first_counts, second_counts].iter().flat_map(|c| c.lock().unwrap().clone().into_values()).sum();
-    // A fifth, and what each core may have saved up before.
+    // A fifth, plus the initial budget of each core.
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(sent <= 300 + 60 + 20 * cores, "{sent} requests for 300");
     gateway.is_unharmed();

@@ -1,4 +1,4 @@
-//! Services that take their time.
+//! Slow services.
 
 use std::{
     io::{BufReader, Read, Write},
@@ -19,7 +19,7 @@ use crate::common::{
 
 const SHORT: (&str, &str) = ("FIRST_BYTE_TIMEOUT", "500ms");
 
-/// Does something with each connection, and tells when it has ended.
+/// Handles each connection with this function, and signals its end.
 fn watched(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<()>) {
     let (told, ended) = mpsc::channel();
     let told = Mutex::new(told);
@@ -51,7 +51,7 @@ fn a_service_that_takes_no_body_is_a_504() {
     let (go_on, told) = mpsc::channel::<()>();
     let told = Mutex::new(told);
     let (address, ended) = watched(move |mut stream| {
-        // Nothing is read until the client has its answer.
+        // Nothing is read until the client has its response.
         let _ = told.lock().unwrap().recv_timeout(PATIENCE);
         assert!(is_closed(&mut stream));
     });
@@ -59,7 +59,7 @@ fn a_service_that_takes_no_body_is_a_504() {
     let body = vec![b'a'; 9 * 1024 * 1024];
     let began = Instant::now();
     is_problem(gateway.call("POST", "/api/users", &[], &body), 504, "gateway_timeout", address);
-    // Neither side is held until the idle timeout.
+    // Neither connection is held until the idle timeout.
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     go_on.send(()).unwrap();
     ended.recv_timeout(PATIENCE).unwrap();
@@ -85,7 +85,7 @@ fn a_head_that_trickles_is_a_504() {
 }
 
 #[test]
-fn a_flood_of_interim_answers_ends_and_starves_nobody() {
+fn a_flood_of_interim_answers_ends_and_starves_no_client() {
     let (address, ended) = watched(|mut stream| {
         let Some(request) = request_on(&stream) else { return };
         if request.line.contains("calm") {
@@ -108,13 +108,13 @@ fn a_flood_of_interim_answers_ends_and_starves_nobody() {
                 gateway.get("/api/users/calm").expect(200);
             }
             for answer in floods {
-                // Too late or too much, as the gateway likes; but soon.
+                // Too late or too much: either error is right, but soon.
                 let answer = answer.join().unwrap();
                 let (status, code) = if answer.status == 504 { (504, "gateway_timeout") } else { (502, "bad_gateway") };
                 is_problem(answer, status, code, address);
             }
         });
-        // A core that reads floods does nothing else.
+        // A core must not spend all its time on reading floods.
         assert!(began.elapsed() < PATIENCE / 6, "{path}: {:?}", began.elapsed());
     }
     for _ in 0..28 {
@@ -135,7 +135,7 @@ fn an_interim_answer_is_not_the_answer() {
     assert_eq!(gateway.call("POST", "/api/users", &[], b"abc").expect(200).text(), "ok");
 }
 
-/// A listener whose backlog is full: it neither takes nor refuses connections.
+/// A listener with a full backlog: it neither accepts nor refuses connections.
 struct Full {
     address: SocketAddr,
     _listener: Socket,
@@ -173,7 +173,7 @@ fn a_service_that_takes_no_connection_is_a_504() {
 
 #[test]
 fn a_slow_client_is_not_the_services_fault() {
-    // The time for an answer counts from the request's end.
+    // The time for a response counts from the end of the request.
     let address = upstream(|stream| {
         let request = read_request(&mut BufReader::new(&stream)).unwrap();
         assert_eq!(request.body.len(), 8);
@@ -194,7 +194,7 @@ fn a_slow_client_is_not_the_services_fault() {
 }
 
 #[test]
-fn bodies_that_never_come_block_nobody() {
+fn bodies_that_never_come_block_no_other_request() {
     let (address, _ended) = watched(|stream| drop(request_on(&stream)));
     let gateway = gateway(&[address], &[]);
     let mut clients = Vec::new();

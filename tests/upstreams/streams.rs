@@ -1,4 +1,4 @@
-//! Bodies that are long, and ends that come early.
+//! Long bodies, and early ends.
 
 use std::{
     io::{BufReader, Read, Write},
@@ -24,7 +24,7 @@ fn ask(address: SocketAddr, request: &[u8]) -> TcpStream {
     client
 }
 
-/// Reads until this text has come.
+/// Reads until this text arrives.
 fn read_up_to(client: &mut TcpStream, text: &[u8]) -> Vec<u8> {
     let mut got = Vec::new();
     let mut byte = [0];
@@ -35,7 +35,7 @@ fn read_up_to(client: &mut TcpStream, text: &[u8]) -> Vec<u8> {
     got
 }
 
-/// A service that sends `first`, tells that it did, waits to be told, and sends `last`.
+/// A service that sends `first`, signals that, waits for a signal, and sends `last`.
 struct InTwoSteps {
     address: SocketAddr,
     begun: mpsc::Receiver<()>,
@@ -92,7 +92,8 @@ fn a_large_body_passes_both_ways_and_a_larger_one_does_not() {
     assert!(gateway.call("POST", "/api/users", &[], &body).expect(200).body == body, "the body was altered");
     body.resize(10 * 1024 * 1024 + 1, 0);
     gateway.call("POST", "/api/users", &[], &body).expect_problem(413, "body_too_large");
-    // One that does not say its length is refused where the limit is. The client may send on, and read that afterwards.
+    // A body without a length is refused at the limit. The client may continue to send, and read the response
+    // afterwards.
     let mut client = ask(
         gateway.address,
         b"POST /api/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -190,7 +191,7 @@ fn a_client_that_goes_away_amid_its_body_is_no_request_for_the_service() {
             drop(ask(gateway.address, format!("POST /api/users HTTP/1.1\r\nHost: x\r\n{body}").as_bytes()));
         }
     }
-    // Neither a shorter body nor a whole one arrives; what came before the end is seen before what came after it.
+    // No body arrives, neither truncated nor complete; earlier requests would be seen before the last one.
     eventually("each of them ended", || gateway.console().matches(" POST /api/users ").count() == 15);
     gateway.get("/api/users").expect(200);
     let arrived: Vec<String> = whole.take().into_iter().map(|request| request.line).collect();
@@ -201,7 +202,7 @@ fn a_client_that_goes_away_amid_its_body_is_no_request_for_the_service() {
 #[test]
 fn an_answer_may_come_before_the_body_was_read() {
     let address = upstream(|mut stream| {
-        // The head alone is read, then answered, then the rest is thrown away.
+        // Only the head is read before the response; the rest is discarded.
         while let Some(head) = head_on(&mut stream) {
             let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
             let length =
@@ -218,7 +219,7 @@ fn an_answer_may_come_before_the_body_was_read() {
     for _ in 0..5 {
         let body = vec![b'a'; 5 * 1024 * 1024];
         assert_eq!(gateway.call("POST", "/api/users", &[], &body).expect(403).text(), "no");
-        // And before the client has sent it.
+        // Also before the client has sent it.
         let head = b"POST /api/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000\r\n\r\nabc";
         let mut client = ask(gateway.address, head);
         assert!(read_up_to(&mut client, b"\r\n\r\nno").starts_with(b"HTTP/1.1 403 "));
@@ -226,7 +227,7 @@ fn an_answer_may_come_before_the_body_was_read() {
     gateway.is_unharmed();
 }
 
-/// The head of a request, of whose body nothing is read.
+/// The head of a request whose body is not read.
 fn head_on(stream: &mut TcpStream) -> Option<String> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -246,7 +247,7 @@ fn an_answer_under_way_is_finished_after_sigterm() {
     ] {
         let service = InTwoSteps::start(first, last);
         let gateway = gateway(&[service.address], &[]);
-        // On a connection that would be kept; and an idle one, which is not waited for.
+        // On a connection that would be kept; and an idle one, which is not awaited.
         let mut client = ask(gateway.address, b"GET /api/users HTTP/1.1\r\nHost: x\r\n\r\n");
         let idle = ask(gateway.address, b"");
         service.begun.recv_timeout(PATIENCE).unwrap();

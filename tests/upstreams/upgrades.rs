@@ -1,4 +1,4 @@
-//! `WebSocket`s and event streams, from outside.
+//! `WebSocket`s and event streams, as seen by clients.
 
 use std::{
     io::{Read, Write},
@@ -37,7 +37,7 @@ idle_timeout = "400ms"
 total_timeout = "1s"
 "#;
 
-/// A service that echoes behind an upgrade; without one it sends an event now and then; at `/hasty/mute` it says nothing.
+/// A service that echoes after an upgrade; otherwise it sends an event now and then; at `/hasty/mute` it sends nothing.
 fn service() -> SocketAddr {
     upstream(|mut stream| {
         let Some(request) = request_on(&stream) else { return };
@@ -73,7 +73,7 @@ fn asked(gateway: &Gateway, path: &str, lines: &str) -> TcpStream {
     client
 }
 
-/// Reads until this text has come.
+/// Reads until this text arrives.
 fn up_to(client: &mut TcpStream, text: &str) -> String {
     let (mut got, mut byte) = (Vec::new(), [0]);
     while !got.ends_with(text.as_bytes()) {
@@ -114,7 +114,7 @@ fn an_upgrade_and_a_stream_end_within_a_second_of_their_tokens_end() {
     says(&mut chat, "another's");
     says(&mut lasting, "the route says so");
     gateway.printed("  101 GET ");
-    // And one that is not revoked, but over.
+    // A token that expires, without a revocation.
     let (short, _) = gateway.tokens(&json!({"subject": "u1", "expires_in": 1}));
     let mut short = upgraded(&gateway, "/api/chat", &with(&short));
     says(&mut short, "while it lasts");
@@ -124,7 +124,7 @@ fn an_upgrade_and_a_stream_end_within_a_second_of_their_tokens_end() {
 
 #[test]
 fn a_request_behind_an_upgrade_that_is_refused_is_judged() {
-    // Nothing takes an upgrade at our own paths; what stands behind it is a request all the same.
+    // Our own paths accept no upgrade; the bytes after the head are parsed as a request.
     let gateway = gateway(&[]);
     let upgrade = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     let answers =
@@ -173,7 +173,7 @@ fn a_route_has_limits_of_its_own() {
     says(&mut idle, "and no more");
     assert!(is_closed(&mut idle));
     assert!(began.elapsed() < PATIENCE / 3, "{:?}", began.elapsed());
-    // The total time is not for a stream.
+    // The total time does not apply to streams.
     let mut events = asked(&gateway, "/api/hasty", "");
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(2) {

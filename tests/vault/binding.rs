@@ -1,4 +1,5 @@
-//! What binds a code to the browser that asked for it: each provider's codes are exchanged with that, or not at all.
+//! The binding of a code to the browser that requested it: each provider's codes are exchanged with that, or not at
+//! all.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::common::{Gateway, stand_in::StandIn};
 
 const OWN: &str = "https://app.jinmini.com/callback";
 
-/// Every provider, and nobody answers at its endpoints: what is refused here was refused before any was asked.
+/// Every provider, with unavailable endpoints: such refusals come before any request.
 const PROVIDERS: [(&str, &str); 7] = [
     ("GOOGLE", "google"),
     ("GITHUB", "github"),
@@ -30,7 +31,7 @@ fn gateway(more: &[(&str, &str)]) -> Gateway {
     Gateway::with(&variables)
 }
 
-/// Which field of a request with a code and nothing else is wrong, and how.
+/// The field of a request with a code alone that is refused, and the error.
 fn flaw(gateway: &Gateway, provider: &str) -> Value {
     let request = json!({"provider": provider, "code": "stolen from a sign-in at /login", "redirect_uri": OWN});
     let mut problem = gateway.post("/oauth", &request).expect_problem(422, "validation_failed").json();
@@ -70,7 +71,7 @@ fn the_operator_may_rely_on_what_a_provider_compares_and_not_on_the_callback() {
         let exchange = |redirect_uri: &str| {
             relying.post("/oauth", &json!({"provider": provider, "code": "c", "redirect_uri": redirect_uri}))
         };
-        // The provider is asked, and not there.
+        // The provider is called, but unavailable.
         exchange(OWN).expect_problem(503, "provider_unavailable");
         let callback = format!("https://www.jinmini.com/login/{provider}/callback");
         exchange(&callback).expect_problem(422, "validation_failed");

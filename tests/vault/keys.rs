@@ -1,4 +1,4 @@
-//! What seals the tokens: `gateway keys rotate`, and what becomes of a value that was changed.
+//! The sealing of tokens: `gateway keys rotate`, and values that were tampered with.
 
 use std::process::Output;
 
@@ -16,7 +16,7 @@ use crate::{
 
 const NEW_KEY: &str = "bmV3IGtleSBvZiAzMiBieXRlcywgZm9yIGEgdGVzdC4=";
 
-/// A gateway that is started again and again on one database, and a provider that outlives it.
+/// A gateway that is restarted on one database, and a provider that outlives it.
 struct Scene {
     database: Sqlite,
     stand_in: StandIn,
@@ -48,7 +48,7 @@ impl Scene {
         self.with_keys(keys, |variables| common::command(folder.path(), variables).args(arguments).output().unwrap())
     }
 
-    /// The exit code of `gateway keys rotate`, and what it says on standard output and error.
+    /// The exit code of `gateway keys rotate`, its standard output and its standard error.
     fn rotate(&self, keys: &[&str]) -> (Option<i32>, String, String) {
         let Output { status, stdout, stderr } = self.run(keys, &["keys", "rotate"]);
         (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
@@ -90,7 +90,7 @@ fn after_a_rotation_the_old_key_is_not_needed() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_named_and_stays() {
+fn an_unreadable_value_is_named_and_stays() {
     let scene = Scene::new();
     let gateway = scene.gateway(&[VAULT_KEY]);
     let alice = scene.stand_in.exchange(&gateway, "alice");
@@ -104,7 +104,7 @@ fn what_cannot_be_opened_is_named_and_stays() {
     opens(&gateway, &alice);
 }
 
-/// Changes a byte of what is sealed for one grant.
+/// Changes a byte of a grant's sealed value.
 fn damage(database: &Sqlite, id: &str) {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let db = sea_orm::Database::connect(database.url()).await.unwrap();
@@ -123,7 +123,7 @@ fn damage(database: &Sqlite, id: &str) {
 }
 
 #[test]
-fn a_changed_byte_is_a_problem_that_the_log_explains_and_nobody_elses() {
+fn a_changed_byte_is_a_problem_of_one_grant_that_the_log_explains() {
     let scene = Scene::new();
     let gateway = scene.gateway(&[VAULT_KEY]);
     let (alice, bob) = (scene.stand_in.exchange(&gateway, "alice"), scene.stand_in.exchange(&gateway, "bob"));

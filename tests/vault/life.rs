@@ -1,4 +1,4 @@
-//! One gateway: what a grant goes through, and what is answered when something is wrong.
+//! One gateway: the life of a grant, and the responses to errors.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ fn a_person_signs_in_and_the_grant_lives_its_life() {
 }
 
 #[test]
-fn what_cannot_be_exchanged_is_told_why() {
+fn a_failed_exchange_names_the_reason() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     let code = stand_in.code_of("alice");
@@ -80,7 +80,7 @@ fn a_code_that_was_begun_at_login_is_redeemed_there_alone() {
     let mut victim = Browser::default();
     let away = victim.leave(&gateway, "/login/stand-in");
     let callback = away.decide("person=alice");
-    // An attacker who saw the address knows the code, and where it was sent.
+    // An attacker who saw the URL knows the code, and its redirect URI.
     let stolen = |callback: &str| {
         let code = callback.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap();
         stand_in.request(code)
@@ -92,7 +92,7 @@ fn a_code_that_was_begun_at_login_is_redeemed_there_alone() {
     assert_eq!(stand_in.statistic("exchanges"), 0, "the code went nowhere");
     victim.get(&gateway, &callback).expect(303);
     assert!(victim.session().is_some());
-    // As one that was sent elsewhere it is good for nothing.
+    // With another redirect URI it is invalid.
     let callback = victim.leave(&gateway, "/login/stand-in").decide("person=alice");
     gateway.post("/oauth", &stolen(&callback)).expect_problem(400, "invalid_grant");
 }
@@ -143,7 +143,7 @@ fn a_refusal_asks_for_the_person_and_a_failure_for_patience() {
     open().expect_problem(503, "provider_unavailable");
     stand_in.switch(&json!({"expires_in_as_text": true, "access_token_ttl_seconds": 3600}));
     assert!((3500..=3600).contains(&open().expect(200).json()["expires_in"].as_i64().unwrap()));
-    // The token is still good, and there is no newer one.
+    // The token is still valid, and there is no newer one.
     let opened = open().expect(200).json()["access_token"].clone();
     stand_in.switch(&json!({"refresh": {"fail": "server_error"}}));
     with_token(&gateway, "POST", &format!("{path}/refresh"), alice).expect_problem(503, "provider_unavailable");
@@ -156,7 +156,7 @@ fn a_refusal_asks_for_the_person_and_a_failure_for_patience() {
 }
 
 #[test]
-fn a_grant_that_nobody_asks_for_is_refreshed_all_the_same() {
+fn an_unused_grant_is_refreshed_in_the_background() {
     let gateway = Gateway::start();
     let stand_in = StandIn::of(&gateway);
     stand_in.switch(&json!({"access_token_ttl_seconds": 1}));

@@ -1,4 +1,4 @@
-//! Two gateways on one database: one refresh at a time, even if a gateway is killed in the middle of one.
+//! Two gateways on one database: one refresh at a time, even if a gateway is killed during one.
 
 use std::{
     path::Path,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Two gateways on one database, and a third that only has the provider beside it, so that it outlives the others.
+/// Two gateways on one database, and a third that only provides the provider, so that it outlives the others.
 struct Scene {
     stand_in: StandIn,
     one: Gateway,
@@ -37,7 +37,7 @@ impl Scene {
         Self { stand_in, one, two, _host: host }
     }
 
-    /// Alice signs in and gets a token that is expired already; the next one will be good.
+    /// Alice signs in and gets a token that is expired already; the next one will be valid.
     fn expired_grant(&self, refresh: &Value) -> (Value, String) {
         self.stand_in.switch(&json!({"access_token_ttl_seconds": 0}));
         let signed_in = self.stand_in.exchange(&self.one, "alice");
@@ -47,7 +47,7 @@ impl Scene {
     }
 }
 
-/// Asks for the grant on as many connections as there are gateways named, all at once.
+/// Requests the grant on one connection per listed gateway, all at once.
 fn ask_at_once<'g>(gateways: impl Iterator<Item = &'g Gateway>, path: &str, token: &str) -> Vec<Value> {
     thread::scope(|scope| {
         let asking: Vec<_> = gateways
@@ -57,7 +57,7 @@ fn ask_at_once<'g>(gateways: impl Iterator<Item = &'g Gateway>, path: &str, toke
     })
 }
 
-/// Gives the fresh grant that all of them got.
+/// Returns the fresh grant that all of them got.
 #[track_caller]
 fn assert_all_got_the_same_fresh_token(opened: &[Value], before: &Value) -> Value {
     let fresh = &opened[0];
@@ -67,7 +67,7 @@ fn assert_all_got_the_same_fresh_token(opened: &[Value], before: &Value) -> Valu
     fresh.clone()
 }
 
-/// Gives the grants before and after.
+/// Returns the grants before and after.
 fn two_hundred_who_ask_two_gateways_make_one_refresh(scene: &Scene) -> [Value; 2] {
     let (signed_in, path) = scene.expired_grant(&json!({"delay_ms": 300}));
     let alice = text(&signed_in["tokens"]["access_token"]);
@@ -80,10 +80,10 @@ fn two_hundred_who_ask_two_gateways_make_one_refresh(scene: &Scene) -> [Value; 2
 }
 
 fn a_holder_that_is_killed_midway_is_followed_by_another_when_its_lease_ends(database: &impl TestDatabase) {
-    /// How long a lease lasts that nobody renews.
+    /// The duration of a lease without renewal.
     const LEASE: Duration = Duration::from_secs(6);
     let scene = Scene::over(database);
-    // The provider does not rotate: that it had done so for the dead holder is not what is tested here.
+    // The provider does not rotate tokens: a rotation for the dead holder is not tested here.
     let slow = json!({"delay_ms": 60_000, "rotate": false});
     let (signed_in, path) = scene.expired_grant(&slow);
     let alice = text(&signed_in["tokens"]["access_token"]);

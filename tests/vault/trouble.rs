@@ -1,4 +1,4 @@
-//! A gateway that the provider does not accept: no grant is lost, and the operator sees why.
+//! A gateway that the provider does not accept: no grant is lost, and the operator sees the cause.
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn a_wrong_client_secret_costs_no_grant_and_is_shown_to_the_operator_once() {
         wrong.get_with_token(&path, alice).expect_problem(503, "provider_unavailable");
     }
     assert_eq!(wrong.get_with_token("/oauth", alice).json()["grants"][0]["status"], json!("active"));
-    // It is not for everybody.
+    // Ordinary callers must not see it.
     wrong.get("/status").expect_problem(404, "not_found");
     let told = |text: &str| wrong.console().lines().filter(|line| line.contains(text)).count();
     common::eventually("the three requests are logged", || told(&path) == 3);

@@ -1,4 +1,4 @@
-//! Facebook's data deletion callback through the real binary, and the page that says how far it is.
+//! Facebook's data deletion callback through the real binary, and the page about its progress.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -12,9 +12,9 @@ use crate::{
 
 const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml");
 
-/// As Facebook signs it.
+/// Signs like Facebook.
 fn signed(person: &str) -> String {
-    // Later than whatever is allowed while this runs: it counts as now.
+    // Later than any grant of this test: it counts as now.
     let payload = json!({"algorithm": "HMAC-SHA256", "issued_at": 4_000_000_000_u64, "user_id": person});
     let payload = BASE64.encode(payload.to_string());
     let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"s3cret/client"), payload.as_bytes());
@@ -26,7 +26,7 @@ fn ask(gateway: &Gateway, provider: &str, form: &str) -> Answer {
 }
 
 #[test]
-fn whoever_asks_facebook_for_deletion_is_deleted_here_and_sees_how_far_that_is() {
+fn a_deletion_at_facebook_is_carried_out_here_and_shows_its_progress() {
     let facebook = kakao();
     let [token, userinfo] = ["token", "userinfo"].map(|endpoint| format!("{facebook}/{endpoint}"));
     let gateway = gateway(&[("FACEBOOK_TOKEN_URL", &token), ("FACEBOOK_USERINFO_URL", &userinfo)]);
@@ -57,7 +57,7 @@ fn whoever_asks_facebook_for_deletion_is_deleted_here_and_sees_how_far_that_is()
         let page = page.text();
         assert!(page.contains("It is done") && page.contains("삭제가 끝났습니다") && !page.contains("10158"), "{page}");
     }
-    // Facebook was the only way in.
+    // Facebook was the only way to sign in.
     eventually("the token is refused", || gateway.get_with_token("/api/users/me", access).status == 401);
     let again = gateway.post("/oauth", &request).expect(200).json();
     assert_ne!(again["id"], signed_in["id"], "whoever comes back is somebody new");

@@ -1,4 +1,4 @@
-//! Security Event Tokens through the real binary: what Kakao tells of an account ends what is open here.
+//! Security Event Tokens through the real binary: Kakao's events about an account end its sessions here.
 
 use std::{
     io::{BufReader, Write},
@@ -17,7 +17,7 @@ use crate::{
     gateway,
 };
 
-/// Signs as Kakao does, and has its configuration and keys.
+/// Signs like Kakao, and serves its configuration and keys.
 struct Issuer {
     key: EcdsaKeyPair,
     url: String,
@@ -26,7 +26,7 @@ struct Issuer {
 impl Issuer {
     fn start() -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        // A point as X9.62 writes it: 4, x, y.
+        // A point in the format of X9.62: 4, x, y.
         let point = key.public_key().as_ref();
         let [x, y] = [&point[1..33], &point[33..]].map(|half| BASE64.encode(half));
         let keys = json!({"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "k", "x": x, "y": y}]});
@@ -72,7 +72,7 @@ fn an_account_that_kakao_has_disabled_is_signed_out_and_its_grants_are_taken_bac
     let [access, refresh] = ["access_token", "refresh_token"].map(|name| signed_in["tokens"][name].as_str().unwrap());
     gateway.get_with_token("/api/users/me", access).expect(200);
 
-    #[expect(clippy::disallowed_methods, reason = "what Kakao signs says what time it is there")]
+    #[expect(clippy::disallowed_methods, reason = "Kakao's tokens contain its own time")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let disabled = "https://schemas.openid.net/secevent/risc/event-type/account-disabled";
     let with_time = |mut claims: Value| {
@@ -87,7 +87,7 @@ fn an_account_that_kakao_has_disabled_is_signed_out_and_its_grants_are_taken_bac
     assert_eq!(send(&gateway, &forged).expect(400).json()["err"], "invalid_key");
     let harmless = "https://schemas.kakao.com/events/oauth/user-linked";
     assert_eq!(send(&gateway, &issuer.token(&with_time(event(harmless, "123456789", "3")))).expect(202).text(), "");
-    // It is about what was long ago, and might be one that is sent again.
+    // The event is old, and might be a repetition.
     send(&gateway, &issuer.token(&event(disabled, "123456789", "4"))).expect(202);
     gateway.get_with_token("/api/users/me", access).expect(200);
 

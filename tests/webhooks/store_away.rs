@@ -1,4 +1,4 @@
-//! Notices that come while the store is slow or away, or the gateway is killed: none is lost.
+//! Notices while the store is slow or unavailable, or the gateway is killed: none is lost.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
-/// How long Kakao waits for its answer.
+/// How long Kakao waits for the response.
 const KAKAO_WAITS: Duration = Duration::from_secs(3);
 const PEOPLE: u64 = 24;
 
@@ -32,7 +32,7 @@ const OPEN: u8 = 0;
 const STALLED: u8 = 1;
 const CUT: u8 = 2;
 
-/// A way to a PostgreSQL that can be stalled and cut.
+/// A proxy to a PostgreSQL that can be stalled and cut.
 struct Bridge {
     address: SocketAddr,
     state: Arc<AtomicU8>,
@@ -43,7 +43,7 @@ impl Bridge {
         let state = Arc::new(AtomicU8::new(OPEN));
         let shared = state.clone();
         let address = common::upstream(move |client| {
-            // Whoever comes while it is cut is sent away at once.
+            // New connections are closed at once while it is cut.
             if shared.load(Ordering::SeqCst) == CUT {
                 return;
             }
@@ -62,7 +62,7 @@ impl Bridge {
     }
 }
 
-/// Passes bytes on while the bridge is open, keeps them while it is stalled, and ends when it is cut.
+/// Forwards bytes while the bridge is open, holds them while it is stalled, and ends when it is cut.
 fn pass_on(mut from: TcpStream, mut to: TcpStream, state: &AtomicU8) {
     from.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let mut buffer = [0; 16 * 1024];
@@ -87,7 +87,7 @@ fn over(database: &str) -> Gateway {
     gateway(&[("KAKAO_ADMIN_KEY", ADMIN_KEY), ("DATABASE_URL", database), ("VAULT_KEY", VAULT_KEY)])
 }
 
-/// A PostgreSQL for a test alone, and the way that a gateway takes to it.
+/// A PostgreSQL for one test, and the proxy that a gateway connects to.
 fn bridged() -> (Postgres, Bridge, String) {
     let database = Postgres::open();
     let mut url: url::Url = database.url().parse().unwrap();
@@ -98,14 +98,14 @@ fn bridged() -> (Postgres, Bridge, String) {
     (database, bridge, url.into())
 }
 
-/// The person signs in; gives their token.
+/// The person signs in; returns their token.
 fn sign_in(gateway: &Gateway, person: u64) -> String {
     let request = json!({"provider": "kakao", "code": person.to_string(), "code_verifier": "v".repeat(43)});
     let signed_in = gateway.post("/oauth", &request).expect(200).json();
     signed_in["tokens"]["access_token"].as_str().unwrap().to_owned()
 }
 
-/// Kakao says that the person has taken the grant back, and gets the answer that it wants in time.
+/// Kakao reports that the person revoked the grant, and gets the expected response in time.
 fn unlink(gateway: &Gateway, person: u64) {
     let asked_at = Instant::now();
     notify(gateway, "kakao", &[FORM, KNOWN], &format!("user_id={person}")).expect(200);

@@ -141,7 +141,7 @@ fn keys_are_read_as_jwk_as_set_and_as_pem() {
 }
 
 #[test]
-fn what_is_no_usable_public_key_is_refused_for_its_reason() {
+fn unusable_public_keys_are_refused_with_the_reason() {
     let jwk = pair(SigningAlgorithm::Es256).public_jwk.unwrap();
     let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     for (file, why) in [

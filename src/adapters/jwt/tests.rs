@@ -228,7 +228,7 @@ fn a_token_is_as_long_as_a_head_at_most() {
 }
 
 #[test]
-fn what_is_no_jwt_is_malformed() {
+fn an_invalid_jwt_is_malformed() {
     let Made { ring, .. } = ring(SigningAlgorithm::Es256);
     for text in
         ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.!", "e30.e30.e30=", &"a".repeat(1 << 20), "토큰.토큰.토큰"]

@@ -1,5 +1,5 @@
-//! X: authenticates its clients by HTTP Basic alone, nests the profile in `data`, and calls a dead refresh token an invalid
-//! request. It has no id token.
+//! X: authenticates its clients by HTTP Basic alone, nests the profile in `data`, and calls a dead refresh token an
+//! invalid request. It has no id token.
 
 use async_trait::async_trait;
 use reqwest::StatusCode;

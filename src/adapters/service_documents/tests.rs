@@ -123,7 +123,7 @@ fn a_service_without_routes_is_under_its_name() {
 
 /// Small documents that would grow large, or cost the square of their members.
 #[test]
-fn what_a_document_makes_of_itself_is_bounded() {
+fn the_growth_of_a_document_is_bounded() {
     let refused = |document: &Value| {
         described(document.to_string().as_bytes(), &service("shop"), &table()).unwrap_err().to_string()
     };
@@ -270,7 +270,7 @@ fn names_that_collide_are_told_apart_and_what_is_not_there_takes_everything() {
 }
 
 #[test]
-fn what_is_no_document_is_named() {
+fn an_invalid_document_is_named() {
     let read = |document: &str| described(document.as_bytes(), &service("shop"), &table()).unwrap_err();
     assert!(matches!(read("<!DOCTYPE html><html>"), Unreadable::NotJson(_)));
     assert!(matches!(read(&"[".repeat(100_000)), Unreadable::NotJson(_)), "a deep one is not read to its end");

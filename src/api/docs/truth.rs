@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_settings_decide_is_said() {
+    fn the_document_contains_the_settings() {
         let parameter = |name: &str| json!({"name": name, "schema": {"type": "string"}});
         let document = json!({
             "paths": {"/a": {"get": {"parameters": [parameter("return_to"), parameter("id"), parameter("state")]}}},
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_stays_as_it_is() {
+    fn an_unreadable_document_stays_as_it_is() {
         let facts = Facts { longest_access_life: 1, session_cookie: String::new(), return_origins: Vec::new() };
         assert_eq!(completed("x".to_owned(), &facts), "x");
     }

@@ -56,17 +56,17 @@ macro_rules! callers {
 }
 
 callers! {
-    /// A bearer token.
+    /// A bearer token, or no credential.
     BearerToken: [BEARER], optional: false, with_bearer;
-    /// A bearer token, or nobody in particular.
-    OptionalBearerToken: [BEARER], optional: true, with_bearer;
     /// A bearer token, or the session of a browser.
+    OptionalBearerToken: [BEARER], optional: true, with_bearer;
+    /// A bearer token, the session of a browser, or no credential.
     Caller: [BEARER, SESSION], optional: false, with_bearer;
-    /// A bearer token, the session of a browser, or nobody in particular.
+    /// The session of a browser. A bearer token is ignored.
     OptionalCaller: [BEARER, SESSION], optional: true, with_bearer;
-    /// The session of a browser. A bearer token is not looked at.
+    /// The session of a browser, or no credential. A bearer token is ignored.
     Session: [SESSION], optional: false, |request| Ok(browser(request));
-    /// The session of a browser, or nobody in particular. A bearer token is not looked at.
+    /// The session of a browser, and nothing else. A bearer token is refused with an explanation.
     OptionalSession: [SESSION], optional: true, |request| Ok(browser(request));
     /// The session of a browser, which alone may do this. A bearer token that is sent all the same is refused with a word about it.
     SessionOnly: [SESSION], optional: false, with_bearer;

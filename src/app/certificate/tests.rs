@@ -85,7 +85,7 @@ fn two_files_that_are_replaced_one_after_the_other_count_when_they_belong_togeth
 }
 
 #[test]
-fn what_will_not_do_is_told_once_and_again_when_it_is_something_else() {
+fn invalid_files_are_reported_once_for_each_reason() {
     let (old, new) = (pair(), pair());
     let mut house = House::new(&old);
     let before = house.keeper.served.clone();

@@ -78,7 +78,7 @@ fn a_certificate_and_its_key_are_read_in_every_usual_form() {
 }
 
 #[test]
-fn what_is_wrong_with_each_file_is_told() {
+fn every_mistake_in_the_files_is_reported() {
     let folder = Folder::new();
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let (good, good_key) = (certificate(&key), key.serialize_pem());

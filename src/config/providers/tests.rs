@@ -157,7 +157,7 @@ fn everything_about_a_provider_can_be_set() {
 }
 
 #[test]
-fn what_people_are_asked_can_be_set() {
+fn prompts_and_more_scopes_can_be_set() {
     let prompt = |more: &[(&str, &str)]| on(&[&GOOGLE[..], more].concat()).remove(0).prompt;
     assert_eq!(prompt(&[]), Prompt::WhenNeeded);
     assert_eq!(prompt(&[("GOOGLE_PROMPT", "")]), Prompt::WhenNeeded);
@@ -337,7 +337,7 @@ fn apple_is_on_when_all_four_are_set() {
 }
 
 #[test]
-fn what_apple_lacks_is_told_by_name() {
+fn missing_variables_of_apple_are_named() {
     for (missing, _) in APPLE {
         let some: Vec<_> = APPLE.into_iter().filter(|(name, _)| *name != missing).collect();
         let there: Vec<_> = some.iter().map(|(name, _)| *name).collect();

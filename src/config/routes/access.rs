@@ -209,7 +209,7 @@ provider = 'google'";
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_its_line() {
+    fn nonsense_is_reported_with_its_line() {
         for (lines, begin) in [
             ("access = 'both'", "4: access is \"both\": either open or token or session or token-or-session"),
             ("access = 'session'\nscope = ['a']", "5: scope is demanded where a session would do: a session has no"),

@@ -67,7 +67,7 @@ fn a_route_is_read_whole() {
 }
 
 #[test]
-fn what_a_route_does_not_say_is_safe() {
+fn the_defaults_of_a_route_are_safe() {
     let found =
         routes("routes = [{path = \"/api/x/y\", service = \"x\"}, {path = \"/api\", service = \"x\"}]").unwrap();
     let safe = Route {

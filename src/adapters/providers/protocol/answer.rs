@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_with_tokens_is_plain_and_the_tokens_must_be() {
+    fn fields_beside_tokens_are_cleaned_and_tokens_must_be_clean() {
         let body = json!({"access_token": "a", "token_type": "M\u{0}AC\n", "scope": "e\u{0}mail\r\n name"});
         let read = tokens(&body, now()).unwrap();
         assert_eq!((read.token_type.as_str(), read.scope.as_deref()), ("MAC", Some("email name")));

@@ -446,7 +446,7 @@ mod notices {
     }
 
     #[tokio::test]
-    async fn what_is_no_notice_is_malformed() {
+    async fn an_invalid_notice_is_malformed() {
         let apple = Apple::start().await;
         let provider = apple.provider();
         let without = |member: &str| {

@@ -131,7 +131,7 @@ async fn one_attempt_may_ask_for_more_where_the_provider_knows_how() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_prompted_goes_along_with_everybody_and_never_is_nothing() {
+async fn a_set_prompt_is_always_sent_and_never_sends_none() {
     let asked = async |provider: &dyn Provider| {
         let [once, again] = [false, true].map(|consent| AuthorizationRequest { consent, ..request(provider) });
         let prompt = async |request| value(&query(provider, &request).await, "prompt").map(str::to_owned);

@@ -141,7 +141,7 @@ async fn no_endpoint_is_less_safe_than_the_issuer() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_is_not_asked_by_everybody() {
+async fn an_issuer_that_is_down_is_not_asked_by_every_request() {
     let idp = idp().await;
     idp.fake.on(DOCUMENT, Reply::text(503, ""));
     for _ in 0..3 {
@@ -209,7 +209,7 @@ async fn a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute() {
 }
 
 #[tokio::test]
-async fn what_the_id_token_does_not_say_userinfo_may_if_it_is_about_the_same_person() {
+async fn userinfo_completes_the_id_token_of_the_same_person() {
     let idp = idp().await;
     let mut few = claims(&idp.fake.url(""));
     for claim in ["at_hash", "name", "email", "email_verified"] {

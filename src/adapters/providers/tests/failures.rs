@@ -26,7 +26,7 @@ fn a_provider_has_ten_seconds_and_a_mebibyte() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_unavailable() {
+async fn temporary_failures_are_unavailable() {
     let error = json!({"error": "invalid_grant"});
     for (why, reply) in [
         ("500", (500, error.clone()).into()),
@@ -84,7 +84,7 @@ async fn an_answer_that_breaks_off_or_stalls_is_unavailable() {
 }
 
 #[tokio::test]
-async fn what_is_not_about_the_grant_is_refused_with_its_code() {
+async fn errors_not_about_the_grant_are_refused_with_their_code() {
     for (reply, code) in [
         ((401, json!({"error": "invalid_token"})).into(), "invalid_token"),
         ((403, json!({"error": "access_denied"})).into(), "access_denied"),
@@ -94,7 +94,8 @@ async fn what_is_not_about_the_grant_is_refused_with_its_code() {
         ((400, json!({"error": "it was s3cret/client"})).into(), "unnamed_error"),
         ((400, json!({"error": "two words"})).into(), "two_words"),
         ((400, json!({"error": "two words\u{7}"})).into(), "unnamed_error"),
-        // The secrets as they were sent: the refresh token and the client secret in a form, both halves of the client in a header.
+        // The secrets as they were sent: the refresh token and the client secret in a form, both halves of the client
+        // in a header.
         ((400, json!({"error": "refresh_token s3cret-refresh"})).into(), "unnamed_error"),
         ((400, json!({"error": "client_secret=s3cret%2Fclient"})).into(), "unnamed_error"),
         ((400, json!({"error": "Y2xpZW50JTNBMTpzM2NyZXQlMkZjbGllbnQ="})).into(), "unnamed_error"),
@@ -120,7 +121,7 @@ async fn an_error_about_the_grant_comes_with_any_status_and_beside_a_token() {
 }
 
 #[tokio::test]
-async fn what_passes_is_named_by_its_code_or_its_status() {
+async fn temporary_failures_are_named_by_code_or_status() {
     let busy = json!({"error": "temporarily_unavailable"});
     for (reply, name) in [
         ((400, busy.clone()), "temporarily_unavailable"),
@@ -141,7 +142,7 @@ async fn a_wrong_client_secret_ends_no_grant() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_a_bad_answer() {
+async fn nonsense_is_a_bad_answer() {
     for (reply, what) in [
         (Reply::text(200, "access_token=s3cret-new&token_type=bearer"), "it is not JSON"),
         (Reply::text(200, ""), "it holds no access token"),

@@ -112,7 +112,7 @@ async fn the_browser_is_sent_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn what_people_write_into_their_profile_is_made_plain() {
+async fn profile_texts_are_cleaned() {
     let name = format!("Mi\u{0}na\r\n{}", "é".repeat(1000));
     for hostile in [json!("mina\u{0}@example.com"), json!(format!("{}@example.com", "m".repeat(300)))] {
         let (fake, provider) = signed_in(json!([{"email": hostile, "primary": true, "verified": true}])).await;

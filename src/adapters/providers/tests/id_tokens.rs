@@ -185,7 +185,7 @@ async fn every_claim_is_checked() {
 }
 
 #[tokio::test]
-async fn what_may_be_otherwise_may() {
+async fn optional_claims_may_vary() {
     let signer = Signer::new(SigningAlgorithm::Es256);
     for (claim, value) in [
         ("iss", json!("accounts.google.com")),
@@ -275,7 +275,7 @@ async fn the_signature_is_that_of_the_key() {
 }
 
 #[tokio::test]
-async fn what_must_be_understood_and_is_not_is_refused() {
+async fn unknown_critical_headers_are_refused() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
     let signer = Signer::new(SigningAlgorithm::Es256);

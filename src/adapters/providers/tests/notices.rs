@@ -83,7 +83,7 @@ mod facebook {
     }
 
     #[tokio::test]
-    async fn what_is_signed_by_another_or_otherwise_is_not_believed() {
+    async fn a_notice_with_another_signature_is_not_believed() {
         let (signature, payload) = SIGNED.split_once('.').unwrap();
         let other = BASE64.encode(json!({"algorithm": "HMAC-SHA256", "user_id": "1"}).to_string());
         for forged in [
@@ -142,7 +142,7 @@ mod facebook {
     }
 
     #[tokio::test]
-    async fn what_is_no_signed_request_is_malformed() {
+    async fn an_invalid_signed_request_is_malformed() {
         let signed_text = |text: &str| format!("{}.{text}", hmac_of(b"s3cret/client", text));
         for malformed in [
             String::new(),
@@ -212,7 +212,7 @@ mod naver {
     }
 
     #[tokio::test]
-    async fn what_is_signed_by_another_or_otherwise_is_not_believed() {
+    async fn a_notice_with_another_signature_is_not_believed() {
         let other = encrypted("1");
         for (client_id, encrypted, timestamp, signature) in [
             ("client:2", ENCRYPTED, TIME, SIGNATURE),
@@ -232,7 +232,7 @@ mod naver {
     }
 
     #[tokio::test]
-    async fn what_is_signed_but_makes_no_sense_is_malformed() {
+    async fn a_signed_notice_without_sense_is_malformed() {
         let [cut, empty, control] = [&ENCRYPTED[..30], &encrypted(""), &encrypted("a\u{0}b")];
         for (encrypted, timestamp) in [
             ("?", TIME),
@@ -388,7 +388,7 @@ mod github {
     }
 
     #[tokio::test]
-    async fn what_is_signed_by_another_or_otherwise_is_not_believed() {
+    async fn a_notice_with_another_signature_is_not_believed() {
         let body = json!({"action": "revoked", "sender": {"id": 1}}).to_string();
         let good = signature_of(&body);
         for forged in [
@@ -412,7 +412,7 @@ mod github {
     }
 
     #[tokio::test]
-    async fn what_is_signed_but_makes_no_sense_is_malformed() {
+    async fn a_signed_notice_without_sense_is_malformed() {
         let revoked = "github_app_authorization";
         for body in [json!({"action": "revoked"}), json!({"action": "revoked", "sender": {"login": "octocat"}})] {
             assert_eq!(signed(revoked, &body).await, Err(NoticeRefusal::Malformed), "{body}");

@@ -240,7 +240,7 @@ async fn every_claim_is_checked() {
 }
 
 #[tokio::test]
-async fn what_is_signed_by_another_is_not_believed() {
+async fn a_token_with_another_signature_is_not_believed() {
     let scene = Scene::google().await;
     let token = scene.signer.sign(&example());
     let other = Signer::new(SigningAlgorithm::Rs256);

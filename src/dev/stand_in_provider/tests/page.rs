@@ -84,7 +84,7 @@ async fn people_sign_in_by_name_and_keep_their_identity() {
 }
 
 #[tokio::test]
-async fn what_is_no_name_brings_the_page_again() {
+async fn an_invalid_name_brings_the_page_again() {
     let site = Site::new();
     for name in [" ".to_owned(), "a".repeat(101), "a\nb".to_owned()] {
         let answer = site.post("/authorize", &wish(&[("person", &name)])).await;
