@@ -14,6 +14,7 @@ mod policies;
 mod publisher;
 mod readiness;
 mod resolver;
+mod services;
 mod status;
 mod store;
 
@@ -35,12 +36,9 @@ use self::{
     certificate::CertificateKeeper,
     control_plane::{PoemControlPlane, Probes},
     development::Helpers,
-    policies::{
-        browsers, cookies, expectations, key_schedule, own_hosts, own_origins, session_limits, token_policy,
-        trusted_pages,
-    },
-    publisher::SnapshotPublisher,
+    policies::browsers,
     readiness::StoreReadiness,
+    services::Services,
     status::{GatewayStatus, healths_of},
     store::{Store, StoreError},
 };
@@ -49,33 +47,16 @@ use crate::{
         clock::WallClock,
         console::Console,
         entropy::SystemEntropy,
-        jwt::AwsLcKeyGenerator,
-        passwords::Argon2Passwords,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
-    api::{Api, ApiParts},
-    config::{Database, Environment, LogFormat, PublicSettings, Settings},
-    domain::gateway::{
-        controllers::{
-            account::AccountController, caller::Callers, client::ClientController, login::LoginController,
-            notice::NoticeController, oauth::OAuthController, session::SessionController,
-            signing_key::SigningKeyController, token::TokenController,
-        },
-        services::{
-            Failure,
-            account::{AccountParts, AccountService},
-            login::{LoginParts, LoginService},
-            notice::{NoticeParts, NoticeService},
-            oauth::{OAuthParts, OAuthService, SwitchedOn},
-            ports::{DummyConsole, Provider},
-            provider::ProviderHealths,
-            resealing::{Resealed, Resealing},
-            revocation::RevocationFeed,
-            session::{SessionParts, SessionService},
-            signing_key::{SigningKeyError, SigningKeyParts, SigningKeys},
-            token::{LiveSessions, TokenParts, TokenService},
-        },
+    api::Api,
+    config::{Database, LogFormat, Settings},
+    domain::gateway::services::{
+        Failure,
+        ports::DummyConsole,
+        resealing::{Resealed, Resealing},
+        signing_key::SigningKeyError,
     },
     edge::{Edge, Parts, names::Names},
     ports::{Clock, Entropy},
@@ -188,26 +169,26 @@ impl App {
 
         let preparing = spawn_blocking(|| preparation.run());
         let store = Store::wait_for(&settings.database, &settings.session_store, settings.startup_timeout).await?;
-        let core = Core::open(&settings, &world, &store, providers, healths).await?;
+        let services = Services::open(&settings, &world, &store, providers, healths).await?;
 
-        let api = Api::new(core.api_parts(&settings, readiness.clone()));
+        let api = Api::new(services.api_parts(&settings, readiness.clone()));
         tasks.spawn({
-            let (notices, stopped) = (core.notices.clone(), stopped.clone());
+            let (notices, stopped) = (services.notices.clone(), stopped.clone());
             async move { notices.run(stopped).await }
         });
         BackgroundTasks {
-            keys: core.keys.clone(),
-            feed: core.feed.clone(),
+            keys: services.keys.clone(),
+            feed: services.feed.clone(),
             tokens: store.tokens.clone(),
-            endings: core.tokens.clone(),
-            accounts: core.accounts.clone(),
+            endings: services.tokens.clone(),
+            accounts: services.accounts.clone(),
             sessions: store.sessions.clone(),
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
             notices: store.notices.clone(),
-            snapshots: core.publisher.snapshots(),
+            snapshots: services.publisher.snapshots(),
             clock: world.clock.clone(),
-            oauth: core.oauth.clone(),
+            oauth: services.oauth.clone(),
             refresh_ahead: settings.oauth_refresh_ahead,
             providers: settings.providers.clone(),
         }
@@ -235,13 +216,13 @@ impl App {
                 max_service_connections,
                 names: Names::of_system(),
                 cores,
-                snapshots: core.publisher.snapshots(),
+                snapshots: services.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(
                     api.endpoint,
                     settings.public.api_prefix.clone(),
                     probes.handle.clone(),
                 )),
-                resolver: Arc::new(core.resolver(&settings, &world)),
+                resolver: Arc::new(services.resolver(&settings, &world)),
                 control_runtime: Handle::current(),
                 clock: world.clock,
                 entropy: world.entropy,
@@ -253,7 +234,7 @@ impl App {
         .map_err(StartError::Edge)?;
         // Until here the gateway reports that it is not ready: the start may still fail.
         preparing.await??;
-        readiness.complete(store, core.feed.clone());
+        readiness.complete(store, services.feed.clone());
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }
@@ -277,162 +258,13 @@ impl App {
     }
 }
 
-/// The state that data plane and control plane share.
-struct Core {
-    publisher: Arc<SnapshotPublisher>,
-    keys: Arc<SigningKeys>,
-    feed: Arc<RevocationFeed>,
-    tokens: Arc<TokenService>,
-    clients: ClientController,
-    oauth: Arc<OAuthService>,
-    notices: Arc<NoticeService>,
-    sessions: Arc<SessionService>,
-    logins: Arc<LoginService>,
-    accounts: AccountService,
-}
-
-impl Core {
-    async fn open(
-        settings: &Settings,
-        world: &World,
-        store: &Store,
-        providers: Vec<Arc<dyn Provider>>,
-        healths: Arc<ProviderHealths>,
-    ) -> Result<Self, StartError> {
-        let vault = Arc::new(open_vault(settings, &*world.entropy)?);
-        let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
-        let keys = Arc::new(
-            SigningKeys::open(SigningKeyParts {
-                store: store.signing_keys.clone(),
-                key_generator: Arc::new(AwsLcKeyGenerator),
-                sealer: vault.clone(),
-                publisher: publisher.clone(),
-                clock: world.clock.clone(),
-                schedule: key_schedule(settings),
-            })
-            .await?,
-        );
-        let feed = Arc::new(RevocationFeed::new(store.tokens.clone(), publisher.clone(), world.clock.clone()));
-        feed.catch_up().await.map_err(StoreError::from)?;
-        let tokens = Arc::new(TokenService::new(TokenParts {
-            store: store.tokens.clone(),
-            keys: keys.clone(),
-            sessions: LiveSessions {
-                store: store.sessions.clone(),
-                deny_list: store.tokens.clone(),
-                limits: session_limits(settings),
-            },
-            successors: vault.clone(),
-            publisher: publisher.clone(),
-            console: world.console.clone(),
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-            policy: token_policy(settings),
-        }));
-        let clients = clients::controller(settings, world, store, &tokens);
-        let oauth = Arc::new(OAuthService::new(OAuthParts {
-            store: store.oauth.clone(),
-            attempts: store.attempts.clone(),
-            providers: switched_on(settings, providers),
-            healths,
-            sealer: vault.clone(),
-            publisher: publisher.clone(),
-            tokens: tokens.clone(),
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-        }));
-        let sessions = Arc::new(SessionService::new(SessionParts {
-            store: store.sessions.clone(),
-            accounts: store.oauth.clone(),
-            tokens: tokens.clone(),
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-            limits: session_limits(settings),
-        }));
-        let logins = Arc::new(LoginService::new(LoginParts {
-            store: store.sessions.clone(),
-            oauth: oauth.clone(),
-            sessions: sessions.clone(),
-            sealer: vault.clone(),
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-            allowed_origins: own_origins(settings),
-        }));
-        let accounts = AccountService::new(AccountParts {
-            accounts: store.accounts.clone(),
-            attempts: store.attempts.clone(),
-            hasher: Arc::new(Argon2Passwords::new(world.entropy.clone())),
-            sessions: sessions.clone(),
-            tokens: tokens.clone(),
-            oauth: oauth.clone(),
-            sealer: vault,
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-        });
-        let notices = Arc::new(NoticeService::new(NoticeParts {
-            store: store.notices.clone(),
-            oauth: oauth.clone(),
-            accounts: accounts.clone(),
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-        }));
-        Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })
-    }
-
-    fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
-        let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
-        let (cookies, pages) = (cookies(settings), trusted_pages(settings));
-        let callers = Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages);
-        let callers = Arc::new(callers.at(own_hosts(settings)));
-        ApiParts {
-            tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
-            clients: self.clients.clone(),
-            oauth: OAuthController::new(self.oauth.clone(), self.accounts.clone(), callers.clone(), *timezone),
-            notices: NoticeController::new(self.notices.clone(), settings.public.base().to_owned(), *timezone),
-            accounts: AccountController::new(
-                self.accounts.clone(),
-                self.sessions.clone(),
-                callers.clone(),
-                cookies,
-                *timezone,
-            ),
-            logins: LoginController::new(
-                self.logins.clone(),
-                self.accounts.clone(),
-                self.sessions.clone(),
-                callers.clone(),
-                cookies,
-                settings.public.base().to_owned(),
-            ),
-            sessions: SessionController::new(self.sessions.clone(), self.accounts.clone(), callers, cookies, *timezone),
-            keys: SigningKeyController::new(self.keys.clone()),
-            readiness,
-            domain: settings.public.domain().to_owned(),
-            prefix: settings.public.api_prefix.as_str().to_owned(),
-            allowed_origins: allowed_origins.clone(),
-            development: settings.environment == Environment::Development,
-        }
-    }
-}
-
-fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<SwitchedOn> {
-    let with_addresses = providers.into_iter().zip(&settings.providers).map(|(provider, settings)| SwitchedOn {
-        provider,
-        callback: settings.callback.clone(),
-        redirect_uris: settings.redirect_uris.clone(),
-        more_scopes: settings.more_scopes.clone(),
-        takes_unbound_codes: settings.takes_unbound_codes,
-    });
-    with_addresses.collect()
-}
-
 /// The OpenAPI document that a gateway with these settings serves.
 pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> {
     let world = World::real(settings.log_format);
     let (providers, _) = providers(&settings.providers, &world.clock);
     let healths = healths_of(&providers, &world.clock);
-    let core = Core::open(settings, &world, &Store::in_memory(), providers, healths).await?;
-    Ok(Api::new(core.api_parts(settings, Arc::default())).document())
+    let services = Services::open(settings, &world, &Store::in_memory(), providers, healths).await?;
+    Ok(Api::new(services.api_parts(settings, Arc::default())).document())
 }
 
 /// Reseals everything in the store that was not sealed with the first key; `None` without a durable store.

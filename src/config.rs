@@ -98,7 +98,9 @@ impl Settings {
     /// All mistakes, not only the first.
     pub fn from_sources(sources: &Sources) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(sources);
-        misspelt::mistakes(sources).into_iter().for_each(|mistake| reader.note(mistake));
+        for mistake in misspelt::mistakes(sources) {
+            reader.note(mistake);
+        }
         let named = reader.read(&variables::GATEWAY_ENV, |text| {
             one_of(text, &[("development", Environment::Development), ("production", Environment::Production)])
         });

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tracing::{error, warn};
 
 use crate::{
-    app::{Core, World, policies::expectations},
+    app::{World, policies::expectations, services::Services},
     config::Settings,
     domain::gateway::{
         models::{
@@ -28,7 +28,7 @@ use crate::{
     edge::ports::{ProviderAccess, ProviderAccessError, Resolver, ResolverUnavailable},
 };
 
-impl Core {
+impl Services {
     /// The queries of the data plane.
     pub(super) fn resolver(&self, settings: &Settings, world: &World) -> ServiceResolver {
         ServiceResolver {

@@ -21,8 +21,8 @@ pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The next candidate, round robin.
-pub fn round_robin<'c, T>(candidates: &'c [T], turn: &Cell<usize>) -> Option<&'c T> {
-    load_balancer::round_robin(candidates, turn)
+pub fn round_robin<'c, T>(candidates: &'c [T], cursor: &Cell<usize>) -> Option<&'c T> {
+    load_balancer::round_robin(candidates, cursor)
 }
 
 /// One core without its thread and its sockets.

@@ -8,29 +8,26 @@ pub(crate) mod cors;
 pub(crate) mod error_response;
 pub(crate) mod response_body;
 pub(crate) mod shortage;
+pub(crate) mod target;
 
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
     rc::Rc,
-    sync::Arc,
     task::Poll,
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Method, StatusCode, Uri, Version,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HOST, ORIGIN},
-};
+use http::{Method, Version};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use self::{
     core::Core,
     cors::CorsDecision,
-    error_response::ALLOWED_METHODS,
-    response_body::{Response, ResponseBody},
+    response_body::Response,
+    target::{host, options, other_methods, preflight_for},
 };
 use crate::{
     config::ListenerSettings,
@@ -48,12 +45,10 @@ use crate::{
         body::{buffering, incoming::Incoming, request_body::RequestBody},
         error::{Failure, Source},
         http::{
-            authority::is_authority,
             client_address::{Client, Peer},
-            header_list::HeaderList,
             header_names::X_REQUEST_ID,
-            message::{Answer, BodyLength, RequestHead},
-            path::{self, BadPath},
+            message::{BodyLength, RequestHead},
+            path,
             sanitize::{remove_method_overrides, sanitise_request},
         },
         http1::request_head::BadHead,
@@ -212,22 +207,6 @@ async fn handle(
     }
 }
 
-/// The method that a CORS preflight asks about; `None` if the request is not a preflight.
-fn preflight_for<'h>(method: &Method, headers: &'h HeaderList) -> Option<&'h str> {
-    if *method != Method::OPTIONS || !headers.contains(&ORIGIN) {
-        return None;
-    }
-    headers.text(&ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// The error for a path whose routes do not accept the request's method.
-fn other_methods(routes: &[Arc<Route>]) -> Failure {
-    let mut methods: Vec<&str> = routes.iter().flat_map(|route| route.methods.named()).map(String::as_str).collect();
-    methods.sort_unstable();
-    methods.dedup();
-    HeaderValue::try_from(methods.join(", ")).map_or(Failure::Internal, |allow| Failure::MethodNotAllowed { allow })
-}
-
 /// A request whose form was found valid.
 struct Checked<'r> {
     head: &'r mut RequestHead,
@@ -379,29 +358,4 @@ fn limits<'r>(core: &Core, route: &Route) -> ExchangeLimits<'r> {
         deadline: of_route.total.map(|total| Instant::now() + total),
         token: None,
     }
-}
-
-/// The host of a request: the authority of an absolute target, which overrides `Host` (RFC 9112 §3.2.2), or else
-/// `Host`. There is at most one `Host` (the head was validated), and it may be missing only in HTTP/1.0. Over HTTP/2
-/// every target has an authority, and a `Host` beside it must be equal (RFC 9113 §8.3.1).
-fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<Option<Bytes>, Failure> {
-    if let (Version::HTTP_2, Some(authority), Some(host)) = (version, uri.authority(), headers.get(&HOST))
-        && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
-    {
-        return Err(Failure::Authority);
-    }
-    let host = match (uri.scheme_str(), uri.authority()) {
-        (None, None) if version == Version::HTTP_10 && !headers.contains(&HOST) => return Ok(None),
-        (None, None) => headers.share(&HOST),
-        (Some("http" | "https"), Some(authority)) => Some(Bytes::copy_from_slice(authority.as_str().as_bytes())),
-        (Some(_), _) | (None, Some(_)) => return Err(Failure::Path(BadPath::NotAPath)),
-    };
-    host.filter(|host| std::str::from_utf8(host).is_ok_and(is_authority)).map(Some).ok_or(Failure::Authority)
-}
-
-/// The response to `OPTIONS *`, which concerns the gateway itself.
-fn options() -> Response {
-    let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
-    answer.headers.append(ALLOW, ALLOWED_METHODS);
-    answer
 }

@@ -2,10 +2,10 @@
 //! be tried and tested without registering an app. The responses follow their documentation:
 //!
 //! - `/naver`: developers.naver.com/docs/login/devguide §3.4 and §3.5, developers.naver.com/docs/login/profile.
-//! Dropping an `A` at the end of a nonce is not documented, but seen.
+//!   Dropping an `A` at the end of a nonce is not documented, but seen.
 //! - `/kakao`: developers.kakao.com/docs/latest/ko/kakaologin/rest-api and …/utilize#oidc-id-token.
 //! - `/entra`: learn.microsoft.com/entra/identity-platform/v2-protocols-oidc and …/id-token-claims-reference. Carol is
-//! in another tenant than the others, and Bob is in no group.
+//!   in another tenant than the others, and Bob is in no group.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

@@ -52,7 +52,7 @@ pub(crate) struct StreamLimits {
 
 /// A stream that is checked until it is dropped.
 pub(crate) struct Stream {
-    terms: StreamLimits,
+    limits: StreamLimits,
     /// The body of the request to which the stream is the response: activity of the body keeps the stream alive.
     upload: Option<Rc<dyn Progress>>,
     waiting_since: Cell<Option<Instant>>,
@@ -88,7 +88,7 @@ impl Stream {
     }
 
     fn judge(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) -> Option<EndReason> {
-        let StreamLimits { idle, deadline, token } = &self.terms;
+        let StreamLimits { idle, deadline, token } = &self.limits;
         let has_ended = |token: &Arc<Identity>| !token.is_live(time) || revocations.contains_any(&token.revocable());
         if token.as_ref().is_some_and(has_ended) {
             Some(EndReason::TokenEnded)
@@ -110,9 +110,9 @@ pub(crate) struct StreamRegistry(RefCell<Vec<Weak<Stream>>>);
 
 impl StreamRegistry {
     /// Registers a stream, which is checked from now on.
-    pub(crate) fn watch(&self, terms: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
+    pub(crate) fn watch(&self, limits: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Rc<Stream> {
         let stream = Rc::new(Stream {
-            terms,
+            limits,
             upload,
             waiting_since: Cell::new(None),
             end_reason: Cell::new(None),
@@ -142,28 +142,28 @@ impl StreamRegistry {
 /// it.
 pub(crate) struct Guard {
     streams: Rc<StreamRegistry>,
-    terms: StreamLimits,
+    limits: StreamLimits,
     upload: Option<Rc<dyn Progress>>,
     watched: Option<Rc<Stream>>,
 }
 
 impl Guard {
     /// `upload` is the body of the request that is being answered.
-    pub(crate) fn new(streams: &Rc<StreamRegistry>, terms: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Self {
-        let always = terms.deadline.is_some() || terms.token.is_some();
-        let watched = always.then(|| streams.watch(terms.clone(), upload.clone()));
-        Self { streams: Rc::clone(streams), terms, upload, watched }
+    pub(crate) fn new(streams: &Rc<StreamRegistry>, limits: StreamLimits, upload: Option<Rc<dyn Progress>>) -> Self {
+        let always = limits.deadline.is_some() || limits.token.is_some();
+        let watched = always.then(|| streams.watch(limits.clone(), upload.clone()));
+        Self { streams: Rc::clone(streams), limits, upload, watched }
     }
 
     /// Sets how long it may be idle. There must have been no wait before.
     pub(crate) fn may_idle(&mut self, idle: Duration) {
-        self.terms.idle = idle;
+        self.limits.idle = idle;
     }
 
     /// Starts a wait: the next part does not come, or is not taken. Wakes the waiting task when the stream must not go
     /// on.
     pub(crate) fn start_idle_timer(&mut self, waker: &Waker) {
-        let watch = || self.streams.watch(self.terms.clone(), self.upload.clone());
+        let watch = || self.streams.watch(self.limits.clone(), self.upload.clone());
         let stream = self.watched.get_or_insert_with(watch);
         stream.start_idle_timer();
         stream.end_reason(waker);
@@ -212,14 +212,14 @@ mod tests {
         })
     }
 
-    fn terms() -> StreamLimits {
+    fn limits() -> StreamLimits {
         StreamLimits { idle: IDLE, deadline: None, token: None }
     }
 
     #[test]
     fn a_stream_ends_when_it_is_idle_and_not_while_nothing_is_awaited() {
         let (streams, now) = (StreamRegistry::default(), Instant::now());
-        let stream = streams.watch(terms(), None);
+        let stream = streams.watch(limits(), None);
         let end_reason = |after: u64| {
             streams.tick(now + Duration::from_secs(after), at(0), &Revocations::default());
             stream.end_reason(Waker::noop())
@@ -236,9 +236,9 @@ mod tests {
     #[test]
     fn a_stream_ends_at_its_deadline_and_with_its_token() {
         let (streams, now) = (StreamRegistry::default(), Instant::now());
-        let timed = streams.watch(StreamLimits { deadline: Some(now + IDLE), ..terms() }, None);
-        let expiring = streams.watch(StreamLimits { token: Some(token(1, 50)), ..terms() }, None);
-        let revoked = streams.watch(StreamLimits { token: Some(token(2, 100)), ..terms() }, None);
+        let timed = streams.watch(StreamLimits { deadline: Some(now + IDLE), ..limits() }, None);
+        let expiring = streams.watch(StreamLimits { token: Some(token(1, 50)), ..limits() }, None);
+        let revoked = streams.watch(StreamLimits { token: Some(token(2, 100)), ..limits() }, None);
         let all = || [&timed, &expiring, &revoked].map(|stream| stream.end_reason(Waker::noop()));
         let mut revocations = Revocations::default();
         revocations.insert(revocation(3));
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn ended_streams_are_dropped_and_a_body_that_never_waits_is_not_registered() {
         let streams = Rc::new(StreamRegistry::default());
-        let mut guard = Guard::new(&streams, terms(), None);
+        let mut guard = Guard::new(&streams, limits(), None);
         guard.pause_idle_timer();
         assert_eq!(streams.0.borrow().len(), 0);
         guard.start_idle_timer(Waker::noop());

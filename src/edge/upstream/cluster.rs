@@ -25,7 +25,7 @@ use crate::{
 /// A service as one core sees it.
 pub(crate) struct Cluster {
     pub(crate) endpoints: Vec<Rc<Endpoint>>,
-    turn: Cell<usize>,
+    cursor: Cell<usize>,
     /// The permits for requests to it; known after the first request.
     permits: OnceCell<Rc<CorePermits>>,
 }
@@ -39,7 +39,7 @@ impl Cluster {
         });
         Self {
             endpoints: endpoints.collect(),
-            turn: Cell::new(before.map_or(0, |before| before.turn.get())),
+            cursor: Cell::new(before.map_or(0, |before| before.cursor.get())),
             permits: before.map(|before| before.permits.clone()).unwrap_or_default(),
         }
     }
@@ -56,16 +56,16 @@ impl Cluster {
 
     /// The next endpoint, round robin; an ejected one only if all are ejected.
     pub(crate) fn next(&self, now: Instant) -> Option<&Rc<Endpoint>> {
-        let endpoint = round_robin(&self.endpoints, &self.turn)?;
+        let endpoint = round_robin(&self.endpoints, &self.cursor)?;
         if !endpoint.is_ejected(now) {
             return Some(endpoint);
         }
-        next_excluding(&self.endpoints, &self.turn, |other| other.is_ejected(now)).or(Some(endpoint))
+        next_excluding(&self.endpoints, &self.cursor, |other| other.is_ejected(now)).or(Some(endpoint))
     }
 
     /// An endpoint other than `endpoint`, if there is one.
     pub(crate) fn other_than(&self, endpoint: &Rc<Endpoint>) -> Option<&Rc<Endpoint>> {
-        next_excluding(&self.endpoints, &self.turn, |other| Rc::ptr_eq(other, endpoint))
+        next_excluding(&self.endpoints, &self.cursor, |other| Rc::ptr_eq(other, endpoint))
     }
 
     /// Closes one idle HTTP/1.1 connection, if there is one.

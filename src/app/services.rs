@@ -1,0 +1,186 @@
+//! Puts the services and their controllers together, over one store.
+
+use std::sync::Arc;
+
+use super::{
+    StartError, World, clients, open_vault,
+    policies::{
+        cookies, expectations, key_schedule, own_hosts, own_origins, session_limits, token_policy, trusted_pages,
+    },
+    publisher::SnapshotPublisher,
+    readiness::StoreReadiness,
+    store::{Store, StoreError},
+};
+use crate::{
+    adapters::{jwt::AwsLcKeyGenerator, passwords::Argon2Passwords},
+    api::ApiParts,
+    config::{Environment, PublicSettings, Settings},
+    domain::gateway::{
+        controllers::{
+            account::AccountController, caller::Callers, client::ClientController, login::LoginController,
+            notice::NoticeController, oauth::OAuthController, session::SessionController,
+            signing_key::SigningKeyController, token::TokenController,
+        },
+        services::{
+            account::{AccountParts, AccountService},
+            login::{LoginParts, LoginService},
+            notice::{NoticeParts, NoticeService},
+            oauth::{OAuthParts, OAuthService, SwitchedOn},
+            ports::Provider,
+            provider::ProviderHealths,
+            revocation::RevocationFeed,
+            session::{SessionParts, SessionService},
+            signing_key::{SigningKeyParts, SigningKeys},
+            token::{LiveSessions, TokenParts, TokenService},
+        },
+    },
+};
+
+/// The state that data plane and control plane share.
+pub(super) struct Services {
+    pub(super) publisher: Arc<SnapshotPublisher>,
+    pub(super) keys: Arc<SigningKeys>,
+    pub(super) feed: Arc<RevocationFeed>,
+    pub(super) tokens: Arc<TokenService>,
+    pub(super) clients: ClientController,
+    pub(super) oauth: Arc<OAuthService>,
+    pub(super) notices: Arc<NoticeService>,
+    pub(super) sessions: Arc<SessionService>,
+    pub(super) logins: Arc<LoginService>,
+    pub(super) accounts: AccountService,
+}
+
+impl Services {
+    pub(super) async fn open(
+        settings: &Settings,
+        world: &World,
+        store: &Store,
+        providers: Vec<Arc<dyn Provider>>,
+        healths: Arc<ProviderHealths>,
+    ) -> Result<Self, StartError> {
+        let vault = Arc::new(open_vault(settings, &*world.entropy)?);
+        let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
+        let keys = Arc::new(
+            SigningKeys::open(SigningKeyParts {
+                store: store.signing_keys.clone(),
+                key_generator: Arc::new(AwsLcKeyGenerator),
+                sealer: vault.clone(),
+                publisher: publisher.clone(),
+                clock: world.clock.clone(),
+                schedule: key_schedule(settings),
+            })
+            .await?,
+        );
+        let feed = Arc::new(RevocationFeed::new(store.tokens.clone(), publisher.clone(), world.clock.clone()));
+        feed.catch_up().await.map_err(StoreError::from)?;
+        let tokens = Arc::new(TokenService::new(TokenParts {
+            store: store.tokens.clone(),
+            keys: keys.clone(),
+            sessions: LiveSessions {
+                store: store.sessions.clone(),
+                deny_list: store.tokens.clone(),
+                limits: session_limits(settings),
+            },
+            successors: vault.clone(),
+            publisher: publisher.clone(),
+            console: world.console.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            policy: token_policy(settings),
+        }));
+        let clients = clients::controller(settings, world, store, &tokens);
+        let oauth = Arc::new(OAuthService::new(OAuthParts {
+            store: store.oauth.clone(),
+            attempts: store.attempts.clone(),
+            providers: switched_on(settings, providers),
+            healths,
+            sealer: vault.clone(),
+            publisher: publisher.clone(),
+            tokens: tokens.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+        }));
+        let sessions = Arc::new(SessionService::new(SessionParts {
+            store: store.sessions.clone(),
+            accounts: store.oauth.clone(),
+            tokens: tokens.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            limits: session_limits(settings),
+        }));
+        let logins = Arc::new(LoginService::new(LoginParts {
+            store: store.sessions.clone(),
+            oauth: oauth.clone(),
+            sessions: sessions.clone(),
+            sealer: vault.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            allowed_origins: own_origins(settings),
+        }));
+        let accounts = AccountService::new(AccountParts {
+            accounts: store.accounts.clone(),
+            attempts: store.attempts.clone(),
+            hasher: Arc::new(Argon2Passwords::new(world.entropy.clone())),
+            sessions: sessions.clone(),
+            tokens: tokens.clone(),
+            oauth: oauth.clone(),
+            sealer: vault,
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+        });
+        let notices = Arc::new(NoticeService::new(NoticeParts {
+            store: store.notices.clone(),
+            oauth: oauth.clone(),
+            accounts: accounts.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+        }));
+        Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })
+    }
+
+    pub(super) fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
+        let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
+        let (cookies, pages) = (cookies(settings), trusted_pages(settings));
+        let callers = Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages);
+        let callers = Arc::new(callers.at(own_hosts(settings)));
+        ApiParts {
+            tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
+            clients: self.clients.clone(),
+            oauth: OAuthController::new(self.oauth.clone(), self.accounts.clone(), callers.clone(), *timezone),
+            notices: NoticeController::new(self.notices.clone(), settings.public.base().to_owned(), *timezone),
+            accounts: AccountController::new(
+                self.accounts.clone(),
+                self.sessions.clone(),
+                callers.clone(),
+                cookies,
+                *timezone,
+            ),
+            logins: LoginController::new(
+                self.logins.clone(),
+                self.accounts.clone(),
+                self.sessions.clone(),
+                callers.clone(),
+                cookies,
+                settings.public.base().to_owned(),
+            ),
+            sessions: SessionController::new(self.sessions.clone(), self.accounts.clone(), callers, cookies, *timezone),
+            keys: SigningKeyController::new(self.keys.clone()),
+            readiness,
+            domain: settings.public.domain().to_owned(),
+            prefix: settings.public.api_prefix.as_str().to_owned(),
+            allowed_origins: allowed_origins.clone(),
+            development: settings.environment == Environment::Development,
+        }
+    }
+}
+
+fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<SwitchedOn> {
+    let with_addresses = providers.into_iter().zip(&settings.providers).map(|(provider, settings)| SwitchedOn {
+        provider,
+        callback: settings.callback.clone(),
+        redirect_uris: settings.redirect_uris.clone(),
+        more_scopes: settings.more_scopes.clone(),
+        takes_unbound_codes: settings.takes_unbound_codes,
+    });
+    with_addresses.collect()
+}
