@@ -1,4 +1,4 @@
-//! Sends requests at a fixed rate, whatever their latency, and prints the 50th and 99th percentile of it in µs.
+//! Sends requests at a fixed rate, independent of latency, and prints the 50th and 99th percentile of the latency in µs.
 //!
 //!     rate PORT PATH REQUESTS_PER_SECOND SECONDS
 //!

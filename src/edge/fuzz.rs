@@ -134,11 +134,11 @@ pub fn cookies(bytes: &[u8]) {
             |pair: &[u8]| pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
         pairs.map(name).filter(|name| !name.is_empty()).collect()
     };
-    let is_gateway_header = |name: &Vec<u8>| {
+    let is_gateway_cookie = |name: &Vec<u8>| {
         let bare = name.strip_prefix(b"__host-").or_else(|| name.strip_prefix(b"__secure-")).unwrap_or(name);
         bare.starts_with(b"gateway_")
     };
-    let others: Vec<_> = names(&headers).into_iter().filter(|name| !is_gateway_header(name)).collect();
+    let others: Vec<_> = names(&headers).into_iter().filter(|name| !is_gateway_cookie(name)).collect();
     cookies::remove_ours_from_request(&mut headers);
     assert_eq!(names(&headers), others);
 }

@@ -244,7 +244,7 @@ async fn proxy(
         record.is_of(caller);
     }
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
-    let identity_at = identity_at(
+    let linked_provider = identity_at(
         &core.auth.lookup,
         &core.auth.provider_identities,
         snapshot,
@@ -252,7 +252,7 @@ async fn proxy(
         identity.as_ref(),
     )
     .await?;
-    let permit = route.access.authorise(identity, identity_at).map_err(|denied| refused(core, denied, &request))?;
+    let permit = route.access.authorise(identity, linked_provider).map_err(|denied| refused(core, denied, &request))?;
     if route.end_with_token && route.access != Access::Open {
         limits.token = caller.as_ref().map(|caller| &caller.identity);
     }

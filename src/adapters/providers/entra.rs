@@ -63,26 +63,17 @@ impl Entra {
         if self.0.groups.is_empty() {
             return Ok(());
         }
-        let is_gateway_header =
+        let is_listed =
             |group: &Value| group.as_str().is_some_and(|group| self.0.groups.contains(&group.to_lowercase()));
         let groups = claims.get("groups").and_then(Value::as_array);
-        if groups.is_some_and(|groups| groups.iter().any(is_gateway_header)) {
+        if groups.is_some_and(|groups| groups.iter().any(is_listed)) {
             return Ok(());
         }
         // For members of more than 200 groups the token contains only a link to the list.
         let is_elsewhere = claims.get("_claim_names").is_some_and(|names| names.get("groups").is_some());
         if is_elsewhere || claims.get("hasgroups").is_some() {
-            tracing::warn!(
-                "somebody who wanted to sign in is in more groups than an id token names (200), so ENTRA_GROUPS cannot be checked; let Entra \
-                 name only the groups that are assigned to the application (Token configuration > Add groups claim)"
-            );
             return Err(ProviderError::NotAdmitted(AdmissionRule::GroupsElsewhere));
         }
-        tracing::warn!(
-            names_groups = groups.is_some(),
-            "the id token of somebody who wanted to sign in names no group of ENTRA_GROUPS; Entra names groups if it is told to (Token \
-             configuration > Add groups claim)"
-        );
         Err(ProviderError::NotAdmitted(AdmissionRule::Group))
     }
 }

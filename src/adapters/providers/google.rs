@@ -55,7 +55,6 @@ impl Dialect for Google {
     fn admit(&self, claims: &Value) -> Result<(), ProviderError> {
         match &self.hosted_domain {
             Some(domain) if !text(claims, "hd").is_some_and(|hd| hd.eq_ignore_ascii_case(domain)) => {
-                tracing::warn!("somebody who wanted to sign in is not of the domain GOOGLE_HOSTED_DOMAIN");
                 Err(ProviderError::NotAdmitted(AdmissionRule::HostedDomain))
             }
             _ => Ok(()),

@@ -90,7 +90,7 @@ impl RequestBody {
     pub(crate) fn service_awaited_since(&self) -> AwaitedSince {
         match self {
             Self::Empty => AwaitedSince::Begin,
-            Self::Streamed(upload) if upload.awaits_client() => AwaitedSince::NotNow,
+            Self::Streamed(upload) if upload.awaits_client.get() => AwaitedSince::NotNow,
             Self::Streamed(upload) => AwaitedSince::Time(upload.moved_at.get()),
         }
     }
@@ -116,11 +116,6 @@ impl Upload {
     /// The reason why the body broke off, if it did.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.failure.borrow().clone()
-    }
-
-    /// Whether the gateway is waiting for the client, and not for the service.
-    pub(crate) fn awaits_client(&self) -> bool {
-        self.awaits_client.get()
     }
 
     /// The number of bytes that have come from the client.

@@ -25,7 +25,7 @@ pub(crate) fn remove_ours_from_request(headers: &mut HeaderList) {
 
 /// Whether a service may send this header: it may not set one of the gateway's cookies.
 pub(crate) fn may_be_set(name: &HeaderName, value: &[u8]) -> bool {
-    *name != SET_COOKIE || !is_gateway_header(value)
+    *name != SET_COOKIE || !is_gateway_cookie(value)
 }
 
 /// The value of a cookie in the request; of the first, if several have the name.
@@ -41,18 +41,18 @@ fn pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn has_ours(value: &[u8]) -> bool {
-    pairs(value).any(is_gateway_header)
+    pairs(value).any(is_gateway_cookie)
 }
 
 fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
-    let kept: Vec<&[u8]> = pairs(value).filter(|pair| !is_gateway_header(pair)).collect();
+    let kept: Vec<&[u8]> = pairs(value).filter(|pair| !is_gateway_cookie(pair)).collect();
     if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
 }
 
 /// Whether a cookie is the gateway's. Some servers look names up case-insensitively. For a cookie without a name, a
 /// browser sends only the value, which then reads as a name and a value (RFC 6265bis §5.7): `=gateway_session=x` comes
 /// back as the gateway's cookie.
-fn is_gateway_header(pair: &[u8]) -> bool {
+fn is_gateway_cookie(pair: &[u8]) -> bool {
     let nameless = pair.iter().take_while(|&&byte| byte == b'=' || byte.is_ascii_whitespace()).count();
     let name = pair[nameless..].split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
     let begins =

@@ -287,7 +287,10 @@ fn not_exchanged(error: &ProviderError) -> Problem {
             "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came of, and \
              get a new code, since this one is used up",
         ),
-        ProviderError::NotAdmitted(rule) => Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
+        ProviderError::NotAdmitted(rule) => {
+            tracing::warn!(%error, "a code could not be exchanged");
+            Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule))
+        }
         ProviderError::Misconfigured { .. }
         | ProviderError::Unavailable(_)
         | ProviderError::Throttled(_)

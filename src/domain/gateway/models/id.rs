@@ -19,9 +19,10 @@ const LARGEST: &str = "xBuEXKpA6iqZQK5Kf2TnkV";
 
 /// Whether a text is the short form of a UUID: 22 digits that fit into 128 bits.
 fn is_short_uuid(text: &str) -> bool {
-    let value = |digit: &u8| DIGITS.iter().position(|known| known == digit);
-    let values = |text: &str| text.as_bytes().iter().map(value).collect::<Option<Vec<_>>>();
-    text.len() == LARGEST.len() && values(text).is_some_and(|given| Some(given) <= values(LARGEST))
+    let value = |digit: u8| DIGITS.iter().position(|known| *known == digit);
+    text.len() == LARGEST.len()
+        && text.bytes().all(|digit| value(digit).is_some())
+        && text.bytes().map(value).le(LARGEST.bytes().map(value))
 }
 
 macro_rules! ids {

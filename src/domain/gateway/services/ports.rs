@@ -198,7 +198,7 @@ pub enum ProviderError {
         remedy: &'static str,
     },
     /// The provider knows the person, but the settings do not admit them.
-    #[error("the person may not sign in here: {}", .0.code())]
+    #[error("the person may not sign in here: {}", .0.for_operator())]
     NotAdmitted(AdmissionRule),
     /// The provider does not support this operation (GitHub OAuth apps cannot refresh, for instance).
     #[error("the provider has no such operation")]
@@ -226,6 +226,22 @@ impl AdmissionRule {
             Self::Tenant => "tenant_not_allowed",
             Self::Group => "group_required",
             Self::GroupsElsewhere => "too_many_groups",
+        }
+    }
+
+    /// Why it does not admit a person, and the variable that says so: for the log, not for the person.
+    pub fn for_operator(self) -> &'static str {
+        match self {
+            Self::HostedDomain => "the person is not of the domain GOOGLE_HOSTED_DOMAIN",
+            Self::Tenant => "the person's tenant is not one of ENTRA_ALLOWED_TENANTS",
+            Self::Group => {
+                "the id token names no group of ENTRA_GROUPS; Entra names groups if it is told to (Token configuration > Add groups \
+                 claim)"
+            }
+            Self::GroupsElsewhere => {
+                "the person is in more groups than an id token names (200), so ENTRA_GROUPS cannot be checked; let Entra name only the \
+                 groups that are assigned to the application (Token configuration > Add groups claim)"
+            }
         }
     }
 }
