@@ -14,6 +14,7 @@ use gateway::{
     domain::gateway::{
         models::{
             assertion::SignedAssertion,
+            digest::Sha256Digest,
             id::{AccountId, FamilyId, TokenId},
             identity::Identity,
             oauth::{GrantChanges, ProviderName},
@@ -21,7 +22,7 @@ use gateway::{
             page::TrustedPages,
             service::{Route, RouteTable, Service, ServiceName},
             signing_key::{SigningAlgorithm, SigningKey},
-            token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier, TokenDigest},
+            token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier},
         },
         services::ports::{KeyGenerator, KeyRing},
     },
@@ -239,11 +240,11 @@ impl Resolver for Nobody {
         false
     }
 
-    async fn opaque_token(&self, _: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
+    async fn opaque_token(&self, _: Sha256Digest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
         Err(ResolverUnavailable)
     }
 
-    async fn session(&self, _: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable> {
+    async fn session(&self, _: Sha256Digest) -> Result<Option<Identity>, ResolverUnavailable> {
         Err(ResolverUnavailable)
     }
 

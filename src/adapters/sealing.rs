@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::domain::gateway::{
-    models::token::{RefreshToken, TokenDigest},
+    models::{digest::Sha256Digest, token::RefreshToken},
     services::ports::{OpenError, Sealer, SuccessorDerivation},
 };
 
@@ -129,7 +129,7 @@ impl SuccessorDerivation for Vault {
         self.keys.iter().map(|key| key.successor(presented)).collect()
     }
 
-    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest> {
+    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<Sha256Digest> {
         let mut found = Vec::new();
         // The tokens of one generation, each with the oldest key that may derive the next one: keys only get newer.
         let mut generation = vec![(presented.clone(), self.keys.len())];

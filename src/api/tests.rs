@@ -11,7 +11,7 @@ use crate::{
     domain::gateway::{
         controllers::caller::Callers,
         models::page::TrustedPages,
-        repositories::memory::{MemoryAccounts, MemoryAttempts, MemoryClients, MemoryNotices, MemoryOAuth},
+        repositories::memory::{MemoryAccounts, MemoryClients, MemoryNotices, MemoryOAuth, MemoryThrottle},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
             account::{AccountParts, AccountService},
@@ -42,7 +42,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
     let store = bench.sessions.clone();
     let vault = Arc::new(OAuthService::new(OAuthParts {
         store: accounts.clone(),
-        attempts: Arc::new(MemoryAttempts::default()),
+        attempts: Arc::new(MemoryThrottle::default()),
         providers: Vec::new(),
         healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
         sealer: sealer.clone(),
@@ -70,7 +70,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
     }));
     let service = AccountService::new(AccountParts {
         accounts: Arc::new(MemoryAccounts::of(accounts)),
-        attempts: Arc::new(MemoryAttempts::default()),
+        attempts: Arc::new(MemoryThrottle::default()),
         hasher: Arc::new(PlainHasher),
         sessions: sessions.clone(),
         tokens: bench.service.clone(),

@@ -21,8 +21,8 @@ use crate::{
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
-            attempt::AttemptRepository, client::ClientRepository, notice::NoticeRepository, session::SessionRepository,
-            token::TokenRepository,
+            client::ClientRepository, notice::NoticeRepository, session::SessionRepository,
+            throttle::ThrottleRepository, token::TokenRepository,
         },
         services::{
             account::AccountService,
@@ -54,7 +54,7 @@ pub(super) struct BackgroundTasks {
     pub(super) endings: Arc<TokenService>,
     pub(super) accounts: AccountService,
     pub(super) sessions: Arc<dyn SessionRepository>,
-    pub(super) attempts: Arc<dyn AttemptRepository>,
+    pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
     pub(super) snapshots: Arc<SnapshotCell>,

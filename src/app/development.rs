@@ -17,8 +17,8 @@ use crate::{
     },
     domain::gateway::models::{
         access::Access,
-        oauth::Secret,
         provider::{AppleRegistration, IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN, STAND_IN_APPLE},
+        secret::Secret,
         service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
     },
 };

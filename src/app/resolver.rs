@@ -10,12 +10,8 @@ use crate::{
     config::Settings,
     domain::gateway::{
         models::{
-            assertion::SignedAssertion,
-            id::AccountId,
-            identity::Identity,
-            oauth::ProviderName,
-            service::ServiceName,
-            token::{Rejection, TokenDigest},
+            assertion::SignedAssertion, digest::Sha256Digest, id::AccountId, identity::Identity, oauth::ProviderName,
+            service::ServiceName, token::Rejection,
         },
         services::{
             Failure,
@@ -58,11 +54,11 @@ impl Resolver for ServiceResolver {
         self.tokens.knows_dummies()
     }
 
-    async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
+    async fn opaque_token(&self, digest: Sha256Digest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
         self.tokens.dummy_by_digest(digest).await.map_err(|failure| unavailable(&failure, "a dummy token"))
     }
 
-    async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable> {
+    async fn session(&self, digest: Sha256Digest) -> Result<Option<Identity>, ResolverUnavailable> {
         self.sessions.caller(digest).await.map_err(|failure| unavailable(&failure, "a session"))
     }
 

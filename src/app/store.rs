@@ -15,21 +15,21 @@ use crate::{
     domain::gateway::repositories::{
         RepositoryError,
         account::AccountRepository,
-        attempt::AttemptRepository,
         client::ClientRepository,
         memory::{
-            MemoryAccounts, MemoryAttempts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions,
-            MemorySigningKeys, MemoryTokens,
+            MemoryAccounts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions, MemorySigningKeys,
+            MemoryThrottle, MemoryTokens,
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
         redis::{self, RedisConnection, RedisSessions},
         sea_orm::{
-            self, ConnectError, Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth,
-            SeaOrmSessions, SeaOrmSigningKeys, SeaOrmTokens,
+            self, ConnectError, Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions,
+            SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
+        throttle::ThrottleRepository,
         token::TokenRepository,
     },
 };
@@ -46,7 +46,7 @@ const SAID_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Store {
     pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) accounts: Arc<dyn AccountRepository>,
-    pub(super) attempts: Arc<dyn AttemptRepository>,
+    pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
@@ -119,7 +119,7 @@ impl Store {
         Ok(Self {
             tokens: Arc::new(SeaOrmTokens::new(connection.clone())),
             accounts: Arc::new(SeaOrmAccounts::new(connection.clone())),
-            attempts: Arc::new(SeaOrmAttempts::new(connection.clone())),
+            attempts: Arc::new(SeaOrmThrottle::new(connection.clone())),
             oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
             sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
             clients: Arc::new(SeaOrmClients::new(connection.clone())),
@@ -161,7 +161,7 @@ impl Store {
         Self {
             tokens: Arc::new(MemoryTokens::default()),
             accounts: Arc::new(MemoryAccounts::of(oauth.clone())),
-            attempts: Arc::new(MemoryAttempts::default()),
+            attempts: Arc::new(MemoryThrottle::default()),
             oauth,
             sessions: Arc::new(MemorySessions::default()),
             clients: Arc::new(MemoryClients::default()),

@@ -25,8 +25,9 @@ use super::{
 };
 use crate::domain::gateway::models::{
     login::scope_words,
-    oauth::{ProviderName, Secret},
+    oauth::ProviderName,
     provider::{Endpoints, IdTokenKey, Prompt, ProviderKind, ProviderSettings},
+    secret::Secret,
 };
 
 /// The prefix of the variables of other OpenID Connect providers.

@@ -13,11 +13,13 @@ use tokio::runtime::Handle;
 
 use crate::domain::gateway::models::{
     assertion::SignedAssertion,
+    digest::Sha256Digest,
     id::{AccountId, RequestId},
     identity::Identity,
-    oauth::{ProviderName, Secret},
+    oauth::ProviderName,
+    secret::Secret,
     service::ServiceName,
-    token::{Rejection, TokenDigest},
+    token::Rejection,
 };
 
 /// A body on its way through the control plane, in either direction.
@@ -89,10 +91,10 @@ pub trait Resolver: Send + Sync + 'static {
     fn knows_opaque_tokens(&self) -> bool;
 
     /// The identity of an opaque token (a dummy token, in development).
-    async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable>;
+    async fn opaque_token(&self, digest: Sha256Digest) -> Result<Result<Identity, Rejection>, ResolverUnavailable>;
 
     /// The identity of the session whose cookie has this digest; `None` if there is no such session any more.
-    async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable>;
+    async fn session(&self, digest: Sha256Digest) -> Result<Option<Identity>, ResolverUnavailable>;
 
     /// The providers at which an account has an identity.
     async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable>;

@@ -16,11 +16,7 @@ use crate::{
         },
     },
     domain::gateway::{
-        models::{
-            account::ProviderIdentity,
-            oauth::{ProviderTokens, Secret},
-            provider::Endpoints,
-        },
+        models::{account::ProviderIdentity, oauth::ProviderTokens, provider::Endpoints, secret::Secret},
         services::ports::ProviderError,
     },
 };

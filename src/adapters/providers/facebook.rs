@@ -22,10 +22,7 @@ use crate::{
     },
     domain::gateway::{
         models::{
-            account::ProviderIdentity,
-            notice::NoticeKind,
-            oauth::{ProviderTokens, Secret},
-            provider::Endpoints,
+            account::ProviderIdentity, notice::NoticeKind, oauth::ProviderTokens, provider::Endpoints, secret::Secret,
         },
         services::ports::{
             Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,

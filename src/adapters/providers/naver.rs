@@ -21,11 +21,7 @@ use crate::{
         },
     },
     domain::gateway::{
-        models::{
-            account::ProviderIdentity,
-            oauth::{ProviderTokens, Secret},
-            provider::Endpoints,
-        },
+        models::{account::ProviderIdentity, oauth::ProviderTokens, provider::Endpoints, secret::Secret},
         services::ports::{
             Acknowledgement, CodeExchange, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,
             VerifiedNotice,

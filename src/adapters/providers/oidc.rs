@@ -18,8 +18,9 @@ use crate::{
         models::{
             account::ProviderIdentity,
             login::{LoginHint, scope_words},
-            oauth::{ProviderName, ProviderTokens, Secret},
+            oauth::{ProviderName, ProviderTokens},
             provider::{IdTokenKey, Prompt, binding_parameters, is_loopback},
+            secret::Secret,
         },
         services::ports::{
             AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,

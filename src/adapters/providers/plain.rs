@@ -15,8 +15,9 @@ use crate::{
         models::{
             account::ProviderIdentity,
             login::LoginHint,
-            oauth::{ProviderName, ProviderTokens, Secret},
+            oauth::{ProviderName, ProviderTokens},
             provider::Endpoints,
+            secret::Secret,
         },
         services::ports::{
             AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,

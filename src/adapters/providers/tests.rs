@@ -27,7 +27,7 @@ use crate::{
     adapters::providers::{protocol::http::Limits, with_limits},
     config::{Settings, Sources},
     domain::gateway::{
-        models::oauth::{ProviderTokens, Secret},
+        models::{oauth::ProviderTokens, secret::Secret},
         services::{
             ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
             testing::TestClock,

@@ -16,10 +16,7 @@ use crate::{
     },
     domain::gateway::{
         models::{
-            account::ProviderIdentity,
-            login::scope_words,
-            oauth::{ProviderTokens, Secret},
-            provider::Endpoints,
+            account::ProviderIdentity, login::scope_words, oauth::ProviderTokens, provider::Endpoints, secret::Secret,
         },
         services::ports::ProviderError,
     },

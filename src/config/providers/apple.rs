@@ -19,7 +19,7 @@ use crate::{
         reader::Reader,
         variables::{APPLE_APP_ID, APPLE_CLIENT_ID, APPLE_KEY_ID, APPLE_PRIVATE_KEY, APPLE_TEAM_ID, Variable},
     },
-    domain::gateway::models::{oauth::Secret, provider::AppleRegistration},
+    domain::gateway::models::{provider::AppleRegistration, secret::Secret},
 };
 
 pub(super) const PREFIX: &str = "APPLE";

@@ -5,7 +5,6 @@ use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
 
 pub mod account;
-pub mod attempt;
 pub mod client;
 pub mod memory;
 pub mod notice;
@@ -14,6 +13,7 @@ pub mod redis;
 pub mod sea_orm;
 pub mod session;
 pub mod signing_key;
+pub mod throttle;
 pub mod token;
 
 #[cfg(test)]

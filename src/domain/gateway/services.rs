@@ -2,7 +2,6 @@
 
 pub mod account;
 pub mod assertion;
-pub mod attempt;
 pub mod client;
 pub mod login;
 pub mod notice;
@@ -13,6 +12,7 @@ pub mod resealing;
 pub mod revocation;
 pub mod session;
 pub mod signing_key;
+pub mod throttle;
 pub mod token;
 
 #[cfg(test)]

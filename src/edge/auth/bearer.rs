@@ -15,10 +15,7 @@ use super::{
     token_hash::{TokenHash, TokenHasher},
 };
 use crate::{
-    domain::gateway::models::{
-        identity::Identity,
-        token::{Rejection, TokenDigest},
-    },
+    domain::gateway::models::{digest::Sha256Digest, identity::Identity, token::Rejection},
     edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
 };
 
@@ -115,7 +112,7 @@ async fn resolve(lookup: &Lookup, token: &[u8], as_signed: Rejection) -> Result<
     if !lookup.knows_opaque_tokens() {
         return Err(Failure::Token(as_signed));
     }
-    let digest = TokenDigest::of(token);
+    let digest = Sha256Digest::of(token);
     match lookup.ask(|resolver| async move { resolver.opaque_token(digest).await }).await? {
         Ok(identity) => Ok(identity),
         Err(Rejection::Unknown) if as_signed != Rejection::Malformed => Err(Failure::Token(as_signed)),

@@ -115,15 +115,15 @@ impl Hasher for DigestHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gateway::models::token::TokenDigest;
+    use crate::domain::gateway::models::digest::Sha256Digest;
 
-    fn digest(n: u32) -> TokenDigest {
-        TokenDigest::of(&n.to_le_bytes())
+    fn digest(n: u32) -> Sha256Digest {
+        Sha256Digest::of(&n.to_le_bytes())
     }
 
     #[test]
     fn it_is_bounded_and_keeps_entries_that_are_used() {
-        let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(8);
+        let mut cache: TokenCache<Sha256Digest, u32> = TokenCache::new(8);
         (0..8).for_each(|n| cache.insert(digest(n), n));
         for n in 100..200 {
             assert_eq!(cache.get(&digest(3)), Some(3), "after {n}");
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_removed_entry_is_gone_and_its_slot_is_reused() {
-        let mut cache: TokenCache<TokenDigest, u32> = TokenCache::new(2);
+        let mut cache: TokenCache<Sha256Digest, u32> = TokenCache::new(2);
         cache.insert(digest(1), 1);
         cache.insert(digest(2), 2);
         cache.get(&digest(1));

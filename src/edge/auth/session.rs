@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     domain::gateway::models::{
+        digest::Sha256Digest,
         session::{REMEMBERED_FOR, SessionSecret},
-        token::TokenDigest,
     },
     edge::{
         error::Failure,
@@ -26,7 +26,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 
 /// The sessions that one core has cached.
-pub(crate) struct Sessions(RefCell<TokenCache<TokenDigest, Known>>);
+pub(crate) struct Sessions(RefCell<TokenCache<Sha256Digest, Known>>);
 
 #[derive(Clone)]
 struct Known {
@@ -46,7 +46,7 @@ pub(crate) async fn by_session(
 ) -> Result<Option<Rc<Caller>>, Failure> {
     let cookie = cookies::sent(headers, browsers.session_cookie.as_bytes());
     let Some(cookie) = cookie.filter(|cookie| SessionSecret::has_form_of(cookie)) else { return Ok(None) };
-    let digest = TokenDigest::of(cookie);
+    let digest = Sha256Digest::of(cookie);
     let caller = match sessions.recall(&digest, lookup.now()) {
         Some(caller) => Some(caller),
         None => Box::pin(ask(lookup, sessions, digest)).await?,
@@ -67,7 +67,7 @@ fn is_good(lookup: &Lookup, snapshot: &Snapshot, caller: &Caller) -> bool {
     identity.is_live(lookup.now()) && !snapshot.revocations.contains_any(&identity.revocable())
 }
 
-async fn ask(lookup: &Lookup, sessions: &Sessions, digest: TokenDigest) -> Result<Option<Rc<Caller>>, Failure> {
+async fn ask(lookup: &Lookup, sessions: &Sessions, digest: Sha256Digest) -> Result<Option<Rc<Caller>>, Failure> {
     let asked_at = lookup.now();
     let found = lookup.ask(|resolver| async move { resolver.session(digest).await }).await?;
     let Some(identity) = found else { return Ok(None) };
@@ -81,7 +81,7 @@ async fn ask(lookup: &Lookup, sessions: &Sessions, digest: TokenDigest) -> Resul
 
 impl Sessions {
     /// The cached caller, if it need not be looked up again.
-    fn recall(&self, digest: &TokenDigest, now: DateTime<Utc>) -> Option<Rc<Caller>> {
+    fn recall(&self, digest: &Sha256Digest, now: DateTime<Utc>) -> Option<Rc<Caller>> {
         let known = self.0.borrow_mut().get(digest)?;
         (now < known.asked_at + REMEMBERED_FOR).then_some(known.caller)
     }

@@ -1,8 +1,8 @@
 //! Identifies validated tokens without storing them: SipHash-2-4 with 128 bits, under a key that each core draws for
 //! itself and that never leaves it. Without the key, a token that is taken for another one cannot be made. That is all
-//! that is needed here, at half the cost of SHA-256. Outside a core, a [`TokenDigest`] is used.
+//! that is needed here, at half the cost of SHA-256. Outside a core, a [`Sha256Digest`] is used.
 //!
-//! [`TokenDigest`]: crate::domain::gateway::models::token::TokenDigest
+//! [`Sha256Digest`]: crate::domain::gateway::models::digest::Sha256Digest
 
 use std::hash::Hasher;
 

@@ -21,12 +21,13 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         assertion::SignedAssertion,
+        digest::Sha256Digest,
         id::{AccountId, FamilyId, TokenId},
         identity::Identity,
         oauth::{GrantChanges, ProviderName},
         scope::Scope,
         service::{Route, RouteTable, Service, ServiceName},
-        token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier, TokenDigest},
+        token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
     },
     edge::{
         net::names::Names,
@@ -147,12 +148,12 @@ pub(crate) fn revocation(number: u8) -> Revocation {
 /// Knows the opaque tokens that were added to it.
 #[derive(Default)]
 pub(crate) struct FakeResolver {
-    pub(crate) tokens: Mutex<HashMap<TokenDigest, Identity>>,
+    pub(crate) tokens: Mutex<HashMap<Sha256Digest, Identity>>,
     pub(crate) asked: AtomicUsize,
     pub(crate) down: AtomicBool,
     pub(crate) knows_none: AtomicBool,
     /// The identities of the sessions.
-    pub(crate) sessions: Mutex<HashMap<TokenDigest, Identity>>,
+    pub(crate) sessions: Mutex<HashMap<Sha256Digest, Identity>>,
     pub(crate) asked_for_sessions: AtomicUsize,
     /// The providers at which accounts have identities.
     pub(crate) linked: Mutex<HashMap<AccountId, Vec<ProviderName>>>,
@@ -174,7 +175,7 @@ impl FakeResolver {
             expires_at: DateTime::from_timestamp(NOW + 100, 0).unwrap(),
             claims: serde_json::Map::default(),
         };
-        self.tokens.lock().unwrap().insert(TokenDigest::of(text.as_bytes()), identity);
+        self.tokens.lock().unwrap().insert(Sha256Digest::of(text.as_bytes()), identity);
     }
 }
 
@@ -184,7 +185,7 @@ impl Resolver for FakeResolver {
         !self.knows_none.load(Ordering::Relaxed)
     }
 
-    async fn opaque_token(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
+    async fn opaque_token(&self, digest: Sha256Digest) -> Result<Result<Identity, Rejection>, ResolverUnavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.down.load(Ordering::Relaxed) {
             return Err(ResolverUnavailable);
@@ -192,7 +193,7 @@ impl Resolver for FakeResolver {
         Ok(self.tokens.lock().unwrap().get(&digest).cloned().ok_or(Rejection::Unknown))
     }
 
-    async fn session(&self, digest: TokenDigest) -> Result<Option<Identity>, ResolverUnavailable> {
+    async fn session(&self, digest: Sha256Digest) -> Result<Option<Identity>, ResolverUnavailable> {
         self.asked_for_sessions.fetch_add(1, Ordering::Relaxed);
         if self.down.load(Ordering::Relaxed) {
             return Err(ResolverUnavailable);

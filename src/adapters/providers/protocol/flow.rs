@@ -24,8 +24,9 @@ use crate::{
     domain::gateway::{
         models::{
             login::scope_words,
-            oauth::{ProviderName, ProviderTokens, Secret},
+            oauth::{ProviderName, ProviderTokens},
             provider::{Prompt, ProviderSettings},
+            secret::Secret,
         },
         services::ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },

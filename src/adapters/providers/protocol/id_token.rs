@@ -15,10 +15,7 @@ use super::{
     jws::{Flaw, Jws, Verified},
 };
 use crate::domain::gateway::{
-    models::{
-        oauth::{ProviderTokens, Secret},
-        provider::entra::DirectoryId,
-    },
+    models::{oauth::ProviderTokens, provider::entra::DirectoryId, secret::Secret},
     services::ports::ProviderError,
 };
 

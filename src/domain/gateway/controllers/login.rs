@@ -19,7 +19,8 @@ use crate::{
         models::{
             account::Password,
             login::{ATTEMPT_LIFE, LoginState, MAX_ATTEMPTS, ReturnTo},
-            oauth::{MAX_CODE_CHARS, Secret},
+            oauth::MAX_CODE_CHARS,
+            secret::Secret,
             session::{Session, SessionSecret},
         },
         schemas::{

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::failed;
 use crate::{
     domain::gateway::{
-        models::oauth::Secret,
+        models::secret::Secret,
         schemas::notice::{
             DeletionForm, DeletionRequested, DeletionStatus, GitHubHeaders, NoticeAcknowledged, NoticePayload,
             SecurityEventFlaw, SecurityEventReceived,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{access::Denied, account::Password, id::GrantId, identity::Identity, oauth::Secret},
+        models::{access::Denied, account::Password, id::GrantId, identity::Identity, secret::Secret},
         schemas::{
             oauth::{
                 DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,

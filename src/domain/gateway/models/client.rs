@@ -15,7 +15,7 @@ use thiserror::Error;
 pub use assertion::{AssertionClaims, AssertionFault, LONGEST_ASSERTION, MalformedAssertion};
 pub use presented::{ClientPosted, ContradictoryClient, PresentedClient, PresentedClientError};
 
-use super::{id::ClientId, scope::Scope, token::TokenDigest};
+use super::{digest::Sha256Digest, id::ClientId, scope::Scope};
 
 /// Marks our client secrets, so that a secret scanner can find a leaked one.
 const PREFIX: &str = "gwc_";
@@ -65,8 +65,8 @@ impl ClientSecret {
     }
 
     /// The digest that a store may hold.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.0.as_bytes())
     }
 
     /// The text, to be shown to the operator who adds the client and used for nothing else.
@@ -131,7 +131,7 @@ pub struct ClientKey {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientCredential {
     /// By a secret; this is its digest.
-    Secret(TokenDigest),
+    Secret(Sha256Digest),
     /// By assertions that it signs with one of these keys: `private_key_jwt`.
     Keys(Vec<ClientKey>),
 }
@@ -163,7 +163,7 @@ impl Client {
     pub fn has_secret(&self, secret: &str) -> bool {
         match &self.credential {
             ClientCredential::Secret(digest) => {
-                digest.as_bytes().ct_eq(TokenDigest::of(secret.as_bytes()).as_bytes()).into()
+                digest.as_bytes().ct_eq(Sha256Digest::of(secret.as_bytes()).as_bytes()).into()
             }
             ClientCredential::Keys(_) => false,
         }

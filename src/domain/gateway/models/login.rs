@@ -6,11 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 
-use super::{
-    id::SessionId,
-    oauth::{ProviderName, Secret},
-    token::TokenDigest,
-};
+use super::{digest::Sha256Digest, id::SessionId, oauth::ProviderName, secret::Secret};
 
 /// How long an attempt may take: as long as the authorization code that completes it (RFC 6749 §4.1.2).
 pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -49,8 +45,8 @@ impl LoginState {
     }
 
     /// The digest that a store may hold.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.0.as_bytes())
     }
 
     /// Distinguishes the attempts of one browser. It is not secret.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{id::ConfirmationCode, oauth::ProviderName, token::TokenDigest};
+use super::{digest::Sha256Digest, id::ConfirmationCode, oauth::ProviderName};
 
 /// How far a provider's clock may be behind ours. A notice concerns what was allowed before it was sent: delivered
 /// again later, it does not end what the person has allowed anew.
@@ -76,7 +76,7 @@ impl NoticeKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Identifies the notice: a repeated delivery has the same digest.
-    pub digest: TokenDigest,
+    pub digest: Sha256Digest,
     /// The provider that sent it.
     pub provider: ProviderName,
     /// The provider's identifier of the person.
@@ -104,7 +104,7 @@ impl Notice {
         let id = id.map_or_else(by_time, |id| format!("id:{id}"));
         // Each part is prefixed with its length, so no part can run into the next.
         let parts = [provider.as_str(), kind.as_str(), &subject, &id].map(|part| format!("{}:{part}", part.len()));
-        let digest = TokenDigest::of(parts.concat().as_bytes());
+        let digest = Sha256Digest::of(parts.concat().as_bytes());
         Self { digest, provider, subject, kind, sent_at, received_at }
     }
 
@@ -123,14 +123,14 @@ impl Notice {
     /// The confirmation code of a request with this id: a repeated delivery has the same code. The id contains the
     /// provider's signature, so no third party can find the code.
     pub fn deletion_code(id: &str) -> ConfirmationCode {
-        let digest = TokenDigest::of(format!("code:{id}").as_bytes());
+        let digest = Sha256Digest::of(format!("code:{id}").as_bytes());
         let (bytes, _) = digest.as_bytes().split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
         ConfirmationCode::from_random(*bytes)
     }
 
     /// The digest of the request with this code.
-    pub fn deletion_digest(code: ConfirmationCode) -> TokenDigest {
-        TokenDigest::of(format!("deletion:{code}").as_bytes())
+    pub fn deletion_digest(code: ConfirmationCode) -> Sha256Digest {
+        Sha256Digest::of(format!("deletion:{code}").as_bytes())
     }
 
     /// The latest time of the changes that the notice concerns.

@@ -6,7 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use imbl::HashMap;
 use thiserror::Error;
 
-use super::id::{AccountId, GrantId, LeaseId};
+use super::{
+    id::{AccountId, GrantId, LeaseId},
+    secret::Secret,
+};
 
 /// How long before its expiry an access token counts as expired: it must still be valid when the service that asked for
 /// it uses it. A short-lived token cannot spare that much: see [`SHARE_OF_LIFE`].
@@ -55,28 +58,6 @@ impl FromStr for ProviderName {
 impl fmt::Display for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// A secret text: a provider's token, a code, a client secret. It has no `Display`, and its `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for its recipient only.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }
 

@@ -7,10 +7,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
+    digest::Sha256Digest,
     id::{AccountId, FamilyId, SessionId, TokenId},
     identity::Identity,
     scope::Scope,
-    token::{CLOCKS_APART, Revocable, Revocation, TokenDigest},
+    token::{CLOCKS_APART, Revocable, Revocation},
 };
 
 mod visitor;
@@ -38,8 +39,8 @@ impl SessionSecret {
     }
 
     /// The digest that a store may hold.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.0.as_bytes())
     }
 }
 
@@ -68,7 +69,7 @@ pub struct Session {
     /// Its id. It is not secret.
     pub id: SessionId,
     /// The digest of its cookie.
-    pub digest: TokenDigest,
+    pub digest: Sha256Digest,
     /// The account that is signed in.
     pub account: AccountId,
     /// When they signed in.
@@ -87,7 +88,7 @@ impl Session {
     /// A session that begins now.
     pub fn begin(
         id: SessionId,
-        digest: TokenDigest,
+        digest: Sha256Digest,
         account: AccountId,
         visitor: Visitor,
         limits: SessionLimits,

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use super::RepositoryError;
 use crate::domain::gateway::models::{
     client::{Client, ClientCredential},
+    digest::Sha256Digest,
     id::ClientId,
-    token::TokenDigest,
 };
 
 /// Stores clients and the ids of used assertions. Times are stored to the microsecond.
@@ -33,7 +33,7 @@ pub trait ClientRepository: Send + Sync {
 
     /// Uses an assertion up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of two
     /// racing calls one gets `true`.
-    async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
+    async fn redeem(&self, assertion: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Deletes assertions that have expired by `now`; returns how many.
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;

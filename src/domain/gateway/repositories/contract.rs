@@ -51,7 +51,6 @@ macro_rules! over_every_database {
 }
 
 mod account;
-mod attempt;
 mod client;
 mod database;
 pub(in crate::domain::gateway::repositories) mod harness;
@@ -62,4 +61,5 @@ mod revocation;
 mod rotation;
 mod session;
 mod signing_key;
+mod throttle;
 mod token;

@@ -4,21 +4,21 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod account;
-mod attempt;
 mod client;
 mod notice;
 mod oauth;
 mod session;
 mod signing_key;
+mod throttle;
 mod token;
 
 pub use account::MemoryAccounts;
-pub use attempt::MemoryAttempts;
 pub use client::MemoryClients;
 pub use notice::MemoryNotices;
 pub use oauth::MemoryOAuth;
 pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;
+pub use throttle::MemoryThrottle;
 pub use token::MemoryTokens;
 
 /// Locks even if a holder panicked: no method leaves a half-changed state at a point that can panic.

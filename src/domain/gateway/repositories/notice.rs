@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     notice::{ClaimedNotice, Notice, NoticeProgress},
-    token::TokenDigest,
 };
 
 /// Stores notices. Times are stored to the microsecond.
@@ -26,19 +26,19 @@ pub trait NoticeRepository: Send + Sync {
     ) -> Result<Vec<ClaimedNotice>, RepositoryError>;
 
     /// Makes a notice due at `at`, unless it was applied.
-    async fn postpone(&self, digest: &TokenDigest, at: DateTime<Utc>) -> Result<(), RepositoryError>;
+    async fn postpone(&self, digest: &Sha256Digest, at: DateTime<Utc>) -> Result<(), RepositoryError>;
 
     /// Records that a notice was applied at `now`: it is no longer due, its person is deleted at once, and the rest of
     /// it at `known_until`. Repeating it changes nothing.
     async fn finish(
         &self,
-        digest: &TokenDigest,
+        digest: &Sha256Digest,
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError>;
 
     /// The progress of a notice, as long as it is remembered.
-    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError>;
+    async fn progress(&self, digest: &Sha256Digest) -> Result<Option<NoticeProgress>, RepositoryError>;
 
     /// Deletes applied notices that need not be remembered any more; returns how many.
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;

@@ -2,7 +2,6 @@
 //! `connection/postgres.rs`, and nowhere else. Entities never leave this folder.
 
 mod account;
-mod attempt;
 mod client;
 mod connection;
 mod entities;
@@ -11,14 +10,15 @@ mod notice;
 mod oauth;
 mod session;
 mod signing_key;
+mod throttle;
 mod token;
 
 pub use account::SeaOrmAccounts;
-pub use attempt::SeaOrmAttempts;
 pub use client::SeaOrmClients;
 pub use connection::{ConnectError, Connection, connect, is_migrated, migrate, ping};
 pub use notice::SeaOrmNotices;
 pub use oauth::SeaOrmOAuth;
 pub use session::SeaOrmSessions;
 pub use signing_key::SeaOrmSigningKeys;
+pub use throttle::SeaOrmThrottle;
 pub use token::SeaOrmTokens;

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     id::{AccountId, SessionId},
     session::Session,
-    token::TokenDigest,
 };
 
 /// Stores sessions and the states of finished sign-ins. Times are stored to the microsecond.
@@ -20,7 +20,7 @@ pub trait SessionRepository: Send + Sync {
     async fn open(&self, session: &Session) -> Result<(), RepositoryError>;
 
     /// The session with this digest, over or not.
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
+    async fn find(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError>;
 
     /// The session with this id, over or not.
     async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError>;
@@ -33,7 +33,7 @@ pub trait SessionRepository: Send + Sync {
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError>;
 
     /// Ends a session and returns it. Ending it again returns `None`.
-    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError>;
+    async fn end(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError>;
 
     /// Ends all sessions of an account `but` one, over or not, and returns the ended ones. A session that is opened
     /// concurrently may stay.
@@ -41,7 +41,7 @@ pub trait SessionRepository: Send + Sync {
 
     /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of
     /// two racing calls one gets `true`.
-    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
+    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
 
     /// Deletes sessions that are over and states that have expired by `now`; returns how many.
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;

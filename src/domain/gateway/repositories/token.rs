@@ -5,10 +5,11 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     id::{ClientId, FamilyId, SessionId},
     token::{
         DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
-        Rotation, RotationOutcome, TokenDigest, TokenFamily,
+        Rotation, RotationOutcome, TokenFamily,
     },
 };
 
@@ -63,10 +64,10 @@ pub trait TokenRepository: Send + Sync {
     async fn rotate(&self, rotation: &Rotation) -> Result<RotationOutcome, RepositoryError>;
 
     /// A refresh token and its family.
-    async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError>;
+    async fn find_refresh(&self, digest: &Sha256Digest) -> Result<Option<RefreshRecord>, RepositoryError>;
 
     /// The family that any of these refresh tokens belongs to.
-    async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError>;
+    async fn find_family_of(&self, tokens: &[Sha256Digest]) -> Result<Option<TokenFamily>, RepositoryError>;
 
     /// Revokes a family and puts it on the deny-list if it may have a live access token, both or neither. Returns the
     /// family as it is now; revoking again changes nothing and returns the same; `None` if there is no such family.
@@ -108,7 +109,7 @@ pub trait TokenRepository: Send + Sync {
     async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError>;
 
     /// The dummy token with this digest, expired or not.
-    async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError>;
+    async fn find_dummy(&self, digest: &Sha256Digest) -> Result<Option<DummyToken>, RepositoryError>;
 
     /// Deletes what can no longer matter at `now`: deny-list entries and dummy tokens with `expires_at <= now`, and
     /// families (with their refresh tokens) of which every refresh token has `expires_at <= now` and whose newest

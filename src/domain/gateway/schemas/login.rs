@@ -14,7 +14,7 @@ use crate::{
     domain::gateway::models::{
         account::told_name,
         login::{MAX_ATTEMPTS, ReturnTo},
-        oauth::Secret,
+        secret::Secret,
     },
     problem::Problem,
 };

@@ -27,17 +27,17 @@ use super::{
     session::{OpenSessionError, SessionService},
     token::TokenService,
 };
-pub use super::{attempt::TooManyAttempts, oauth::TakenBack};
+pub use super::{oauth::TakenBack, throttle::TooManyAttempts};
 use crate::{
     domain::gateway::{
         models::{
             account::{Account, Email, Password, PasswordLogin, Profile},
-            attempt::{ThrottleDecision, ThrottleKey},
             id::AccountId,
             identity::Identity,
             session::{SessionSecret, Visitor as Browser},
+            throttle::{ThrottleDecision, ThrottleKey},
         },
-        repositories::{RepositoryError, account::AccountRepository, attempt::AttemptRepository},
+        repositories::{RepositoryError, account::AccountRepository, throttle::ThrottleRepository},
     },
     ports::{Clock, Entropy},
 };
@@ -47,7 +47,7 @@ pub struct AccountParts {
     /// Stores accounts and their password logins.
     pub accounts: Arc<dyn AccountRepository>,
     /// Counts attempts.
-    pub attempts: Arc<dyn AttemptRepository>,
+    pub attempts: Arc<dyn ThrottleRepository>,
     /// Hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
     /// Opens and ends sessions.

@@ -19,8 +19,8 @@ use crate::{
     domain::gateway::{
         models::{
             client::{AssertionFault, Client, ClientCredential, PresentedClient, ScopeExceeded},
-            oauth::Secret,
             scope::Scope,
+            secret::Secret,
             token::{IssuedToClient, Verification},
         },
         repositories::client::ClientRepository,

@@ -16,16 +16,17 @@ pub use self::{
 };
 use super::{
     Failure,
-    attempt::TooManyAttempts,
     oauth::{Agreed, ConsentRequest, LinkPermit, OAuthService, ProviderError, SignInError},
     ports::Sealer,
     session::{OpenSessionError, SessionService},
+    throttle::TooManyAttempts,
 };
 use crate::{
     domain::gateway::{
         models::{
             login::{InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
-            oauth::{ProviderName, Secret},
+            oauth::ProviderName,
+            secret::Secret,
             session::{Session, SessionSecret, Visitor},
         },
         repositories::session::SessionRepository,

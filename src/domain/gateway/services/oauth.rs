@@ -39,7 +39,7 @@ use crate::{
             oauth::{Grant, GrantCursor, GrantFilter, ProviderName, ProviderTokens},
             scope::Scope,
         },
-        repositories::{RepositoryError, attempt::AttemptRepository, oauth::OAuthRepository},
+        repositories::{RepositoryError, oauth::OAuthRepository, throttle::ThrottleRepository},
     },
     ports::{Clock, Entropy},
 };
@@ -54,7 +54,7 @@ pub struct OAuthParts {
     /// Stores accounts and grants.
     pub store: Arc<dyn OAuthRepository>,
     /// Counts exchanges.
-    pub attempts: Arc<dyn AttemptRepository>,
+    pub attempts: Arc<dyn ThrottleRepository>,
     /// The enabled providers.
     pub providers: Vec<SwitchedOn>,
     /// Records their health.
@@ -90,7 +90,7 @@ pub struct SwitchedOn {
 #[derive(Clone)]
 pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
-    attempts: Arc<dyn AttemptRepository>,
+    attempts: Arc<dyn ThrottleRepository>,
     providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
     healths: Arc<ProviderHealths>,
     sealer: Arc<dyn Sealer>,

@@ -19,11 +19,13 @@ pub use self::{
 use crate::domain::gateway::models::{
     account::{Password, PasswordHash, ProviderIdentity},
     assertion::CallerAssertion,
+    digest::Sha256Digest,
     id::AccountId,
     login::LoginHint,
-    oauth::{ProviderName, ProviderTokens, Secret},
+    oauth::{ProviderName, ProviderTokens},
+    secret::Secret,
     signing_key::{SigningAlgorithm, SigningKey},
-    token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier, TokenDigest},
+    token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
 };
 
 /// A private key in clear, before it is sealed. It does not print.
@@ -97,7 +99,7 @@ pub trait SuccessorDerivation: Send + Sync {
 
     /// The digests of the successors of a token in at most `generations`, and of their successors, under each key, or
     /// under an older key and then a newer one.
-    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<TokenDigest>;
+    fn descendants(&self, presented: &RefreshToken, generations: usize) -> Vec<Sha256Digest>;
 }
 
 /// Publishes changes to the data plane. They are in force when the call returns.

@@ -13,10 +13,11 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
+            digest::Sha256Digest,
             id::{AccountId, SessionId},
             identity::{Identity, email_claim},
             session::{Session, SessionLimits, SessionSecret, Visitor},
-            token::{IssuedTokens, TokenDigest},
+            token::IssuedTokens,
         },
         repositories::{RepositoryError, oauth::OAuthRepository, session::SessionRepository},
     },
@@ -105,10 +106,10 @@ impl SessionService {
 
     /// The session of a cookie, if it has not ended. Its use is recorded now and then.
     pub async fn current(&self, cookie: &str) -> Result<Option<Session>, Failure> {
-        self.live(&TokenDigest::of(cookie.as_bytes())).await
+        self.live(&Sha256Digest::of(cookie.as_bytes())).await
     }
 
-    async fn live(&self, digest: &TokenDigest) -> Result<Option<Session>, Failure> {
+    async fn live(&self, digest: &Sha256Digest) -> Result<Option<Session>, Failure> {
         Ok(self.living().by_digest(digest, self.parts.clock.now()).await?)
     }
 
@@ -118,7 +119,7 @@ impl SessionService {
     }
 
     /// The caller of a session cookie with this digest, if the session has not ended: as the data plane needs it.
-    pub async fn caller(&self, digest: TokenDigest) -> Result<Option<Identity>, Failure> {
+    pub async fn caller(&self, digest: Sha256Digest) -> Result<Option<Identity>, Failure> {
         let Some(session) = self.live(&digest).await? else { return Ok(None) };
         let claims = email_claim(self.verified_email(&session).await?.as_deref());
         Ok(Some(Identity { claims, ..session.identity() }))
@@ -160,7 +161,7 @@ impl SessionService {
 
     /// Ends the session of a cookie, and revokes its tokens. A session that has ended, or never existed, is a success.
     pub async fn end(&self, cookie: &str) -> Result<(), Failure> {
-        match self.parts.store.find(&TokenDigest::of(cookie.as_bytes())).await? {
+        match self.parts.store.find(&Sha256Digest::of(cookie.as_bytes())).await? {
             Some(session) => self.end_this(&session).await,
             None => Ok(()),
         }

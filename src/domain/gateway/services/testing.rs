@@ -28,10 +28,11 @@ use crate::{
         models::{
             access::Access,
             account::{Password, PasswordHash},
+            digest::Sha256Digest,
             id::{AccountId, SessionId},
             session::{Session, SessionLimits},
             signing_key::{KeySchedule, SigningAlgorithm},
-            token::{DummyText, Revocation, TokenDigest},
+            token::{DummyText, Revocation},
         },
         repositories::{
             RepositoryError,
@@ -195,7 +196,7 @@ impl SessionRepository for FlakySessions {
         self.store.open(session).await
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+    async fn find(&self, digest: &Sha256Digest) -> Stored<Option<Session>> {
         self.store.find(digest).await
     }
 
@@ -211,7 +212,7 @@ impl SessionRepository for FlakySessions {
         self.store.prolong(used).await
     }
 
-    async fn end(&self, digest: &TokenDigest) -> Stored<Option<Session>> {
+    async fn end(&self, digest: &Sha256Digest) -> Stored<Option<Session>> {
         self.store.end(digest).await
     }
 
@@ -222,7 +223,7 @@ impl SessionRepository for FlakySessions {
         self.store.end_all_of(account, but).await
     }
 
-    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Stored<bool> {
+    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Stored<bool> {
         self.store.redeem(state, expires_at).await
     }
 

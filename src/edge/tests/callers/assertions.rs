@@ -5,11 +5,11 @@ use chrono::DateTime;
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Access, Demands},
+        digest::Sha256Digest,
         id::FamilyId,
         identity::Identity,
         scope::Scope,
         service::Route,
-        token::TokenDigest,
     },
     edge::tests::{
         harness::{Gateway, Setup, Upstream, bearer},
@@ -75,7 +75,7 @@ async fn a_session_that_is_looked_up_again_keeps_its_assertion() {
     };
     let ask = async |seconds: i64, subject: &str| {
         gateway.clock.0.store(NOW + seconds, Ordering::Relaxed);
-        gateway.resolver.sessions.lock().unwrap().insert(TokenDigest::of(secret.as_bytes()), identity(subject));
+        gateway.resolver.sessions.lock().unwrap().insert(Sha256Digest::of(secret.as_bytes()), identity(subject));
         let cookie = format!("Cookie: gateway_session={secret}\r\n");
         assert_eq!(gateway.get("/api/session", &cookie).await.status, 200);
         upstream.received().last().unwrap().header(NAME).unwrap().to_owned()
@@ -102,7 +102,7 @@ async fn an_assertion_is_not_reused_once_its_key_was_removed() {
         expires_at: DateTime::from_timestamp(NOW + 1000, 0).unwrap(),
         claims: serde_json::Map::default(),
     };
-    gateway.resolver.sessions.lock().unwrap().insert(TokenDigest::of(secret.as_bytes()), identity);
+    gateway.resolver.sessions.lock().unwrap().insert(Sha256Digest::of(secret.as_bytes()), identity);
     let ask = async || {
         assert_eq!(gateway.get("/api/session", &format!("Cookie: gateway_session={secret}\r\n")).await.status, 200);
         upstream.received().last().unwrap().header(NAME).unwrap().to_owned()

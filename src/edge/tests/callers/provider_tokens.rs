@@ -7,7 +7,7 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         id::AccountId,
-        oauth::Secret,
+        secret::Secret,
         service::{ProviderToken, Route},
     },
     edge::{

@@ -3,11 +3,11 @@ use std::sync::atomic::Ordering;
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Access, Demands},
+        digest::Sha256Digest,
         id::FamilyId,
         identity::{Identity, email_claim},
         scope::Scope,
         service::Route,
-        token::TokenDigest,
     },
     edge::tests::{
         harness::{Answer, Gateway, Setup, Upstream, bearer, get},
@@ -47,11 +47,11 @@ fn open(gateway: &Gateway, letter: char, number: u8) {
         expires_at: chrono::DateTime::from_timestamp(NOW + 100, 0).unwrap(),
         claims: email_claim((number == 1).then_some("mina@example.com")),
     };
-    gateway.resolver.sessions.lock().unwrap().insert(TokenDigest::of(secret(letter).as_bytes()), identity);
+    gateway.resolver.sessions.lock().unwrap().insert(Sha256Digest::of(secret(letter).as_bytes()), identity);
 }
 
 fn close(gateway: &Gateway, letter: char) {
-    gateway.resolver.sessions.lock().unwrap().remove(&TokenDigest::of(secret(letter).as_bytes()));
+    gateway.resolver.sessions.lock().unwrap().remove(&Sha256Digest::of(secret(letter).as_bytes()));
 }
 
 fn times_asked(gateway: &Gateway) -> usize {

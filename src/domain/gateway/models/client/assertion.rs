@@ -5,10 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::domain::gateway::models::{
-    id::ClientId,
-    token::{LEEWAY, TokenDigest},
-};
+use crate::domain::gateway::models::{digest::Sha256Digest, id::ClientId, token::LEEWAY};
 
 /// The longest time that an assertion may still be valid. Libraries sign for one to five minutes; authlib for an hour
 /// by default. The assertion's id is kept for as long.
@@ -106,9 +103,9 @@ impl AssertionClaims {
 
     /// The digest that a store keeps so that the assertion is used only once, and until when: after that it has
     /// expired.
-    pub fn use_of(&self, client: ClientId) -> (TokenDigest, DateTime<Utc>) {
+    pub fn use_of(&self, client: ClientId) -> (Sha256Digest, DateTime<Utc>) {
         // A client's id always has the same length, so no two pairs give the same text.
-        (TokenDigest::of(format!("{client}{}", self.id).as_bytes()), self.expires_at + LEEWAY)
+        (Sha256Digest::of(format!("{client}{}", self.id).as_bytes()), self.expires_at + LEEWAY)
     }
 }
 

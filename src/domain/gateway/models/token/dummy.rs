@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use super::{RefreshToken, TokenDigest};
+use super::RefreshToken;
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     id::{FamilyId, TokenId},
     identity::Identity,
     scope::Scope,
@@ -58,8 +59,8 @@ impl DummyText {
     }
 
     /// The digest that it is found by.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.0.as_bytes())
     }
 }
 
@@ -69,7 +70,7 @@ pub struct DummyToken {
     /// The id of this registration.
     pub id: TokenId,
     /// The digest that it is found by.
-    pub digest: TokenDigest,
+    pub digest: Sha256Digest,
     /// The family of the refresh token that was issued with it.
     pub family: FamilyId,
     /// The test identity.

@@ -6,11 +6,11 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{CLOCKS_APART, LEEWAY, Revocation};
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     id::{ClientId, FamilyId, SessionId},
     scope::Scope,
 };
@@ -22,29 +22,6 @@ const PREFIX: &str = "gwr_";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not a refresh token of this gateway")]
 pub struct MalformedRefreshToken;
-
-/// SHA-256 of an opaque token: the form that a store may hold. Enough to find the token, useless to a thief of the
-/// store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// The digest of a token as it was presented.
-    pub fn of(token: &[u8]) -> Self {
-        Self(Sha256::digest(token).into())
-    }
-
-    /// The digest as a store keeps it.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl From<[u8; 32]> for TokenDigest {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
 
 /// A refresh token in clear. It has no `Debug` and no `Display`: only [`RefreshToken::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,8 +43,8 @@ impl RefreshToken {
     }
 
     /// The digest that a store may hold.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.0.as_bytes())
     }
 
     /// The text, for the response to its owner and for nothing else.
@@ -146,7 +123,7 @@ impl TokenFamily {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewRefreshToken {
     /// Its digest.
-    pub digest: TokenDigest,
+    pub digest: Sha256Digest,
     /// When it is issued.
     pub issued_at: DateTime<Utc>,
     /// When it expires.
@@ -170,7 +147,7 @@ pub struct RefreshRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
     /// The token presented.
-    pub presented: TokenDigest,
+    pub presented: Sha256Digest,
     /// The token that replaces it.
     pub successor: NewRefreshToken,
     /// How long after its use the same token still gets the same successor (a lost response is not a theft).
@@ -190,7 +167,7 @@ pub enum RotationOutcome {
         /// The family.
         family: TokenFamily,
         /// The successor that was stored when it was used.
-        successor: TokenDigest,
+        successor: Sha256Digest,
     },
     /// The presented token was used less than the grace period ago, and its successor was used, too: the request is
     /// late. It gets no tokens, and nothing changed.
@@ -218,7 +195,7 @@ mod tests {
         assert_eq!(token.expose().len(), 4 + 43);
         assert!(RefreshToken::parse(token.expose()) == Ok(token.clone()));
         assert_eq!(format!("{token:?}"), "RefreshToken(…)");
-        assert_eq!(token.digest(), TokenDigest::of(token.expose().as_bytes()));
+        assert_eq!(token.digest(), Sha256Digest::of(token.expose().as_bytes()));
     }
 
     #[test]

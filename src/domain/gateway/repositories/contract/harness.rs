@@ -16,26 +16,27 @@ use tempfile::TempDir;
 
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{FamilyId, SessionId, TokenId},
-        token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenDigest, TokenFamily},
+        token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenFamily},
     },
     repositories::{
         account::AccountRepository,
-        attempt::AttemptRepository,
         client::ClientRepository,
         memory::{
-            MemoryAccounts, MemoryAttempts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions,
-            MemorySigningKeys, MemoryTokens,
+            MemoryAccounts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions, MemorySigningKeys,
+            MemoryThrottle, MemoryTokens,
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
         redis::{self, RedisSessions},
         sea_orm::{
-            Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions,
-            SeaOrmSigningKeys, SeaOrmTokens, connect, migrate,
+            Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
+            SeaOrmThrottle, SeaOrmTokens, connect, migrate,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
+        throttle::ThrottleRepository,
         token::TokenRepository,
     },
 };
@@ -47,7 +48,7 @@ pub(super) struct Store {
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
     pub(super) accounts: Arc<dyn AccountRepository>,
-    pub(super) attempts: Arc<dyn AttemptRepository>,
+    pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
@@ -55,7 +56,7 @@ pub(super) struct Store {
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
     pub(super) peer_sessions: Arc<dyn SessionRepository>,
     pub(super) peer_accounts: Arc<dyn AccountRepository>,
-    pub(super) peer_attempts: Arc<dyn AttemptRepository>,
+    pub(super) peer_attempts: Arc<dyn ThrottleRepository>,
     /// The contents of the store in memory, in printed form.
     memory: Vec<Arc<dyn Debug + Send + Sync>>,
     pub(super) peer_clients: Arc<dyn ClientRepository>,
@@ -137,7 +138,7 @@ impl Database {
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
     let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
-    let (accounts, attempts) = (Arc::new(MemoryAccounts::of(oauth.clone())), Arc::new(MemoryAttempts::default()));
+    let (accounts, attempts) = (Arc::new(MemoryAccounts::of(oauth.clone())), Arc::new(MemoryThrottle::default()));
     let (clients, notices) = (Arc::new(MemoryClients::default()), Arc::new(MemoryNotices::default()));
     Store {
         accounts: accounts.clone(),
@@ -199,9 +200,9 @@ async fn over(database: Database) -> Store {
     migrate(&one).await.unwrap();
     Store {
         accounts: Arc::new(SeaOrmAccounts::new(one.clone())),
-        attempts: Arc::new(SeaOrmAttempts::new(one.clone())),
+        attempts: Arc::new(SeaOrmThrottle::new(one.clone())),
         peer_accounts: Arc::new(SeaOrmAccounts::new(other.clone())),
-        peer_attempts: Arc::new(SeaOrmAttempts::new(other.clone())),
+        peer_attempts: Arc::new(SeaOrmThrottle::new(other.clone())),
         memory: Vec::new(),
         clients: Arc::new(SeaOrmClients::new(one.clone())),
         peer_clients: Arc::new(SeaOrmClients::new(other.clone())),
@@ -295,8 +296,8 @@ pub(super) fn family_id(n: u8) -> FamilyId {
     FamilyId::from_random([n; 16])
 }
 
-pub(super) fn digest(n: u8) -> TokenDigest {
-    TokenDigest::from([n; 32])
+pub(super) fn digest(n: u8) -> Sha256Digest {
+    Sha256Digest::from([n; 32])
 }
 
 /// A family that uses every field, with text that a careless store would change.

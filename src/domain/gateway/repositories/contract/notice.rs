@@ -6,8 +6,8 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
 use super::harness::{self, MICROSECOND, PATIENCE, Store, at};
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     notice::{ClaimedNotice, Notice, NoticeKind, NoticeProgress},
-    token::TokenDigest,
 };
 
 over_every_store!(
@@ -206,7 +206,7 @@ async fn a_notice_has_a_progress_as_long_as_it_is_remembered(store: &Store) {
 }
 
 /// Claims the one notice that is due.
-async fn claim(store: &Store) -> TokenDigest {
+async fn claim(store: &Store) -> Sha256Digest {
     let [claimed] = store.notices.claim(at(0), at(60), 9).await.unwrap().try_into().unwrap();
     claimed.notice.digest
 }

@@ -9,7 +9,10 @@ use super::harness::{
     self, ACCESS_TTL, GRACE, MICROSECOND, PATIENCE, Store, at, digest, family, family_id, refresh, rotation,
 };
 use crate::domain::gateway::{
-    models::token::{RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenDigest, TokenFamily},
+    models::{
+        digest::Sha256Digest,
+        token::{RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
+    },
     repositories::RepositoryError,
 };
 
@@ -121,7 +124,7 @@ async fn used_tokens_are_forgotten_but_for_those_by_which_they_can_be_told(store
         let outcome = store.tokens.rotate(&rotation(forgotten, 150, at(1200))).await.unwrap();
         assert_eq!(outcome, RotationOutcome::Unknown);
     }
-    let of = async |tokens: &[TokenDigest]| {
+    let of = async |tokens: &[Sha256Digest]| {
         store.tokens.find_family_of(tokens).await.unwrap().map(|family| (family.id, family.revoked_at))
     };
     assert_eq!(of(&[digest(32), digest(33)]).await, Some((family_id(1), None)));

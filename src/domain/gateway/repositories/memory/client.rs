@@ -12,8 +12,8 @@ use super::lock;
 use crate::domain::gateway::{
     models::{
         client::{Client, ClientCredential},
+        digest::Sha256Digest,
         id::ClientId,
-        token::TokenDigest,
     },
     repositories::{RepositoryError, client::ClientRepository, truncate_to_micros},
 };
@@ -25,7 +25,7 @@ pub struct MemoryClients(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     clients: BTreeMap<ClientId, Client>,
-    redeemed: HashMap<TokenDigest, DateTime<Utc>>,
+    redeemed: HashMap<Sha256Digest, DateTime<Utc>>,
 }
 
 #[async_trait]
@@ -58,7 +58,7 @@ impl ClientRepository for MemoryClients {
         Ok(lock(&self.0).clients.remove(&id))
     }
 
-    async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+    async fn redeem(&self, assertion: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         match lock(&self.0).redeemed.entry(*assertion) {
             Entry::Vacant(vacant) => {
                 vacant.insert(truncate_to_micros(expires_at));

@@ -11,15 +11,15 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         notice::{ClaimedNotice, Notice, NoticeProgress},
-        token::TokenDigest,
     },
     repositories::{RepositoryError, notice::NoticeRepository, truncate_to_micros},
 };
 
 /// Notices of providers in memory.
 #[derive(Debug, Default)]
-pub struct MemoryNotices(Mutex<HashMap<TokenDigest, Stored>>);
+pub struct MemoryNotices(Mutex<HashMap<Sha256Digest, Stored>>);
 
 #[derive(Debug)]
 enum Stored {
@@ -66,7 +66,7 @@ impl NoticeRepository for MemoryNotices {
         Ok(due.into_iter().map(claim).collect())
     }
 
-    async fn postpone(&self, digest: &TokenDigest, until: DateTime<Utc>) -> Result<(), RepositoryError> {
+    async fn postpone(&self, digest: &Sha256Digest, until: DateTime<Utc>) -> Result<(), RepositoryError> {
         if let Some(Stored::Due { at, .. }) = lock(&self.0).get_mut(digest) {
             *at = truncate_to_micros(until);
         }
@@ -75,7 +75,7 @@ impl NoticeRepository for MemoryNotices {
 
     async fn finish(
         &self,
-        digest: &TokenDigest,
+        digest: &Sha256Digest,
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError> {
@@ -90,7 +90,7 @@ impl NoticeRepository for MemoryNotices {
         Ok(())
     }
 
-    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
+    async fn progress(&self, digest: &Sha256Digest) -> Result<Option<NoticeProgress>, RepositoryError> {
         Ok(lock(&self.0).get(digest).map(|stored| match stored {
             Stored::Due { notice, .. } => NoticeProgress { received_at: notice.received_at, applied_at: None },
             Stored::Applied { progress, .. } => *progress,

@@ -12,9 +12,9 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{AccountId, SessionId},
         session::Session,
-        token::TokenDigest,
     },
     repositories::{RepositoryError, session::SessionRepository, truncate_to_micros},
 };
@@ -25,8 +25,8 @@ pub struct MemorySessions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    sessions: HashMap<TokenDigest, Session>,
-    redeemed: HashMap<TokenDigest, DateTime<Utc>>,
+    sessions: HashMap<Sha256Digest, Session>,
+    redeemed: HashMap<Sha256Digest, DateTime<Utc>>,
 }
 
 #[async_trait]
@@ -47,7 +47,7 @@ impl SessionRepository for MemorySessions {
         Ok(())
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+    async fn find(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
         Ok(lock(&self.0).sessions.get(digest).cloned())
     }
 
@@ -74,7 +74,7 @@ impl SessionRepository for MemorySessions {
         Ok(true)
     }
 
-    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+    async fn end(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
         Ok(lock(&self.0).sessions.remove(digest))
     }
 
@@ -83,7 +83,7 @@ impl SessionRepository for MemorySessions {
         Ok(lock(&self.0).sessions.extract_if(|_, session| ends(session)).map(|(_, session)| session).collect())
     }
 
-    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         match lock(&self.0).redeemed.entry(*state) {
             Entry::Vacant(vacant) => {
                 vacant.insert(truncate_to_micros(expires_at));

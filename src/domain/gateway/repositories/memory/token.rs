@@ -12,10 +12,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{ClientId, FamilyId, SessionId},
         token::{
             DummyToken, KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, NewRefreshToken, RecordedRevocation, RefreshRecord,
-            Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenDigest, TokenFamily,
+            Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily,
         },
     },
     repositories::{RepositoryError, token::TokenRepository, truncate_to_micros},
@@ -28,10 +29,10 @@ pub struct MemoryTokens(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     families: HashMap<FamilyId, TokenFamily>,
-    refresh_tokens: HashMap<TokenDigest, StoredRefreshToken>,
+    refresh_tokens: HashMap<Sha256Digest, StoredRefreshToken>,
     /// The stored refresh tokens of each family: a rotation searches only these.
-    tokens_of: HashMap<FamilyId, Vec<TokenDigest>>,
-    dummies: HashMap<TokenDigest, DummyToken>,
+    tokens_of: HashMap<FamilyId, Vec<Sha256Digest>>,
+    dummies: HashMap<Sha256Digest, DummyToken>,
     deny_list: DenyList,
 }
 
@@ -47,7 +48,7 @@ struct StoredRefreshToken {
 #[derive(Debug, Clone, Copy)]
 struct Use {
     at: DateTime<Utc>,
-    successor: TokenDigest,
+    successor: Sha256Digest,
 }
 
 impl StoredRefreshToken {
@@ -259,7 +260,7 @@ impl TokenRepository for MemoryTokens {
         lock(&self.0).rotate(rotation)
     }
 
-    async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError> {
+    async fn find_refresh(&self, digest: &Sha256Digest) -> Result<Option<RefreshRecord>, RepositoryError> {
         let state = lock(&self.0);
         let record = |token: &StoredRefreshToken| {
             Some(RefreshRecord {
@@ -272,7 +273,7 @@ impl TokenRepository for MemoryTokens {
         Ok(state.refresh_tokens.get(digest).and_then(record))
     }
 
-    async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
+    async fn find_family_of(&self, tokens: &[Sha256Digest]) -> Result<Option<TokenFamily>, RepositoryError> {
         let state = lock(&self.0);
         let found = tokens.iter().find_map(|token| state.refresh_tokens.get(token));
         Ok(found.and_then(|token| state.families.get(&token.family)).cloned())
@@ -352,7 +353,7 @@ impl TokenRepository for MemoryTokens {
         Ok(())
     }
 
-    async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError> {
+    async fn find_dummy(&self, digest: &Sha256Digest) -> Result<Option<DummyToken>, RepositoryError> {
         Ok(lock(&self.0).dummies.get(digest).cloned())
     }
 

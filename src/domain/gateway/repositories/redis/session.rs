@@ -20,9 +20,9 @@ use redis::Script;
 use super::connection::RedisConnection;
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{AccountId, SessionId},
         session::{Session, Visitor},
-        token::TokenDigest,
     },
     repositories::{RepositoryError, session::SessionRepository},
 };
@@ -95,7 +95,7 @@ impl SessionRepository for RedisSessions {
         if opened { Ok(()) } else { Err(RepositoryError::Conflict) }
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+    async fn find(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
         let key = format!("{}session:{}", self.prefix, hex(digest));
         let fields: Row = self.connection.read(redis::cmd("HMGET").arg(&key).arg(&FIELDS)).await?;
         if fields.iter().all(Option::is_none) {
@@ -130,7 +130,7 @@ impl SessionRepository for RedisSessions {
         self.run(&PROLONG, &arguments.each_ref().map(String::as_str)).await
     }
 
-    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+    async fn end(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
         Ok(rows(self.run(&END, &[&hex(digest)]).await?)?.pop())
     }
 
@@ -139,7 +139,7 @@ impl SessionRepository for RedisSessions {
         rows(self.run(&END_ALL, &[&account.to_string(), &but]).await?)
     }
 
-    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         self.run(&REDEEM, &[&hex(state), &keep_until(expires_at), &micros(expires_at)]).await
     }
 
@@ -164,16 +164,16 @@ fn micros(time: DateTime<Utc>) -> String {
     time.timestamp_micros().to_string()
 }
 
-fn hex(digest: &TokenDigest) -> String {
+fn hex(digest: &Sha256Digest) -> String {
     let digits = digest.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-fn unhex(text: &str) -> Result<TokenDigest, RepositoryError> {
+fn unhex(text: &str) -> Result<Sha256Digest, RepositoryError> {
     let byte = |nth: usize| u8::from_str_radix(text.get(2 * nth..2 * nth + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..text.len() / 2).map(byte).collect();
     let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes.map(TokenDigest::from).ok_or_else(|| corrupt("a digest"))
+    bytes.map(Sha256Digest::from).ok_or_else(|| corrupt("a digest"))
 }
 
 fn corrupt(what: &str) -> RepositoryError {
@@ -188,7 +188,7 @@ fn rows(rows: Vec<Row>) -> Result<Vec<Session>, RepositoryError> {
     rows.into_iter().map(one).collect()
 }
 
-fn session(digest: TokenDigest, fields: &[Option<String>]) -> Result<Session, RepositoryError> {
+fn session(digest: Sha256Digest, fields: &[Option<String>]) -> Result<Session, RepositoryError> {
     let [
         Some(id),
         Some(account),

@@ -15,8 +15,8 @@ use super::{
 use crate::domain::gateway::{
     models::{
         client::{Client, ClientCredential},
+        digest::Sha256Digest,
         id::ClientId,
-        token::TokenDigest,
     },
     repositories::{RepositoryError, client::ClientRepository},
 };
@@ -90,7 +90,7 @@ impl ClientRepository for SeaOrmClients {
         .await
     }
 
-    async fn redeem(&self, assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+    async fn redeem(&self, assertion: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         with_timeout(async {
             let mut unless_there = OnConflict::column(redeemed_assertions::Column::Digest);
             unless_there.do_nothing();

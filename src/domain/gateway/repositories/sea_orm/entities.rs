@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
-use crate::domain::gateway::{models::token::TokenDigest, repositories::RepositoryError};
+use crate::domain::gateway::{models::digest::Sha256Digest, repositories::RepositoryError};
 
 pub mod account_endings;
 pub mod account_identities;
@@ -33,8 +33,8 @@ pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, RepositoryError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| corrupt("a time"))
 }
 
-pub(super) fn digest(bytes: Vec<u8>) -> Result<TokenDigest, RepositoryError> {
-    <[u8; 32]>::try_from(bytes).map(TokenDigest::from).map_err(|_| corrupt("a digest"))
+pub(super) fn digest(bytes: Vec<u8>) -> Result<Sha256Digest, RepositoryError> {
+    <[u8; 32]>::try_from(bytes).map(Sha256Digest::from).map_err(|_| corrupt("a digest"))
 }
 
 /// JSON is stored as text, as `migration` explains.

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         notice::{ClaimedNotice, Notice, NoticeProgress},
-        token::TokenDigest,
     },
     repositories::{RepositoryError, notice::NoticeRepository},
 };
@@ -90,7 +90,7 @@ impl NoticeRepository for SeaOrmNotices {
         .await
     }
 
-    async fn postpone(&self, digest: &TokenDigest, at: DateTime<Utc>) -> Result<(), RepositoryError> {
+    async fn postpone(&self, digest: &Sha256Digest, at: DateTime<Utc>) -> Result<(), RepositoryError> {
         with_timeout(async {
             Entity::update_many()
                 .col_expr(Column::DueAt, Expr::value(micros(at)))
@@ -105,7 +105,7 @@ impl NoticeRepository for SeaOrmNotices {
 
     async fn finish(
         &self,
-        digest: &TokenDigest,
+        digest: &Sha256Digest,
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError> {
@@ -124,7 +124,7 @@ impl NoticeRepository for SeaOrmNotices {
         .await
     }
 
-    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
+    async fn progress(&self, digest: &Sha256Digest) -> Result<Option<NoticeProgress>, RepositoryError> {
         with_timeout(async {
             let row = Entity::find_by_id(digest.as_bytes().to_vec()).one(&self.db).await?;
             row.map(NoticeProgress::try_from).transpose()

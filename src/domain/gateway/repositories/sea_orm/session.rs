@@ -15,9 +15,9 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{AccountId, SessionId},
         session::Session,
-        token::TokenDigest,
     },
     repositories::{RepositoryError, session::SessionRepository},
 };
@@ -46,7 +46,7 @@ impl SessionRepository for SeaOrmSessions {
         .await
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+    async fn find(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
         with_timeout(async {
             let row = sessions::Entity::find()
                 .filter(sessions::Column::Digest.eq(digest.as_bytes().as_slice()))
@@ -97,7 +97,7 @@ impl SessionRepository for SeaOrmSessions {
         .await
     }
 
-    async fn end(&self, digest: &TokenDigest) -> Result<Option<Session>, RepositoryError> {
+    async fn end(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
         with_timeout(async {
             let rows = sessions::Entity::delete_many()
                 .filter(sessions::Column::Digest.eq(digest.as_bytes().as_slice()))
@@ -121,7 +121,7 @@ impl SessionRepository for SeaOrmSessions {
         .await
     }
 
-    async fn redeem(&self, state: &TokenDigest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
+    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
         with_timeout(async {
             let mut unless_there = OnConflict::column(redeemed_logins::Column::State);
             unless_there.do_nothing();

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{ClientId, FamilyId, SessionId},
         token::{
             DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
-            Rotation, RotationOutcome, TokenDigest, TokenFamily,
+            Rotation, RotationOutcome, TokenFamily,
         },
     },
     repositories::{RepositoryError, token::TokenRepository},
@@ -119,7 +120,7 @@ impl TokenRepository for SeaOrmTokens {
         .await
     }
 
-    async fn find_refresh(&self, digest: &TokenDigest) -> Result<Option<RefreshRecord>, RepositoryError> {
+    async fn find_refresh(&self, digest: &Sha256Digest) -> Result<Option<RefreshRecord>, RepositoryError> {
         with_timeout(async {
             refresh_tokens::Entity::find_by_id(*digest.as_bytes())
                 .find_also_related(token_families::Entity)
@@ -170,7 +171,7 @@ impl TokenRepository for SeaOrmTokens {
         self.revoke_all(family::of_ended_sessions(), now).await
     }
 
-    async fn find_family_of(&self, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
+    async fn find_family_of(&self, tokens: &[Sha256Digest]) -> Result<Option<TokenFamily>, RepositoryError> {
         with_timeout(family::of_any(&self.db, tokens)).await
     }
 
@@ -211,7 +212,7 @@ impl TokenRepository for SeaOrmTokens {
         .await
     }
 
-    async fn find_dummy(&self, digest: &TokenDigest) -> Result<Option<DummyToken>, RepositoryError> {
+    async fn find_dummy(&self, digest: &Sha256Digest) -> Result<Option<DummyToken>, RepositoryError> {
         with_timeout(async {
             let row = dummy_tokens::Entity::find_by_id(*digest.as_bytes()).one(&self.db).await?;
             row.map(DummyToken::try_from).transpose()

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::OAuthError;
-use crate::domain::gateway::models::{client::ClientPosted, oauth::Secret, scope::Scope};
+use crate::domain::gateway::models::{client::ClientPosted, scope::Scope, secret::Secret};
 
 /// A form as it came, or why it cannot be read.
 pub type PostedForm = Result<Vec<(String, String)>, OAuthError>;

@@ -4,8 +4,9 @@ use serde_json::json;
 use super::*;
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{FamilyId, TokenId},
-        token::{AccessToken, RefreshToken, Rejection, TokenDigest, TokenFamily},
+        token::{AccessToken, RefreshToken, Rejection, TokenFamily},
     },
     schemas::{parse_json, validated},
 };
@@ -141,7 +142,7 @@ fn a_refresh_token_and_a_dummy_token_say_what_they_are() {
     );
     let dummy = crate::domain::gateway::models::token::DummyToken {
         id: TokenId::from_random([1; 16]),
-        digest: TokenDigest::of(b"hello"),
+        digest: Sha256Digest::of(b"hello"),
         family: FamilyId::from_random([2; 16]),
         subject: "dummy".into(),
         scope: Scope::default(),

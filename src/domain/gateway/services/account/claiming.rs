@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{AccountService, TooManyAttempts};
 use crate::domain::gateway::{
-    models::{account::Email, attempt::ThrottleKey},
+    models::{account::Email, throttle::ThrottleKey},
     repositories::RepositoryError,
     services::Failure,
 };

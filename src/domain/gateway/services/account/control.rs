@@ -8,9 +8,9 @@ use super::{AccountParts, AccountService, TooManyAttempts, counted};
 use crate::domain::gateway::{
     models::{
         account::{Password, PasswordLogin},
-        attempt::ThrottleKey,
         id::{AccountId, SessionId},
         session::Session,
+        throttle::ThrottleKey,
     },
     repositories::RepositoryError,
     services::{Failure, oauth::LinkPermit, ports::Verified},

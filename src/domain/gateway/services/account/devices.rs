@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::gateway::{
-        models::{account::Email, id::DeviceId, token::TokenDigest},
+        models::{account::Email, digest::Sha256Digest, id::DeviceId},
         services::ports::Sealer,
     },
     ports::Entropy,
@@ -67,7 +67,7 @@ impl Devices<'_> {
 }
 
 fn digest(email: &Email) -> [u8; 32] {
-    *TokenDigest::of(format!("device:{}", email.key()).as_bytes()).as_bytes()
+    *Sha256Digest::of(format!("device:{}", email.key()).as_bytes()).as_bytes()
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use super::{AccountParts, AccountService, TakenBack};
 use crate::domain::gateway::{
     models::{
         account::{AccountEnding, ErasureOutcome, IdentityErasure},
-        attempt::ThrottleKey,
         id::{AccountId, EndingId, SessionId},
         oauth::ProviderName,
+        throttle::ThrottleKey,
     },
     services::Failure,
 };

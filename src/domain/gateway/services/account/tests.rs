@@ -12,11 +12,12 @@ use crate::{
     domain::gateway::{
         models::{
             account::{PasswordHash, ProviderIdentity},
-            oauth::{GrantFilter, ProviderName, ProviderTokens, Secret},
+            oauth::{GrantFilter, ProviderName, ProviderTokens},
+            secret::Secret,
             session::{Session, SessionLimits},
         },
         repositories::{
-            memory::{MemoryAccounts, MemoryAttempts, MemoryOAuth},
+            memory::{MemoryAccounts, MemoryOAuth, MemoryThrottle},
             oauth::OAuthRepository,
             session::SessionRepository,
         },
@@ -169,7 +170,7 @@ impl Scene {
             more_scopes: Vec::new(),
             takes_unbound_codes: true,
         };
-        let attempts = Arc::new(MemoryAttempts::default());
+        let attempts = Arc::new(MemoryThrottle::default());
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: people.clone(),
             attempts: attempts.clone(),

@@ -11,9 +11,10 @@ use crate::{
     adapters::{client_keys::AwsLcClientKeys, jwt::AwsLcKeyGenerator},
     domain::gateway::{
         models::{
+            digest::Sha256Digest,
             id::ClientId,
             signing_key::SigningAlgorithm,
-            token::{Rejection, TokenDigest, TokenRequest},
+            token::{Rejection, TokenRequest},
         },
         repositories::{RepositoryError, memory::MemoryClients},
         services::{
@@ -286,7 +287,7 @@ impl ClientRepository for Down {
     async fn remove(&self, _: ClientId) -> Result<Option<Client>, RepositoryError> {
         Err(down())
     }
-    async fn redeem(&self, _: &TokenDigest, _: DateTime<Utc>) -> Result<bool, RepositoryError> {
+    async fn redeem(&self, _: &Sha256Digest, _: DateTime<Utc>) -> Result<bool, RepositoryError> {
         Err(down())
     }
     async fn purge_expired(&self, _: DateTime<Utc>) -> Result<u64, RepositoryError> {

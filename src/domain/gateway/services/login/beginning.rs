@@ -13,7 +13,8 @@ use crate::{
                 ATTEMPT_LIFE, InvalidLoginHint, InvalidReturnTo, LoginAttempt, LoginHint, LoginState, MAX_SCOPE_BYTES,
                 scope_words,
             },
-            oauth::{ProviderName, Secret},
+            oauth::ProviderName,
+            secret::Secret,
         },
         services::{
             Failure,

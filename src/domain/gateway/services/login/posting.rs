@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::LoginService;
 use crate::domain::gateway::{
-    models::oauth::{ProviderName, Secret},
+    models::{oauth::ProviderName, secret::Secret},
     services::Failure,
 };
 

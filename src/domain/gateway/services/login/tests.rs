@@ -17,7 +17,7 @@ use crate::{
             session::{Session, SessionLimits, Visitor},
         },
         repositories::{
-            memory::{MemoryAttempts, MemoryOAuth, MemorySessions},
+            memory::{MemoryOAuth, MemorySessions, MemoryThrottle},
             oauth::OAuthRepository,
         },
         services::{
@@ -199,7 +199,7 @@ impl Scene {
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
-            attempts: Arc::new(MemoryAttempts::default()),
+            attempts: Arc::new(MemoryThrottle::default()),
             providers: [&one, &other, &strict, &formal].map(switched_on).into(),
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: sealer.clone(),

@@ -7,7 +7,7 @@ use std::{
 
 use super::NoticeService;
 use crate::domain::gateway::{
-    models::{notice::Notice, token::TokenDigest},
+    models::{digest::Sha256Digest, notice::Notice},
     services::{Failure, ports::Unacknowledged},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Held(Mutex<State>);
 #[derive(Default)]
 struct State {
     notices: VecDeque<Notice>,
-    digests: HashSet<TokenDigest>,
+    digests: HashSet<Sha256Digest>,
 }
 
 impl Held {

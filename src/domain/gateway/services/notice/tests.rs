@@ -14,14 +14,15 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
+            digest::Sha256Digest,
             id::AccountId,
             notice::{ClaimedNotice, NoticeKind, NoticeProgress},
-            oauth::{Grant, GrantFilter, GrantStatus, ProviderTokens, Secret},
+            oauth::{Grant, GrantFilter, GrantStatus, ProviderTokens},
+            secret::Secret,
             session::{SessionSecret, Visitor},
-            token::TokenDigest,
         },
         repositories::{
-            memory::{MemoryAccounts, MemoryAttempts, MemoryNotices, MemoryOAuth},
+            memory::{MemoryAccounts, MemoryNotices, MemoryOAuth, MemoryThrottle},
             oauth::OAuthRepository,
         },
         services::{
@@ -144,14 +145,14 @@ impl NoticeRepository for FlakyNotices {
         self.store.claim(now, until, limit).await
     }
 
-    async fn postpone(&self, digest: &TokenDigest, at: DateTime<Utc>) -> Result<(), RepositoryError> {
+    async fn postpone(&self, digest: &Sha256Digest, at: DateTime<Utc>) -> Result<(), RepositoryError> {
         self.answer().await?;
         self.store.postpone(digest, at).await
     }
 
     async fn finish(
         &self,
-        digest: &TokenDigest,
+        digest: &Sha256Digest,
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError> {
@@ -159,7 +160,7 @@ impl NoticeRepository for FlakyNotices {
         self.store.finish(digest, now, known_until).await
     }
 
-    async fn progress(&self, digest: &TokenDigest) -> Result<Option<NoticeProgress>, RepositoryError> {
+    async fn progress(&self, digest: &Sha256Digest) -> Result<Option<NoticeProgress>, RepositoryError> {
         self.answer().await?;
         self.store.progress(digest).await
     }
@@ -194,7 +195,7 @@ impl Scene {
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: people.clone(),
-            attempts: Arc::new(MemoryAttempts::default()),
+            attempts: Arc::new(MemoryThrottle::default()),
             providers: vec![provider("once", Unacknowledged::Lost), provider("told", Unacknowledged::Told)],
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
@@ -214,7 +215,7 @@ impl Scene {
         }));
         let accounts = AccountService::new(AccountParts {
             accounts: Arc::new(MemoryAccounts::of(people.clone())),
-            attempts: Arc::new(MemoryAttempts::default()),
+            attempts: Arc::new(MemoryThrottle::default()),
             hasher: Arc::new(PlainHasher),
             sessions: sessions.clone(),
             tokens: bench.service.clone(),

@@ -17,18 +17,19 @@ use super::{KeepError, LinkError, OAuthService, OpenGrant, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        attempt::{ThrottleDecision, ThrottleKey},
         id::AccountId,
         login::LoginState,
-        oauth::{ProviderName, ProviderTokens, Secret},
+        oauth::{ProviderName, ProviderTokens},
+        secret::Secret,
+        throttle::{ThrottleDecision, ThrottleKey},
         token::IssuedTokens,
     },
     repositories::RepositoryError,
     services::{
         Failure,
-        attempt::TooManyAttempts,
         oauth::link_permit::LinkPermit,
         ports::{CodeExchange, Provider, ProviderError},
+        throttle::TooManyAttempts,
     },
 };
 

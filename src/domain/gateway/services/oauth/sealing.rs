@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Failure, OAuthService, can_renew};
 use crate::domain::gateway::{
-    models::oauth::{Grant, ProviderTokens, Secret},
+    models::{
+        oauth::{Grant, ProviderTokens},
+        secret::Secret,
+    },
     services::ports::Provider,
 };
 

@@ -10,13 +10,14 @@ use crate::domain::gateway::{
     models::{
         id::AccountId,
         login::{LoginAttempt, LoginHint, LoginState},
-        oauth::{ProviderName, Secret},
+        oauth::ProviderName,
+        secret::Secret,
     },
     services::{
         Failure,
-        attempt::TooManyAttempts,
         oauth::link_permit::LinkPermit,
         ports::{AuthorizationRequest, CodeExchange, ProviderError},
+        throttle::TooManyAttempts,
     },
 };
 

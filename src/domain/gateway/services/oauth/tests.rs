@@ -14,17 +14,20 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::domain::gateway::services::ports::{AuthorizationRequest, CodeExchange};
 use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         models::{
             id::{SessionId, TokenId},
-            oauth::{GrantStatus, RefreshLease, Secret},
+            oauth::{GrantStatus, RefreshLease},
             provider::health::{Ongoing, Trouble, TroubleKind},
+            secret::Secret,
         },
-        repositories::memory::{MemoryAttempts, MemoryOAuth},
-        services::testing::{Bench, CountingEntropy, bench, policy},
+        repositories::memory::{MemoryOAuth, MemoryThrottle},
+        services::{
+            ports::{AuthorizationRequest, CodeExchange},
+            testing::{Bench, CountingEntropy, bench, policy},
+        },
     },
 };
 
@@ -222,7 +225,7 @@ impl Scene {
     fn parts(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> OAuthParts {
         OAuthParts {
             store,
-            attempts: Arc::new(MemoryAttempts::default()),
+            attempts: Arc::new(MemoryThrottle::default()),
             providers: vec![SwitchedOn {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),

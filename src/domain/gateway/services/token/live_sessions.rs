@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::SessionId,
         session::{Session, SessionLimits},
-        token::TokenDigest,
     },
     repositories::{RepositoryError, session::SessionRepository, token::TokenRepository},
 };
@@ -30,7 +30,7 @@ impl LiveSessions {
     /// The session of a cookie with this digest. Its use is recorded now and then.
     pub(in super::super) async fn by_digest(
         &self,
-        digest: &TokenDigest,
+        digest: &Sha256Digest,
         now: DateTime<Utc>,
     ) -> Result<Option<Session>, RepositoryError> {
         let found = self.store.find(digest).await?;

@@ -4,11 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Failure, TokenService};
 use crate::domain::gateway::models::{
+    digest::Sha256Digest,
     identity::Identity,
-    token::{
-        AccessClaims, DummyToken, Expectations, MAX_DUMMY_TEXT_BYTES, RefreshToken, Rejection, TokenDigest,
-        Verification,
-    },
+    token::{AccessClaims, DummyToken, Expectations, MAX_DUMMY_TEXT_BYTES, RefreshToken, Rejection, Verification},
 };
 
 /// The audience that a token must have.
@@ -53,7 +51,7 @@ impl TokenService {
     }
 
     /// The identity that the dummy token with this digest represents.
-    pub async fn dummy_by_digest(&self, digest: TokenDigest) -> Result<Result<Identity, Rejection>, Failure> {
+    pub async fn dummy_by_digest(&self, digest: Sha256Digest) -> Result<Result<Identity, Rejection>, Failure> {
         let dummy = match self.find_dummy(digest).await? {
             Ok(dummy) => dummy,
             Err(rejection) => return Ok(Err(rejection)),
@@ -90,7 +88,7 @@ impl TokenService {
         if !self.knows_dummies() || token.len() > MAX_DUMMY_TEXT_BYTES {
             return Ok(Verification::Inactive(rejection));
         }
-        Ok(match self.find_dummy(TokenDigest::of(token.as_bytes())).await? {
+        Ok(match self.find_dummy(Sha256Digest::of(token.as_bytes())).await? {
             Ok(dummy) => Verification::Dummy(dummy),
             Err(Rejection::Unknown) if token.contains('.') => Verification::Inactive(rejection),
             Err(unknown_or_expired) => Verification::Inactive(unknown_or_expired),
@@ -129,7 +127,7 @@ impl TokenService {
         })
     }
 
-    async fn find_dummy(&self, digest: TokenDigest) -> Result<Result<DummyToken, Rejection>, Failure> {
+    async fn find_dummy(&self, digest: Sha256Digest) -> Result<Result<DummyToken, Rejection>, Failure> {
         Ok(match self.parts.store.find_dummy(&digest).await? {
             None => Err(Rejection::Unknown),
             Some(dummy) if dummy.expires_at <= self.parts.clock.now() => Err(Rejection::Expired),

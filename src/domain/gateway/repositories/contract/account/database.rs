@@ -6,21 +6,21 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use super::{account, email, login};
 use crate::domain::gateway::{
     models::{
-        attempt::ThrottleKey,
         id::{EndingId, SessionId},
         session::{Session, SessionLimits, Visitor},
+        throttle::ThrottleKey,
         token::{RevocationCursor, RotationOutcome, TokenFamily},
     },
     repositories::{
         RepositoryError,
         account::AccountRepository,
-        attempt::AttemptRepository,
         contract::{
             database::{assert_unavailable, migrated},
             harness::{self, Database, at},
         },
-        sea_orm::{Connection, SeaOrmAccounts, SeaOrmAttempts, SeaOrmSessions, SeaOrmTokens, connect},
+        sea_orm::{Connection, SeaOrmAccounts, SeaOrmSessions, SeaOrmThrottle, SeaOrmTokens, connect},
         session::SessionRepository,
+        throttle::ThrottleRepository,
         token::TokenRepository,
     },
 };
@@ -43,17 +43,17 @@ async fn log_ins_and_failures_survive_reopening(database: &Database) {
     let db = migrated(database).await;
     SeaOrmAccounts::new(db.clone()).sign_up(&account(1), &login(1)).await.unwrap();
     for _ in 0..5 {
-        SeaOrmAttempts::new(db.clone()).admit(&counted(), &|| at(0)).await.unwrap();
+        SeaOrmThrottle::new(db.clone()).admit(&counted(), &|| at(0)).await.unwrap();
     }
     db.close().await.unwrap();
     let db = migrated(database).await;
     assert_eq!(SeaOrmAccounts::new(db.clone()).find_login(&email(1)).await.unwrap(), Some(login(1)));
-    let outcome = SeaOrmAttempts::new(db).admit(&counted(), &|| at(0)).await.unwrap();
+    let outcome = SeaOrmThrottle::new(db).admit(&counted(), &|| at(0)).await.unwrap();
     assert_eq!(format!("{outcome:?}"), format!("NotBefore({:?})", at(1)));
 }
 
 async fn assert_nothing_works(db: Connection) {
-    let (accounts, attempts) = (SeaOrmAccounts::new(db.clone()), SeaOrmAttempts::new(db.clone()));
+    let (accounts, attempts) = (SeaOrmAccounts::new(db.clone()), SeaOrmThrottle::new(db.clone()));
     let google = "google".parse().unwrap();
     assert_unavailable(accounts.sign_up(&account(1), &login(1)).await);
     assert_unavailable(accounts.add_login(&login(1)).await);
@@ -84,7 +84,7 @@ async fn a_database_that_is_not_migrated_is_unavailable(database: &Database) {
 
 async fn log_ins_and_failures_that_are_no_models_are_corrupt(database: &Database) {
     let db = migrated(database).await;
-    let (accounts, attempts) = (SeaOrmAccounts::new(db.clone()), SeaOrmAttempts::new(db.clone()));
+    let (accounts, attempts) = (SeaOrmAccounts::new(db.clone()), SeaOrmThrottle::new(db.clone()));
     for change in ["email = 'jane'", "changed_at = 9223372036854775807"] {
         accounts.sign_up(&account(1), &login(1)).await.unwrap();
         db.execute_unprepared(&format!("UPDATE password_logins SET {change}")).await.unwrap();

@@ -65,7 +65,7 @@ async fn it_forgets_by_itself_and_never_too_early() {
     let scene = Scene::new().await;
     let session = session(1, &SessionSecret::from_random([1; 32]));
     scene.sessions.open(&session).await.unwrap();
-    scene.sessions.redeem(&TokenDigest::from([2; 32]), now() + TimeDelta::minutes(10)).await.unwrap();
+    scene.sessions.redeem(&Sha256Digest::from([2; 32]), now() + TimeDelta::minutes(10)).await.unwrap();
     let keys = scene.keys().await;
     let of_ours: Vec<_> = keys.iter().filter(|key| !key.ends_with(":ends")).collect();
     assert_eq!(of_ours.len(), 4, "{keys:?}");
@@ -114,7 +114,7 @@ async fn more_than_a_batch_is_deleted_to_the_last() {
     let scene = Scene::new().await;
     let soon = now() + TimeDelta::minutes(1);
     for n in 0..=BATCH {
-        scene.sessions.redeem(&TokenDigest::of(&n.to_be_bytes()), soon).await.unwrap();
+        scene.sessions.redeem(&Sha256Digest::of(&n.to_be_bytes()), soon).await.unwrap();
     }
     assert_eq!(scene.sessions.purge_expired(soon).await.unwrap(), BATCH + 1);
     assert_eq!(scene.keys().await, [""; 0]);
@@ -183,7 +183,7 @@ async fn an_unreachable_redis_is_unavailable_soon_and_no_secret_is_revealed() {
 
 #[test]
 fn a_digest_comes_back_from_its_hexadecimal_digits() {
-    let digest = TokenDigest::of(b"x");
+    let digest = Sha256Digest::of(b"x");
     assert_eq!(unhex(&hex(&digest)).unwrap(), digest);
     for bad in ["", "0", "zz", "+1", &"00".repeat(33), &"é".repeat(32)] {
         assert!(unhex(bad).is_err(), "{bad}");

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use super::{corrupt, micros, time};
 use crate::domain::gateway::{
-    models::{attempt::Failures, token::TokenDigest},
+    models::{digest::Sha256Digest, throttle::Failures},
     repositories::RepositoryError,
 };
 
@@ -26,7 +26,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
     /// The row of these failures.
-    pub fn new(key: &TokenDigest, failures: Failures) -> Self {
+    pub fn new(key: &Sha256Digest, failures: Failures) -> Self {
         Self {
             key: Set(key.as_bytes().to_vec()),
             failures: Set(failures.count.into()),

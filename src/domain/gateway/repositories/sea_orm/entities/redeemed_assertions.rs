@@ -5,7 +5,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 use super::micros;
-use crate::domain::gateway::models::token::TokenDigest;
+use crate::domain::gateway::models::digest::Sha256Digest;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "redeemed_assertions")]
@@ -22,7 +22,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl ActiveModel {
     /// The row of a used assertion.
-    pub fn new(assertion: &TokenDigest, expires_at: DateTime<Utc>) -> Self {
+    pub fn new(assertion: &Sha256Digest, expires_at: DateTime<Utc>) -> Self {
         Self { digest: Set(assertion.as_bytes().to_vec()), expires_at: Set(micros(expires_at)) }
     }
 }

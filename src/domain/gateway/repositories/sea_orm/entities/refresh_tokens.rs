@@ -7,8 +7,9 @@ use sea_orm::entity::prelude::*;
 use super::{corrupt, digest, micros, time, token_families};
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::FamilyId,
-        token::{NewRefreshToken, RefreshRecord, TokenDigest},
+        token::{NewRefreshToken, RefreshRecord},
     },
     repositories::RepositoryError,
 };
@@ -62,7 +63,7 @@ impl ActiveModel {
 
 impl Model {
     /// When it was used, and its successor.
-    pub fn used(&self) -> Result<Option<(DateTime<Utc>, TokenDigest)>, RepositoryError> {
+    pub fn used(&self) -> Result<Option<(DateTime<Utc>, Sha256Digest)>, RepositoryError> {
         match (self.consumed_at, &self.successor) {
             (Some(at), Some(successor)) => Ok(Some((time(at)?, digest(successor.clone())?))),
             (None, None) => Ok(None),

@@ -11,10 +11,9 @@ use uuid::Uuid;
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
+        digest::Sha256Digest,
         id::{ClientId, FamilyId, SessionId},
-        token::{
-            KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, Revocation, Rotation, RotationOutcome, TokenDigest, TokenFamily,
-        },
+        token::{KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, Revocation, Rotation, RotationOutcome, TokenFamily},
     },
     repositories::{
         RepositoryError,
@@ -188,7 +187,7 @@ pub(super) fn of_ended_sessions() -> Condition {
 }
 
 /// The family of any of these refresh tokens.
-pub(super) async fn of_any(db: &Connection, tokens: &[TokenDigest]) -> Result<Option<TokenFamily>, RepositoryError> {
+pub(super) async fn of_any(db: &Connection, tokens: &[Sha256Digest]) -> Result<Option<TokenFamily>, RepositoryError> {
     let digests = tokens.iter().map(|token| token.as_bytes().to_vec());
     let found = refresh_tokens::Entity::find()
         .filter(refresh_tokens::Column::Digest.is_in(digests))
@@ -200,7 +199,7 @@ pub(super) async fn of_any(db: &Connection, tokens: &[TokenDigest]) -> Result<Op
 
 async fn lock_family_of(
     transaction: &Transaction,
-    digest: &TokenDigest,
+    digest: &Sha256Digest,
 ) -> Result<Option<token_families::Model>, RepositoryError> {
     let family_id = refresh_tokens::Entity::find_by_id(*digest.as_bytes())
         .select_only()
@@ -230,7 +229,7 @@ async fn consume(transaction: &Transaction, rotation: &Rotation) -> Result<bool,
 
 async fn find(
     transaction: &Transaction,
-    token: &TokenDigest,
+    token: &Sha256Digest,
 ) -> Result<Option<refresh_tokens::Model>, RepositoryError> {
     Ok(refresh_tokens::Entity::find_by_id(*token.as_bytes()).one(transaction).await?)
 }

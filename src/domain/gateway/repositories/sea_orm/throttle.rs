@@ -20,23 +20,23 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        attempt::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
-        token::TokenDigest,
+        digest::Sha256Digest,
+        throttle::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
     },
     repositories::{
         RepositoryError,
-        attempt::{AttemptRepository, Now},
+        throttle::{Now, ThrottleRepository},
         truncate_to_micros,
     },
 };
 
 /// Password attempts in a database.
 #[derive(Debug, Clone)]
-pub struct SeaOrmAttempts {
+pub struct SeaOrmThrottle {
     db: Connection,
 }
 
-impl SeaOrmAttempts {
+impl SeaOrmThrottle {
     /// A repository over a migrated database.
     pub fn new(db: Connection) -> Self {
         Self { db }
@@ -44,7 +44,7 @@ impl SeaOrmAttempts {
 }
 
 #[async_trait]
-impl AttemptRepository for SeaOrmAttempts {
+impl ThrottleRepository for SeaOrmThrottle {
     async fn admit(&self, counted: &[ThrottleKey], now: Now<'_>) -> Result<ThrottleDecision, RepositoryError> {
         let mut counted = counted.to_vec();
         counted.sort_by_key(|of| *of.key());
@@ -97,7 +97,7 @@ async fn locked(
     transaction: &Transaction,
     counted: &[ThrottleKey],
     now: DateTime<Utc>,
-) -> Result<HashMap<TokenDigest, Failures>, RepositoryError> {
+) -> Result<HashMap<Sha256Digest, Failures>, RepositoryError> {
     let none = Failures { count: 0, last_at: now };
     let keys = || counted.iter().map(|of| of.key().as_bytes().to_vec());
     if counted.is_empty() {
@@ -124,7 +124,7 @@ async fn locked(
 }
 
 /// Stores failures in existing rows.
-async fn store(transaction: &Transaction, changed: &[(TokenDigest, Failures)]) -> Result<(), RepositoryError> {
+async fn store(transaction: &Transaction, changed: &[(Sha256Digest, Failures)]) -> Result<(), RepositoryError> {
     let mut replace = OnConflict::column(Column::Key);
     replace.update_columns([Column::Failures, Column::LastAt, Column::ForgetAt]);
     login_attempts::Entity::insert_many(changed.iter().map(|(key, failures)| ActiveModel::new(key, *failures)))

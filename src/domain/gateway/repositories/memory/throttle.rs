@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        attempt::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
-        token::TokenDigest,
+        digest::Sha256Digest,
+        throttle::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
     },
     repositories::{
         RepositoryError,
-        attempt::{AttemptRepository, Now},
+        throttle::{Now, ThrottleRepository},
         truncate_to_micros,
     },
 };
@@ -22,10 +22,10 @@ use crate::domain::gateway::{
 /// does some fifty per second, and is deleted after an hour: that limits them to some tens of megabytes per core under
 /// attack.
 #[derive(Debug, Default)]
-pub struct MemoryAttempts(Mutex<HashMap<TokenDigest, Failures>>);
+pub struct MemoryThrottle(Mutex<HashMap<Sha256Digest, Failures>>);
 
 #[async_trait]
-impl AttemptRepository for MemoryAttempts {
+impl ThrottleRepository for MemoryThrottle {
     async fn admit(&self, counted: &[ThrottleKey], now: Now<'_>) -> Result<ThrottleDecision, RepositoryError> {
         let mut known = lock(&self.0);
         let of: Vec<_> = counted.iter().map(|of| (*of, known.get(of.key()).copied())).collect();

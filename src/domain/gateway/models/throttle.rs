@@ -11,9 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     account::Email,
+    digest::Sha256Digest,
     id::{DeviceId, SessionId},
     network::client_network,
-    token::TokenDigest,
 };
 
 /// How long failures are remembered after the last one.
@@ -69,13 +69,13 @@ impl Kind {
 /// The subject that failures are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleKey {
-    key: TokenDigest,
+    key: Sha256Digest,
     kind: Kind,
 }
 
 impl ThrottleKey {
     fn new(kind: Kind, name: impl AsRef<str>) -> Self {
-        Self { key: TokenDigest::of(name.as_ref().as_bytes()), kind }
+        Self { key: Sha256Digest::of(name.as_ref().as_bytes()), kind }
     }
 
     /// An account, whether or not it exists: otherwise a delay would reveal which e-mails are registered.
@@ -120,7 +120,7 @@ impl ThrottleKey {
     }
 
     /// The key that a store counts by.
-    pub fn key(&self) -> &TokenDigest {
+    pub fn key(&self) -> &Sha256Digest {
         &self.key
     }
 }
@@ -178,7 +178,7 @@ pub struct Judgement {
     /// Whether the attempt may proceed.
     pub admission: ThrottleDecision,
     /// The failures that changed.
-    pub changed: Vec<(TokenDigest, Failures)>,
+    pub changed: Vec<(Sha256Digest, Failures)>,
 }
 
 /// Judges an attempt by the stored failures of each subject that it counts for. `now` is read after the store has
@@ -232,7 +232,7 @@ mod tests {
 
     /// A store of failures.
     #[derive(Default)]
-    struct Known(std::collections::HashMap<TokenDigest, Failures>);
+    struct Known(std::collections::HashMap<Sha256Digest, Failures>);
 
     impl Known {
         fn attempt(&mut self, counted: &[ThrottleKey], now: DateTime<Utc>) -> ThrottleDecision {

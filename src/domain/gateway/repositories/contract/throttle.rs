@@ -10,7 +10,7 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 use super::harness::{self, MICROSECOND, PATIENCE, Store, at};
 use crate::domain::gateway::models::{
     account::Email,
-    attempt::{ThrottleDecision, ThrottleKey},
+    throttle::{ThrottleDecision, ThrottleKey},
 };
 
 over_every_store!(

@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
-use crate::domain::gateway::models::attempt::{ThrottleDecision, ThrottleKey};
+use crate::domain::gateway::models::throttle::{ThrottleDecision, ThrottleKey};
 
 /// Reads the time.
 pub type Now<'n> = &'n (dyn Fn() -> DateTime<Utc> + Send + Sync);
 
 /// Counts failures, over all replicas. Times are stored to the microsecond.
 #[async_trait]
-pub trait AttemptRepository: Send + Sync {
-    /// Judges an attempt and stores the changes, by [`judge`](crate::domain::gateway::models::attempt::judge). The
+pub trait ThrottleRepository: Send + Sync {
+    /// Judges an attempt and stores the changes, by [`judge`](crate::domain::gateway::models::throttle::judge). The
     /// counters of the attempt are locked first, and only then is the time read: concurrent attempts are judged one
     /// after the other, and one that had to wait for the lock is not judged too early. No more attempts are admitted
     /// than the delays allow.
