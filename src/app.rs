@@ -183,6 +183,7 @@ impl App {
             endings: services.tokens.clone(),
             accounts: services.accounts.clone(),
             sessions: store.sessions.clone(),
+            logins: store.logins.clone(),
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
             notices: store.notices.clone(),

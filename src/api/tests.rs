@@ -11,7 +11,7 @@ use crate::{
     domain::gateway::{
         controllers::caller::Callers,
         models::page::TrustedPages,
-        repositories::memory::{MemoryAccounts, MemoryClients, MemoryNotices, MemoryOAuth, MemoryThrottle},
+        repositories::memory::{MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryThrottle},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
             account::{AccountParts, AccountService},
@@ -38,10 +38,11 @@ struct SignIns {
 
 fn sign_ins(bench: &Bench) -> SignIns {
     let entropy = Arc::new(CountingEntropy::default());
-    let (sealer, accounts) = (Arc::new(Vault::new(&[[1; 32]]).unwrap()), Arc::new(MemoryOAuth::default()));
+    let (sealer, accounts) = (Arc::new(Vault::new(&[[1; 32]]).unwrap()), Arc::new(MemoryAccounts::default()));
     let store = bench.sessions.clone();
     let vault = Arc::new(OAuthService::new(OAuthParts {
         store: accounts.clone(),
+        accounts: accounts.clone(),
         attempts: Arc::new(MemoryThrottle::default()),
         providers: Vec::new(),
         healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
@@ -52,7 +53,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         entropy: entropy.clone(),
     }));
     let sessions = Arc::new(SessionService::new(SessionParts {
-        store: store.clone(),
+        store,
         accounts: accounts.clone(),
         tokens: bench.service.clone(),
         clock: bench.clock.clone(),
@@ -60,7 +61,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         limits: SESSION_LIMITS,
     }));
     let logins = Arc::new(LoginService::new(LoginParts {
-        store,
+        store: Arc::new(MemoryLogins::default()),
         oauth: vault.clone(),
         sessions: sessions.clone(),
         sealer: sealer.clone(),
@@ -69,7 +70,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         allowed_origins: Vec::new(),
     }));
     let service = AccountService::new(AccountParts {
-        accounts: Arc::new(MemoryAccounts::of(accounts)),
+        accounts,
         attempts: Arc::new(MemoryThrottle::default()),
         hasher: Arc::new(PlainHasher),
         sessions: sessions.clone(),

@@ -21,7 +21,7 @@ use crate::{
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
-            client::ClientRepository, notice::NoticeRepository, session::SessionRepository,
+            client::ClientRepository, login::LoginRepository, notice::NoticeRepository, session::SessionRepository,
             throttle::ThrottleRepository, token::TokenRepository,
         },
         services::{
@@ -54,6 +54,7 @@ pub(super) struct BackgroundTasks {
     pub(super) endings: Arc<TokenService>,
     pub(super) accounts: AccountService,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) logins: Arc<dyn LoginRepository>,
     pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
@@ -75,6 +76,7 @@ impl BackgroundTasks {
             endings,
             accounts,
             sessions,
+            logins,
             attempts,
             clients,
             notices,
@@ -108,8 +110,8 @@ impl BackgroundTasks {
             ready(Ok::<_, Infallible>(()))
         }));
         tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
-            let (tokens, sessions, attempts) = (tokens.clone(), sessions.clone(), attempts.clone());
-            let (clients, notices) = (clients.clone(), notices.clone());
+            let (tokens, sessions, logins) = (tokens.clone(), sessions.clone(), logins.clone());
+            let (attempts, clients, notices) = (attempts.clone(), clients.clone(), notices.clone());
             let (snapshots, now) = (snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
@@ -119,6 +121,7 @@ impl BackgroundTasks {
                 let now = now - CLOCKS_APART;
                 tokens.purge_expired(now).await?;
                 sessions.purge_expired(now).await?;
+                logins.purge_expired(now).await?;
                 attempts.purge_expired(now).await?;
                 clients.purge_expired(now).await?;
                 notices.purge_expired(now).await.map(|_| ())

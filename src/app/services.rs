@@ -91,6 +91,7 @@ impl Services {
         let clients = clients::controller(settings, world, store, &tokens);
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: store.oauth.clone(),
+            accounts: store.accounts.clone(),
             attempts: store.attempts.clone(),
             providers: switched_on(settings, providers),
             healths,
@@ -102,14 +103,14 @@ impl Services {
         }));
         let sessions = Arc::new(SessionService::new(SessionParts {
             store: store.sessions.clone(),
-            accounts: store.oauth.clone(),
+            accounts: store.accounts.clone(),
             tokens: tokens.clone(),
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
             limits: session_limits(settings),
         }));
         let logins = Arc::new(LoginService::new(LoginParts {
-            store: store.sessions.clone(),
+            store: store.logins.clone(),
             oauth: oauth.clone(),
             sessions: sessions.clone(),
             sealer: vault.clone(),

@@ -16,16 +16,17 @@ use crate::{
         RepositoryError,
         account::AccountRepository,
         client::ClientRepository,
+        login::LoginRepository,
         memory::{
-            MemoryAccounts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions, MemorySigningKeys,
+            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemorySessions, MemorySigningKeys,
             MemoryThrottle, MemoryTokens,
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
-        redis::{self, RedisConnection, RedisSessions},
+        redis::{self, RedisConnection, RedisLogins, RedisSessions},
         sea_orm::{
-            self, ConnectError, Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions,
-            SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens,
+            self, ConnectError, Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmLogins, SeaOrmNotices, SeaOrmOAuth,
+            SeaOrmSessions, SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -49,6 +50,7 @@ pub(super) struct Store {
     pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) logins: Arc<dyn LoginRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
@@ -122,6 +124,7 @@ impl Store {
             attempts: Arc::new(SeaOrmThrottle::new(connection.clone())),
             oauth: Arc::new(SeaOrmOAuth::new(connection.clone())),
             sessions: Arc::new(SeaOrmSessions::new(connection.clone())),
+            logins: Arc::new(SeaOrmLogins::new(connection.clone())),
             clients: Arc::new(SeaOrmClients::new(connection.clone())),
             notices: Arc::new(SeaOrmNotices::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
@@ -145,7 +148,7 @@ impl Store {
         Ok(is_migrated.then(|| Arc::new(SeaOrmClients::new(connection)) as Arc<dyn ClientRepository>))
     }
 
-    /// Replaces the session repository as the settings say.
+    /// Replaces the repositories of sessions and sign-ins as the settings say.
     pub(super) async fn with_sessions_in(self, sessions: &SessionStore) -> Result<Self, StoreError> {
         let url = match sessions {
             SessionStore::Database => return Ok(self),
@@ -153,17 +156,19 @@ impl Store {
         };
         let connection = redis::connect(url).await.map_err(StoreError::Redis)?;
         let sessions = Arc::new(RedisSessions::new(connection.clone(), redis::PREFIX));
-        Ok(Self { sessions, redis: Some(connection), ..self })
+        let logins = Arc::new(RedisLogins::new(connection.clone(), redis::PREFIX));
+        Ok(Self { sessions, logins, redis: Some(connection), ..self })
     }
 
     pub(super) fn in_memory() -> Self {
-        let oauth = Arc::new(MemoryOAuth::default());
+        let accounts = Arc::new(MemoryAccounts::default());
         Self {
             tokens: Arc::new(MemoryTokens::default()),
-            accounts: Arc::new(MemoryAccounts::of(oauth.clone())),
+            accounts: accounts.clone(),
             attempts: Arc::new(MemoryThrottle::default()),
-            oauth,
+            oauth: accounts,
             sessions: Arc::new(MemorySessions::default()),
+            logins: Arc::new(MemoryLogins::default()),
             clients: Arc::new(MemoryClients::default()),
             notices: Arc::new(MemoryNotices::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 pub mod account;
 pub mod client;
+pub mod login;
 pub mod memory;
 pub mod notice;
 pub mod oauth;
@@ -22,15 +23,41 @@ mod contract;
 /// The reason why a store operation failed.
 #[derive(Debug, Error)]
 pub enum RepositoryError {
-    /// An entry with the same identity exists already.
-    #[error("it exists already")]
-    Conflict,
+    /// The write would have broken this constraint. Nothing was written.
+    #[error("a constraint of the store forbids it: {0}")]
+    Conflict(Constraint),
     /// The store cannot be reached or does not respond. The text is for the log, never for a caller.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// The stored data cannot be read back as what was stored.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
+}
+
+/// A constraint that every store enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Constraint {
+    /// Another entry has the id or the digest.
+    #[error("the id is taken")]
+    Id,
+    /// The account must exist.
+    #[error("there is no such account")]
+    Account,
+    /// An identity at a provider belongs to one account, and a grant to an identity of its account.
+    #[error("the identity does not belong to the account")]
+    Identity,
+    /// An account has one password login.
+    #[error("the account has a password login")]
+    Login,
+    /// Another password login has the e-mail.
+    #[error("the e-mail is taken")]
+    Email,
+    /// Another client has the name.
+    #[error("the name is taken")]
+    Name,
+    /// Another signing key of the algorithm has the generation.
+    #[error("the generation is taken")]
+    Generation,
 }
 
 /// Truncates a time to the precision of every store: the microsecond.

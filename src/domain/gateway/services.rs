@@ -41,7 +41,7 @@ impl From<RepositoryError> for Failure {
     fn from(error: RepositoryError) -> Self {
         match error {
             RepositoryError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            RepositoryError::Conflict | RepositoryError::Corrupt(_) => Self::Broken(error.to_string()),
+            RepositoryError::Conflict(_) | RepositoryError::Corrupt(_) => Self::Broken(error.to_string()),
         }
     }
 }

@@ -123,7 +123,7 @@ impl OAuthController {
             Err(ExchangeError::LinkedElsewhere) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "linked_elsewhere",
-                "this identity at the provider belongs to another account, or yours is gone",
+                "this identity at the provider belongs to another account",
             )),
             Err(ExchangeError::TooMany(too_many)) => Err(control::too_many_attempts(too_many)),
             Err(ExchangeError::AccountEnded) => Err(Problem::new(

@@ -1,5 +1,5 @@
-//! The store of password logins, and of pending account endings. The identities and grants of accounts are stored by
-//! [`OAuthRepository`](super::oauth::OAuthRepository), in the same database.
+//! The store of accounts: their identities at providers, their password logins, and pending account endings. Their
+//! grants are stored by [`OAuthRepository`](super::oauth::OAuthRepository), in the same database.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -8,26 +8,47 @@ use super::RepositoryError;
 use crate::domain::gateway::models::{
     account::{
         Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
-        UnlinkOutcome,
+        ProviderIdentity, UnlinkOutcome,
     },
     id::{AccountId, EndingId},
     oauth::{Grant, ProviderName},
 };
 
-/// Stores password logins. Times are stored to the microsecond.
+/// Stores accounts. Times are stored to the microsecond.
 #[async_trait]
 pub trait AccountRepository: Send + Sync {
+    /// The account of this identity at its provider; if there is none, `newcomer` becomes it. Two concurrent calls for
+    /// the same identity both get the same account. E-mail and name are updated, and never looked up by; a name stays
+    /// if the provider sends none this time (Apple sends it once).
+    ///
+    /// # Errors
+    /// `Conflict(Id)` if the identity is unknown and the newcomer's id is taken by another account.
+    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError>;
+
+    /// The account of the person with this identifier at the provider, if there is one.
+    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError>;
+
+    /// Links an identity to an existing account. Linking it again to the same account changes nothing.
+    ///
+    /// # Errors
+    /// `Conflict`: `Identity` if it belongs to another account, otherwise `Account` if the account does not exist.
+    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError>;
+
+    /// The identities of an account, sorted by provider and subject, as the providers last reported them.
+    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError>;
+
     /// Stores a new account and its password login, both or neither. Of two racing calls for the same e-mail one
     /// succeeds.
     ///
     /// # Errors
-    /// `Conflict` if the e-mail or the account's id is taken.
+    /// `Conflict`: `Email` or `Id` if the e-mail or the account's id is taken.
     async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError>;
 
     /// Stores the first password login of an account. Of two racing calls one succeeds.
     ///
     /// # Errors
-    /// `Conflict` if the e-mail is taken, the account has a password login already, or does not exist.
+    /// `Conflict`: `Email` if it is taken, `Login` if the account has a password login already, `Account` if it does not
+    /// exist. If several hold, any of them.
     async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError>;
 
     /// The password login with this e-mail, as [`Email`] compares them.
@@ -58,7 +79,7 @@ pub trait AccountRepository: Send + Sync {
     /// Stores an ending before its first step. The account need not exist.
     ///
     /// # Errors
-    /// `Conflict` if another ending has its id.
+    /// `Conflict(Id)` if another ending has its id.
     async fn begin_ending(&self, ending: &AccountEnding) -> Result<(), RepositoryError>;
 
     /// Unfinished endings that began at `at` or before: oldest first, at most `limit`.

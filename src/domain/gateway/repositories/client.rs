@@ -16,7 +16,7 @@ pub trait ClientRepository: Send + Sync {
     /// Stores a client.
     ///
     /// # Errors
-    /// `Conflict` if another client has its id or its name.
+    /// `Conflict`: `Id` or `Name` if another client has it.
     async fn add(&self, client: &Client) -> Result<(), RepositoryError>;
 
     /// The client with this id.

@@ -1,5 +1,5 @@
 //! One suite over every store: every implementation of a port must give the same results. `memory` and `sqlite` always
-//! run; `postgres` runs with the feature `postgres-tests`, `redis` (of sessions) with `redis-tests`, and both show as
+//! run; `postgres` runs with the feature `postgres-tests`, `redis` (of sessions and sign-ins) with `redis-tests`, and both show as
 //! ignored without it, never as passed. Each case has a store of its own. A case that is on no list is dead code, and
 //! so an error.
 
@@ -54,6 +54,7 @@ mod account;
 mod client;
 mod database;
 pub(in crate::domain::gateway::repositories) mod harness;
+mod login;
 mod notice;
 mod oauth;
 mod postgres;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod account;
 mod client;
+mod login;
 mod notice;
 mod oauth;
 mod session;
@@ -14,8 +15,8 @@ mod token;
 
 pub use account::MemoryAccounts;
 pub use client::MemoryClients;
+pub use login::MemoryLogins;
 pub use notice::MemoryNotices;
-pub use oauth::MemoryOAuth;
 pub use session::MemorySessions;
 pub use signing_key::MemorySigningKeys;
 pub use throttle::MemoryThrottle;

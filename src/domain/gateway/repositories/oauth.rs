@@ -1,44 +1,25 @@
-//! The store of accounts and of grants at providers.
+//! The store of grants at providers. Their accounts and identities are stored by
+//! [`AccountRepository`](super::account::AccountRepository), in the same database.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    account::{Account, ProviderIdentity},
-    id::{AccountId, GrantId},
+    id::GrantId,
     oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, PutOutcome, RefreshLease},
 };
 
-/// Stores accounts, their identities at providers, and grants. Times are stored to the microsecond.
+/// Stores grants. Times are stored to the microsecond.
 #[async_trait]
 pub trait OAuthRepository: Send + Sync {
-    /// The account of this identity at its provider; if there is none, `newcomer` becomes it. Two concurrent calls for
-    /// the same identity both get the same account. E-mail and name are updated, and never looked up by; a name stays
-    /// if the provider sends none this time (Apple sends it once).
-    ///
-    /// # Errors
-    /// `Conflict` if the identity is unknown and the newcomer's id is taken by another account.
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError>;
-
-    /// The account of the person with this identifier at the provider, if there is one.
-    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError>;
-
-    /// Links an identity to an existing account. Linking it again to the same account changes nothing.
-    ///
-    /// # Errors
-    /// `Conflict` if it belongs to another account, or the account does not exist.
-    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError>;
-
-    /// The identities of an account, sorted by provider and subject, as the providers last reported them.
-    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError>;
-
     /// Stores a grant of an identity that the account has; neither can be deleted meanwhile. If the account has one for
     /// the same identity at the same provider, that one keeps its id and `created_at` and takes over everything else;
     /// its lease, if any, ends. Returns the grant as stored.
     ///
     /// # Errors
-    /// `Conflict` if the account or its identity does not exist (any more), or another grant has the id of a new one.
+    /// `Conflict`: `Identity` if the account or its identity does not exist (any more), `Id` if another grant has the id
+    /// of a new one.
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError>;
 
     /// Stores a grant as `put_grant` does, unless the account has one for the same identity that is active and

@@ -3,9 +3,11 @@
 
 mod account;
 mod client;
+mod conflicts;
 mod connection;
 mod entities;
 mod forgetting;
+mod login;
 mod notice;
 mod oauth;
 mod session;
@@ -16,6 +18,7 @@ mod token;
 pub use account::SeaOrmAccounts;
 pub use client::SeaOrmClients;
 pub use connection::{ConnectError, Connection, connect, is_migrated, migrate, ping};
+pub use login::SeaOrmLogins;
 pub use notice::SeaOrmNotices;
 pub use oauth::SeaOrmOAuth;
 pub use session::SeaOrmSessions;

@@ -1,4 +1,4 @@
-//! The store of sessions, and of finished sign-ins.
+//! The store of sessions.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -10,13 +10,14 @@ use crate::domain::gateway::models::{
     session::Session,
 };
 
-/// Stores sessions and the states of finished sign-ins. Times are stored to the microsecond.
+/// Stores sessions. Times are stored to the microsecond.
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
     /// Stores a session of an existing account.
     ///
     /// # Errors
-    /// `Conflict` if another session has its id or its digest, or if the account is gone and the store can tell.
+    /// `Conflict`: `Id` if another session has its id or its digest, `Account` if the account is gone and the store can
+    /// tell.
     async fn open(&self, session: &Session) -> Result<(), RepositoryError>;
 
     /// The session with this digest, over or not.
@@ -39,10 +40,6 @@ pub trait SessionRepository: Send + Sync {
     /// concurrently may stay.
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError>;
 
-    /// Uses a sign-in's state up: `true` the first time, `false` ever after, until it is forgotten at `expires_at`. Of
-    /// two racing calls one gets `true`.
-    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError>;
-
-    /// Deletes sessions that are over and states that have expired by `now`; returns how many.
+    /// Deletes sessions that are over by `now`; returns how many.
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError>;
 }

@@ -14,7 +14,8 @@ pub trait SigningKeyRepository: Send + Sync {
     /// Stores a key.
     ///
     /// # Errors
-    /// `Conflict` if its `kid`, or its generation of the same algorithm, is taken: another replica was faster.
+    /// `Conflict`: `Id` if its `kid` is taken, `Generation` if its generation of the same algorithm is: another replica was
+    /// faster.
     async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError>;
 
     /// Replaces the sealed private key `read`. `false`, and nothing changes, if `read` is not what is stored (any

@@ -19,7 +19,7 @@ pub trait TokenRepository: Send + Sync {
     /// Stores a new family and its first refresh token, both or neither.
     ///
     /// # Errors
-    /// `Conflict` if the family's id or the token's digest is taken.
+    /// `Conflict(Id)` if the family's id or the token's digest is taken.
     async fn open_family(&self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError>;
 
     /// Does the same, and ends the oldest beyond `most` of the families that were opened for the same session, or
@@ -38,7 +38,7 @@ pub trait TokenRepository: Send + Sync {
     /// Stores a new family that has an access token and no refresh token: for a client that acts for itself.
     ///
     /// # Errors
-    /// `Conflict` if the family's id is taken.
+    /// `Conflict(Id)` if the family's id is taken.
     async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError>;
 
     /// Revokes every family that was issued to a client, as [`revoke_family`](Self::revoke_family) does, a batch at a

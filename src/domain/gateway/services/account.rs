@@ -37,7 +37,7 @@ use crate::{
             session::{SessionSecret, Visitor as Browser},
             throttle::{ThrottleDecision, ThrottleKey},
         },
-        repositories::{RepositoryError, account::AccountRepository, throttle::ThrottleRepository},
+        repositories::{Constraint, RepositoryError, account::AccountRepository, throttle::ThrottleRepository},
     },
     ports::{Clock, Entropy},
 };
@@ -200,10 +200,8 @@ impl AccountService {
         run_to_completion(async move {
             match this.parts.accounts.sign_up(&account, &login).await {
                 Ok(()) => {}
-                Err(RepositoryError::Conflict) => return Err(SignUpError::EmailTaken),
-                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                    return Err(Failure::from(error).into());
-                }
+                Err(RepositoryError::Conflict(Constraint::Email)) => return Err(SignUpError::EmailTaken),
+                Err(error) => return Err(Failure::from(error).into()),
             }
             match this.open_session(account.id, arrival).await {
                 Ok(session) => {

@@ -29,7 +29,7 @@ use crate::{
             secret::Secret,
             session::{Session, SessionSecret, Visitor},
         },
-        repositories::session::SessionRepository,
+        repositories::login::LoginRepository,
     },
     ports::{Clock, Entropy},
 };
@@ -40,7 +40,7 @@ const DENIALS: [&str; 2] = ["access_denied", "user_cancelled_authorize"];
 /// The dependencies of [`LoginService`].
 pub struct LoginParts {
     /// Records which attempts were finished.
-    pub store: Arc<dyn SessionRepository>,
+    pub store: Arc<dyn LoginRepository>,
     /// The providers, and the store of grants.
     pub oauth: Arc<OAuthService>,
     /// Opens sessions.

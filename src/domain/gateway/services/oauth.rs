@@ -39,7 +39,10 @@ use crate::{
             oauth::{Grant, GrantCursor, GrantFilter, ProviderName, ProviderTokens},
             scope::Scope,
         },
-        repositories::{RepositoryError, oauth::OAuthRepository, throttle::ThrottleRepository},
+        repositories::{
+            Constraint, RepositoryError, account::AccountRepository, oauth::OAuthRepository,
+            throttle::ThrottleRepository,
+        },
     },
     ports::{Clock, Entropy},
 };
@@ -51,8 +54,10 @@ const WRITE_SCOPE: &str = "oauth:write";
 
 /// The dependencies of [`OAuthService`].
 pub struct OAuthParts {
-    /// Stores accounts and grants.
+    /// Stores grants.
     pub store: Arc<dyn OAuthRepository>,
+    /// Finds accounts by identity, and creates them.
+    pub accounts: Arc<dyn AccountRepository>,
     /// Counts exchanges.
     pub attempts: Arc<dyn ThrottleRepository>,
     /// The enabled providers.
@@ -90,6 +95,7 @@ pub struct SwitchedOn {
 #[derive(Clone)]
 pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
+    accounts: Arc<dyn AccountRepository>,
     attempts: Arc<dyn ThrottleRepository>,
     providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
     healths: Arc<ProviderHealths>,
@@ -112,8 +118,10 @@ pub struct OpenGrant {
 
 /// The reason why an identity was not linked to an account.
 enum LinkError {
-    /// It belongs to another account, or the account is gone.
+    /// It belongs to another account.
     Elsewhere,
+    /// The account has just ended.
+    AccountEnded,
     /// The store failed.
     Failed(Failure),
 }
@@ -163,10 +171,11 @@ pub struct Deletion {
 impl OAuthService {
     /// Creates the service.
     pub fn new(parts: OAuthParts) -> Self {
-        let OAuthParts { store, attempts, providers, healths, sealer, publisher, tokens, clock, entropy } = parts;
+        let OAuthParts { store, accounts, attempts, providers, healths, sealer, publisher, tokens, clock, entropy } =
+            parts;
         let providers = providers.into_iter().map(|one| (one.provider.name().clone(), one)).collect();
         let (providers, turns) = (Arc::new(providers), Arc::default());
-        Self { store, attempts, providers, healths, sealer, publisher, tokens, clock, entropy, turns }
+        Self { store, accounts, attempts, providers, healths, sealer, publisher, tokens, clock, entropy, turns }
     }
 
     /// The time by this service's clock.
@@ -176,7 +185,7 @@ impl OAuthService {
 
     /// The providers at which an account has an identity.
     pub async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, Failure> {
-        let identities = self.store.identities_of(account).await?;
+        let identities = self.accounts.identities_of(account).await?;
         Ok(identities.into_iter().map(|identity| identity.provider).collect())
     }
 
@@ -194,24 +203,23 @@ impl OAuthService {
     async fn account_of(&self, identity: &ProviderIdentity) -> Result<AccountId, Failure> {
         let id = AccountId::from_random(self.entropy.bytes());
         let newcomer = Account { id, created_at: self.clock.now() };
-        Ok(self.store.account_of(identity, &newcomer).await?.id)
+        Ok(self.accounts.account_of(identity, &newcomer).await?.id)
     }
 
     /// Whether an account that was just signed in to at a provider still exists. A deletion ends sessions and tokens
     /// last, so anything that was issued before this check is ended either there or here.
     pub async fn is_met(&self, account: AccountId) -> Result<bool, Failure> {
-        Ok(!self.store.identities_of(account).await?.is_empty())
+        Ok(!self.accounts.identities_of(account).await?.is_empty())
     }
 
     /// The account, after the identity is linked to it.
     async fn linked(&self, identity: &ProviderIdentity, permit: LinkPermit) -> Result<AccountId, LinkError> {
         let account = Account { id: permit.account(), created_at: self.clock.now() };
-        match self.store.link(identity, &account).await {
+        match self.accounts.link(identity, &account).await {
             Ok(()) => Ok(account.id),
-            Err(RepositoryError::Conflict) => Err(LinkError::Elsewhere),
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                Err(LinkError::Failed(error.into()))
-            }
+            Err(RepositoryError::Conflict(Constraint::Identity)) => Err(LinkError::Elsewhere),
+            Err(RepositoryError::Conflict(Constraint::Account)) => Err(LinkError::AccountEnded),
+            Err(error) => Err(LinkError::Failed(error.into())),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
             session::{Session, SessionLimits, SessionSecret, Visitor},
             token::IssuedTokens,
         },
-        repositories::{RepositoryError, oauth::OAuthRepository, session::SessionRepository},
+        repositories::{Constraint, RepositoryError, account::AccountRepository, session::SessionRepository},
     },
     ports::{Clock, Entropy},
 };
@@ -40,7 +40,7 @@ pub struct SessionParts {
     /// Stores sessions.
     pub store: Arc<dyn SessionRepository>,
     /// Finds identities.
-    pub accounts: Arc<dyn OAuthRepository>,
+    pub accounts: Arc<dyn AccountRepository>,
     /// The tokens that belong to sessions.
     pub tokens: Arc<TokenService>,
     /// The time.
@@ -86,9 +86,8 @@ impl SessionService {
         let id = SessionId::from_random(entropy.bytes());
         let session = Session::begin(id, secret.digest(), account, visitor, *limits, clock.now());
         store.open(&session).await.map_err(|error| match error {
-            // 122 random bits do not collide.
-            RepositoryError::Conflict => OpenSessionError::NoAccount,
-            RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_) => OpenSessionError::Failed(error.into()),
+            RepositoryError::Conflict(Constraint::Account) => OpenSessionError::NoAccount,
+            error => OpenSessionError::Failed(error.into()),
         })?;
         if let Err(failure) = self.end_oldest_of(account).await {
             warn!(%failure, "the oldest sessions of an account could not be ended; the next sign-in tries again");

@@ -100,7 +100,7 @@ impl SigningKeys {
                     info!(kid = key.kid, algorithm = %key.algorithm, signs_from = %key.signs_from, "new signing key");
                 }
                 // Another replica was faster; its key serves as well.
-                Err(RepositoryError::Conflict) => {}
+                Err(RepositoryError::Conflict(_)) => {}
                 Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
                     return Err(error.into());
                 }

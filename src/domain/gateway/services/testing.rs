@@ -223,10 +223,6 @@ impl SessionRepository for FlakySessions {
         self.store.end_all_of(account, but).await
     }
 
-    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Stored<bool> {
-        self.store.redeem(state, expires_at).await
-    }
-
     async fn purge_expired(&self, now: DateTime<Utc>) -> Stored<u64> {
         self.store.purge_expired(now).await
     }

@@ -6,7 +6,7 @@ use crate::domain::gateway::{
         access::Access,
         page::{OwnHosts, TrustedPages},
     },
-    repositories::memory::MemoryOAuth,
+    repositories::memory::MemoryAccounts,
     schemas::{cookie::Cookies, parse_json},
     services::{
         session::{SessionParts, SessionService},
@@ -19,7 +19,7 @@ async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
     let bench = bench(policy).await;
     let sessions = Arc::new(SessionService::new(SessionParts {
         store: bench.sessions.clone(),
-        accounts: Arc::new(MemoryOAuth::default()),
+        accounts: Arc::new(MemoryAccounts::default()),
         tokens: bench.service.clone(),
         clock: bench.clock.clone(),
         entropy: Arc::new(CountingEntropy::default()),

@@ -12,7 +12,7 @@ use crate::domain::gateway::{
         id::{AccountId, GrantId},
         oauth::{Grant, GrantFilter, GrantStatus},
     },
-    repositories::RepositoryError,
+    repositories::{Constraint, contract::harness::assert_conflict},
 };
 
 mod database;
@@ -78,10 +78,6 @@ fn grant(n: u8, account: &Account, provider: &str) -> Grant {
     }
 }
 
-fn assert_conflict(outcome: &Result<impl std::fmt::Debug, RepositoryError>) {
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
-}
-
 async fn signed_up(store: &Store, n: u8) -> Account {
     store.accounts.sign_up(&account(n), &login(n)).await.unwrap();
     account(n)
@@ -90,7 +86,7 @@ async fn signed_up(store: &Store, n: u8) -> Account {
 /// An account without a password.
 async fn met(store: &Store, n: u8) -> Account {
     let identity = identity("google", &format!("met {n}"));
-    store.oauth.account_of(&identity, &account(n)).await.unwrap()
+    store.accounts.account_of(&identity, &account(n)).await.unwrap()
 }
 
 async fn logins(store: &Store, n: u8) -> Option<PasswordLogin> {
@@ -131,9 +127,9 @@ async fn an_email_is_found_however_it_is_written(store: &Store) {
 async fn a_taken_email_or_account_is_a_conflict_and_nothing_is_stored(store: &Store) {
     signed_up(store, 1).await;
     let same = PasswordLogin { email: Email::parse("PERSON1@example.com").unwrap(), ..login(2) };
-    assert_conflict(&store.peer_accounts.sign_up(&account(2), &same).await);
+    assert_conflict(&store.peer_accounts.sign_up(&account(2), &same).await, Constraint::Email);
     assert_eq!(store.accounts.profile(account(2).id).await.unwrap(), None);
-    assert_conflict(&store.peer_accounts.sign_up(&account(1), &login(2)).await);
+    assert_conflict(&store.peer_accounts.sign_up(&account(1), &login(2)).await, Constraint::Id);
     assert_eq!(store.accounts.find_login(&email(2)).await.unwrap(), None);
     assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), Some(login(1)));
 }
@@ -153,7 +149,7 @@ async fn of_concurrent_sign_ups_with_one_email_one_wins(store: &Store) {
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(_, outcome)| outcome.is_ok());
     assert_eq!(won.len(), 1);
     for (n, outcome) in lost {
-        assert_conflict(&outcome);
+        assert_conflict(&outcome, Constraint::Email);
         assert_eq!(store.accounts.profile(account(n).id).await.unwrap(), None, "no account without a log-in");
     }
     let found = store.accounts.find_login(&email(1)).await.unwrap().unwrap();
@@ -161,13 +157,16 @@ async fn of_concurrent_sign_ups_with_one_email_one_wins(store: &Store) {
 }
 
 async fn a_log_in_is_added_once(store: &Store) {
-    assert_conflict(&store.accounts.add_login(&login(1)).await);
+    assert_conflict(&store.accounts.add_login(&login(1)).await, Constraint::Account);
     let jane = met(store, 1).await;
     signed_up(store, 2).await;
     let taken = PasswordLogin { email: email(2), ..login(1) };
-    assert_conflict(&store.peer_accounts.add_login(&taken).await);
+    assert_conflict(&store.peer_accounts.add_login(&taken).await, Constraint::Email);
     store.accounts.add_login(&login(1)).await.unwrap();
-    assert_conflict(&store.peer_accounts.add_login(&PasswordLogin { email: email(3), ..login(1) }).await);
+    assert_conflict(
+        &store.peer_accounts.add_login(&PasswordLogin { email: email(3), ..login(1) }).await,
+        Constraint::Login,
+    );
     let profile = store.peer_accounts.profile(jane.id).await.unwrap().unwrap();
     assert_eq!((profile.login, profile.identities.len()), (Some(login(1)), 1));
 }
@@ -214,7 +213,7 @@ async fn a_hash_is_replaced_if_it_is_the_one_that_was_read(store: &Store) {
 async fn an_email_is_no_identity(store: &Store) {
     signed_up(store, 1).await;
     // The provider vouches for it, and it is the same character for character.
-    let jane = store.oauth.account_of(&identity("google", "jane"), &account(2)).await.unwrap();
+    let jane = store.accounts.account_of(&identity("google", "jane"), &account(2)).await.unwrap();
     assert_eq!(jane, account(2));
     assert_eq!(logins(store, 2).await, None);
     assert_eq!(store.accounts.profile(account(1).id).await.unwrap().unwrap().identities, []);
@@ -226,13 +225,13 @@ async fn a_provider_is_unlinked_unless_it_is_the_last_way_in(store: &Store) {
     assert_eq!(store.accounts.unlink(account(1).id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
     let jane = met(store, 1).await;
     // Two identities at one provider are still one way to sign in.
-    store.oauth.link(&identity("google", "second"), &jane).await.unwrap();
+    store.accounts.link(&identity("google", "second"), &jane).await.unwrap();
     assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::LastWayIn);
     assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::NotLinked);
     let stranger = met(store, 2).await;
     for grant in [grant(1, &jane, "google"), grant(2, &jane, "github"), grant(3, &stranger, "google")] {
         let owner = if grant.account == jane.id { &jane } else { &stranger };
-        store.oauth.link(&identity(grant.provider.as_str(), &grant.provider_subject), owner).await.unwrap();
+        store.accounts.link(&identity(grant.provider.as_str(), &grant.provider_subject), owner).await.unwrap();
         store.oauth.put_grant(&grant).await.unwrap();
     }
     store.oauth.put_grant(&Grant { provider_subject: "second".into(), ..grant(4, &jane, "google") }).await.unwrap();
@@ -240,9 +239,9 @@ async fn a_provider_is_unlinked_unless_it_is_the_last_way_in(store: &Store) {
     let UnlinkOutcome::Unlinked(taken) = store.peer_accounts.unlink(jane.id, &google).await.unwrap() else { panic!() };
     let taken: Vec<_> = taken.iter().map(|grant| grant.id).collect();
     assert_eq!(taken, [grant(1, &jane, "google").id, grant(4, &jane, "google").id]);
-    assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), [identity("github", "subject-of-2")]);
+    assert_eq!(store.accounts.identities_of(jane.id).await.unwrap(), [identity("github", "subject-of-2")]);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap().len(), 2);
-    assert_eq!(store.oauth.identities_of(stranger.id).await.unwrap().len(), 2);
+    assert_eq!(store.accounts.identities_of(stranger.id).await.unwrap().len(), 2);
     assert_eq!(store.accounts.unlink(jane.id, &google).await.unwrap(), UnlinkOutcome::NotLinked);
     assert_eq!(store.accounts.unlink(jane.id, &github).await.unwrap(), UnlinkOutcome::LastWayIn);
     // With a password it is not the last one.
@@ -254,7 +253,7 @@ async fn a_provider_is_unlinked_unless_it_is_the_last_way_in(store: &Store) {
 async fn of_two_concurrent_unlinks_one_leaves_the_last_way_in(store: &Store) {
     for n in 1..=6 {
         let jane = met(store, n).await;
-        store.oauth.link(&identity("github", &format!("met {n}")), &jane).await.unwrap();
+        store.accounts.link(&identity("github", &format!("met {n}")), &jane).await.unwrap();
         let (google, github) = ("google".parse().unwrap(), "github".parse().unwrap());
         let (one, other) = timeout(PATIENCE, async {
             tokio::join!(store.accounts.unlink(jane.id, &google), store.peer_accounts.unlink(jane.id, &github))
@@ -263,7 +262,7 @@ async fn of_two_concurrent_unlinks_one_leaves_the_last_way_in(store: &Store) {
         .unwrap();
         let outcomes = [one.unwrap(), other.unwrap()];
         assert!(outcomes.contains(&UnlinkOutcome::LastWayIn), "{outcomes:?}");
-        assert_eq!(store.oauth.identities_of(jane.id).await.unwrap().len(), 1);
+        assert_eq!(store.accounts.identities_of(jane.id).await.unwrap().len(), 1);
     }
 }
 
@@ -283,11 +282,11 @@ async fn no_grant_outlives_its_identity(store: &Store) {
         match granted {
             Ok(granted) => assert_eq!(taken, [granted]),
             refused => {
-                assert_conflict(&refused);
+                assert_conflict(&refused, Constraint::Identity);
                 assert_eq!(taken, []);
             }
         }
-        assert_conflict(&store.oauth.put_grant(&wish).await);
+        assert_conflict(&store.oauth.put_grant(&wish).await, Constraint::Identity);
     }
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
 }

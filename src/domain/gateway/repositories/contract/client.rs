@@ -15,7 +15,7 @@ use crate::domain::gateway::{
         id::ClientId,
         token::{LEEWAY, RevocationCursor, RotationOutcome, TokenFamily},
     },
-    repositories::{RepositoryError, client::ClientRepository},
+    repositories::{Constraint, RepositoryError, client::ClientRepository, contract::harness::assert_conflict},
 };
 
 over_every_store!(
@@ -127,9 +127,10 @@ async fn a_client_is_read_back_whole(store: &Store) {
 
 async fn a_taken_client_id_or_name_is_a_conflict(store: &Store) {
     store.clients.add(&client(1)).await.unwrap();
-    for taken in [Client { id: id(1), ..client(2) }, Client { name: client(1).name, ..client(2) }] {
-        let outcome = store.peer_clients.add(&taken).await;
-        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    let same_id = Client { id: id(1), ..client(2) };
+    let same_name = Client { name: client(1).name, ..client(2) };
+    for (taken, constraint) in [(same_id, Constraint::Id), (same_name, Constraint::Name)] {
+        assert_conflict(&store.peer_clients.add(&taken).await, constraint);
     }
     assert_eq!(store.clients.list().await.unwrap(), [client(1)]);
 }
@@ -202,7 +203,7 @@ async fn a_family_without_a_refresh_token_lives_as_long_as_its_access_token(stor
     for taken in [store.peer_tokens.open_access_only(&family(1)).await, {
         store.peer_tokens.open_family(&family(1), &refresh(11)).await
     }] {
-        assert!(matches!(taken, Err(RepositoryError::Conflict)), "{taken:?}");
+        assert_conflict(&taken, Constraint::Id);
     }
     let end = at(0) + ACCESS_TTL;
     // The token is accepted for as long as the leeway allows, and its entry on the deny-list is kept as long.

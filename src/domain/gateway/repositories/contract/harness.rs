@@ -21,18 +21,20 @@ use crate::domain::gateway::{
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenFamily},
     },
     repositories::{
+        Constraint, RepositoryError,
         account::AccountRepository,
         client::ClientRepository,
+        login::LoginRepository,
         memory::{
-            MemoryAccounts, MemoryClients, MemoryNotices, MemoryOAuth, MemorySessions, MemorySigningKeys,
+            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemorySessions, MemorySigningKeys,
             MemoryThrottle, MemoryTokens,
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
-        redis::{self, RedisSessions},
+        redis::{self, RedisLogins, RedisSessions},
         sea_orm::{
-            Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions, SeaOrmSigningKeys,
-            SeaOrmThrottle, SeaOrmTokens, connect, migrate,
+            Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmLogins, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions,
+            SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens, connect, migrate,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -47,6 +49,7 @@ pub(super) struct Store {
     pub(super) keys: Arc<dyn SigningKeyRepository>,
     pub(super) oauth: Arc<dyn OAuthRepository>,
     pub(super) sessions: Arc<dyn SessionRepository>,
+    pub(super) logins: Arc<dyn LoginRepository>,
     pub(super) accounts: Arc<dyn AccountRepository>,
     pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
@@ -55,6 +58,7 @@ pub(super) struct Store {
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
     pub(super) peer_sessions: Arc<dyn SessionRepository>,
+    pub(super) peer_logins: Arc<dyn LoginRepository>,
     pub(super) peer_accounts: Arc<dyn AccountRepository>,
     pub(super) peer_attempts: Arc<dyn ThrottleRepository>,
     /// The contents of the store in memory, in printed form.
@@ -64,15 +68,23 @@ pub(super) struct Store {
     databases: Option<(Database, [Connection; 2])>,
 }
 
+/// The accounts and grants of a store, as one replica sees them.
+pub(super) struct People {
+    pub(super) accounts: Arc<dyn AccountRepository>,
+    pub(super) oauth: Arc<dyn OAuthRepository>,
+}
+
 impl Store {
     /// The two replicas in alternation, for the tasks of a race.
     pub(super) fn replica(&self, n: usize) -> Arc<dyn TokenRepository> {
         Arc::clone(if n.is_multiple_of(2) { &self.tokens } else { &self.peer_tokens })
     }
 
-    /// The same as `replica`.
-    pub(super) fn oauth_replica(&self, n: usize) -> Arc<dyn OAuthRepository> {
-        Arc::clone(if n.is_multiple_of(2) { &self.oauth } else { &self.peer_oauth })
+    /// The two replicas in alternation, for accounts and grants.
+    pub(super) fn people_replica(&self, n: usize) -> People {
+        let (accounts, oauth) =
+            if n.is_multiple_of(2) { (&self.accounts, &self.oauth) } else { (&self.peer_accounts, &self.peer_oauth) };
+        People { accounts: accounts.clone(), oauth: oauth.clone() }
     }
 
     /// Everything that the store holds, as text: for a database, every row of every table.
@@ -137,39 +149,43 @@ impl Database {
 #[expect(clippy::unused_async, reason = "opened like the other stores")]
 pub(super) async fn memory() -> Store {
     let (tokens, keys) = (Arc::new(MemoryTokens::default()), Arc::new(MemorySigningKeys::default()));
-    let (oauth, sessions) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
-    let (accounts, attempts) = (Arc::new(MemoryAccounts::of(oauth.clone())), Arc::new(MemoryThrottle::default()));
+    let (accounts, sessions) = (Arc::new(MemoryAccounts::default()), Arc::new(MemorySessions::default()));
+    let (logins, attempts) = (Arc::new(MemoryLogins::default()), Arc::new(MemoryThrottle::default()));
     let (clients, notices) = (Arc::new(MemoryClients::default()), Arc::new(MemoryNotices::default()));
     Store {
         accounts: accounts.clone(),
         attempts: attempts.clone(),
         clients: clients.clone(),
         notices: notices.clone(),
-        peer_accounts: accounts,
+        peer_accounts: accounts.clone(),
+        logins: logins.clone(),
+        peer_logins: logins.clone(),
         peer_attempts: attempts.clone(),
         peer_clients: clients.clone(),
         peer_notices: notices.clone(),
-        memory: vec![tokens.clone(), keys.clone(), oauth.clone(), sessions.clone(), attempts, notices],
+        memory: vec![tokens.clone(), keys.clone(), accounts.clone(), sessions.clone(), logins, attempts, notices],
         tokens: tokens.clone(),
         keys: keys.clone(),
-        oauth: oauth.clone(),
+        oauth: accounts.clone(),
         sessions: sessions.clone(),
         peer_tokens: tokens,
         peer_keys: keys,
-        peer_oauth: oauth,
+        peer_oauth: accounts,
         peer_sessions: sessions,
         databases: None,
     }
 }
 
-/// Sessions under their own prefix in the Redis at `TEST_REDIS_URL`. They expire by themselves; everything else is in
+/// Sessions and sign-ins under their own prefix in the Redis at `TEST_REDIS_URL`. They expire by themselves; everything else is in
 /// memory.
 pub(super) async fn redis() -> Store {
     let prefix = redis_prefix();
     let [one, other] = [redis::connect(&redis_url()).await.unwrap(), redis::connect(&redis_url()).await.unwrap()];
     Store {
-        sessions: Arc::new(RedisSessions::new(one, &*prefix)),
-        peer_sessions: Arc::new(RedisSessions::new(other, &*prefix)),
+        sessions: Arc::new(RedisSessions::new(one.clone(), &*prefix)),
+        peer_sessions: Arc::new(RedisSessions::new(other.clone(), &*prefix)),
+        logins: Arc::new(RedisLogins::new(one, &*prefix)),
+        peer_logins: Arc::new(RedisLogins::new(other, &*prefix)),
         ..memory().await
     }
 }
@@ -216,6 +232,8 @@ async fn over(database: Database) -> Store {
         peer_keys: Arc::new(SeaOrmSigningKeys::new(other.clone())),
         peer_oauth: Arc::new(SeaOrmOAuth::new(other.clone())),
         peer_sessions: Arc::new(SeaOrmSessions::new(other.clone())),
+        logins: Arc::new(SeaOrmLogins::new(one.clone())),
+        peer_logins: Arc::new(SeaOrmLogins::new(other.clone())),
         databases: Some((database, [one, other])),
     }
 }
@@ -278,6 +296,11 @@ async fn dump(db: &Connection) -> String {
         }
     }
     text
+}
+
+/// Fails unless a write was refused because of this constraint.
+pub(super) fn assert_conflict(outcome: &Result<impl Debug, RepositoryError>, constraint: Constraint) {
+    assert!(matches!(outcome, Err(RepositoryError::Conflict(broken)) if *broken == constraint), "{outcome:?}");
 }
 
 /// A time, in seconds after a time that is not round.

@@ -9,7 +9,7 @@ use crate::domain::gateway::{
         id::{AccountId, GrantId, LeaseId},
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
     },
-    repositories::{RepositoryError, oauth::OAuthRepository},
+    repositories::{RepositoryError, account::AccountRepository, oauth::OAuthRepository},
 };
 
 mod account;
@@ -87,20 +87,24 @@ fn refreshed(before: &Grant, now: DateTime<Utc>) -> Grant {
 /// Stores `account(n)`.
 async fn met(store: &Store, n: u8) {
     let identity = identity("github", &format!("met {n}"));
-    assert_eq!(store.oauth.account_of(&identity, &account(n)).await.unwrap(), account(n));
+    assert_eq!(store.accounts.account_of(&identity, &account(n)).await.unwrap(), account(n));
 }
 
 /// Links the identity of a grant to its account, and stores the grant.
-async fn put(oauth: &dyn OAuthRepository, grant: &Grant) -> Result<Grant, RepositoryError> {
+async fn put(
+    accounts: &dyn AccountRepository,
+    oauth: &dyn OAuthRepository,
+    grant: &Grant,
+) -> Result<Grant, RepositoryError> {
     let account = Account { id: grant.account, created_at: at(0) };
-    oauth.link(&identity(grant.provider.as_str(), &grant.provider_subject), &account).await?;
+    accounts.link(&identity(grant.provider.as_str(), &grant.provider_subject), &account).await?;
     oauth.put_grant(grant).await
 }
 
 /// Stores `grant(1, 1)` and its account.
 async fn granted(store: &Store) -> Grant {
     met(store, 1).await;
-    put(&*store.oauth, &grant(1, 1)).await.unwrap()
+    put(&*store.accounts, &*store.oauth, &grant(1, 1)).await.unwrap()
 }
 
 /// Gives holder 1 the lease on a new grant 1 from `at(100)` until `at(130)`.

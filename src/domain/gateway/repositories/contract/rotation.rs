@@ -13,7 +13,7 @@ use crate::domain::gateway::{
         digest::Sha256Digest,
         token::{RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
     },
-    repositories::RepositoryError,
+    repositories::{Constraint, contract::harness::assert_conflict},
 };
 
 over_every_store!(
@@ -193,7 +193,7 @@ async fn a_taken_successor_is_a_conflict_and_leaves_the_token_usable(store: &Sto
     opened(store).await;
     store.tokens.open_family(&family(2), &refresh(12)).await.unwrap();
     let outcome = store.tokens.rotate(&rotation(11, 12, at(60))).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_conflict(&outcome, Constraint::Id);
     let record = store.tokens.find_refresh(&digest(11)).await.unwrap().unwrap();
     assert_eq!((record.family, record.consumed_at), (family(1), None));
     assert!(matches!(store.tokens.rotate(&rotation(11, 13, at(60))).await.unwrap(), RotationOutcome::Rotated(_)));

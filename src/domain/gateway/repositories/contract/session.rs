@@ -12,7 +12,7 @@ use crate::domain::gateway::{
         id::{AccountId, SessionId},
         session::{Session, Visitor},
     },
-    repositories::RepositoryError,
+    repositories::{Constraint, contract::harness::assert_conflict},
 };
 
 over_every_store_of_sessions!(
@@ -27,9 +27,6 @@ over_every_store_of_sessions!(
     the_sessions_of_another_account_stay,
     of_concurrent_ends_of_all_each_session_is_ended_once,
     sessions_that_are_over_are_forgotten,
-    a_state_is_redeemed_once,
-    of_concurrent_redemptions_exactly_one_wins,
-    a_void_state_is_forgotten,
 );
 
 /// A session of account 1 that begins at `at(0)`, lasts until `at(60)`, and until `at(600)` at most.
@@ -58,7 +55,7 @@ async fn opened(store: &Store, n: u8) -> Session {
         verified_email: None,
         name: None,
     };
-    store.oauth.account_of(&identity, &account).await.unwrap();
+    store.accounts.account_of(&identity, &account).await.unwrap();
     store.sessions.open(&session(n)).await.unwrap();
     session(n)
 }
@@ -84,7 +81,7 @@ async fn a_taken_session_id_or_digest_is_a_conflict(store: &Store) {
         [first.clone(), Session { id: session(2).id, ..first.clone() }, Session { digest: digest(2), ..first.clone() }]
     {
         let outcome = store.peer_sessions.open(&taken).await;
-        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+        assert_conflict(&outcome, Constraint::Id);
     }
     assert_eq!(store.sessions.find(&digest(1)).await.unwrap(), Some(first));
     assert_eq!(store.sessions.find(&digest(2)).await.unwrap(), None);
@@ -195,36 +192,6 @@ async fn sessions_that_are_over_are_forgotten(store: &Store) {
     assert!(store.sessions.find(&digest(2)).await.unwrap().is_some());
 }
 
-async fn a_state_is_redeemed_once(store: &Store) {
-    assert!(store.sessions.redeem(&digest(1), at(60)).await.unwrap());
-    assert!(!store.peer_sessions.redeem(&digest(1), at(60)).await.unwrap());
-    assert!(!store.sessions.redeem(&digest(1), at(90)).await.unwrap());
-    assert!(store.sessions.redeem(&digest(2), at(60)).await.unwrap());
-}
-
-async fn of_concurrent_redemptions_exactly_one_wins(store: &Store) {
-    let start = Arc::new(Barrier::new(8));
-    let mut tasks = JoinSet::new();
-    for n in 0..8 {
-        let sessions = Arc::clone(if n % 2 == 0 { &store.sessions } else { &store.peer_sessions });
-        let start = start.clone();
-        tasks.spawn(async move {
-            start.wait().await;
-            sessions.redeem(&digest(1), at(60)).await.unwrap()
-        });
-    }
-    let won = timeout(PATIENCE, tasks.join_all()).await.unwrap();
-    assert_eq!(won.into_iter().filter(|won| *won).count(), 1);
-}
-
-async fn a_void_state_is_forgotten(store: &Store) {
-    store.sessions.redeem(&digest(1), at(60)).await.unwrap();
-    assert_eq!(store.sessions.purge_expired(at(60) - MICROSECOND).await.unwrap(), 0);
-    assert!(!store.sessions.redeem(&digest(1), at(60)).await.unwrap());
-    assert_eq!(store.sessions.purge_expired(at(60)).await.unwrap(), 1);
-    assert!(store.sessions.redeem(&digest(1), at(120)).await.unwrap());
-}
-
 async fn the_sessions_of_another_account_stay(store: &Store) {
     let mut sessions = Vec::new();
     for n in 1..=4 {
@@ -237,7 +204,7 @@ async fn the_sessions_of_another_account_stay(store: &Store) {
         verified_email: None,
         name: None,
     };
-    store.oauth.account_of(&identity, &stranger).await.unwrap();
+    store.accounts.account_of(&identity, &stranger).await.unwrap();
     let theirs = Session { account: stranger.id, ..session(5) };
     store.sessions.open(&theirs).await.unwrap();
 

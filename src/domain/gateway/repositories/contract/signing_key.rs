@@ -9,7 +9,7 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 use super::harness::{self, PATIENCE, Store, at};
 use crate::domain::gateway::{
     models::signing_key::{SigningAlgorithm, SigningKey},
-    repositories::RepositoryError,
+    repositories::{Constraint, contract::harness::assert_conflict},
 };
 
 over_every_store!(
@@ -60,9 +60,11 @@ async fn key_times_are_kept_to_the_microsecond(store: &Store) {
 async fn a_taken_kid_or_generation_is_a_conflict(store: &Store) {
     let first = key("a", SigningAlgorithm::Es256, 1);
     store.keys.add(&first).await.unwrap();
-    for taken in [key("a", SigningAlgorithm::Es256, 2), key("b", SigningAlgorithm::Es256, 1), first.clone()] {
-        let outcome = store.peer_keys.add(&taken).await;
-        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{taken:?}: {outcome:?}");
+    for (taken, constraint) in [
+        (key("a", SigningAlgorithm::Es256, 2), Constraint::Id),
+        (key("b", SigningAlgorithm::Es256, 1), Constraint::Generation),
+    ] {
+        assert_conflict(&store.peer_keys.add(&taken).await, constraint);
     }
     assert_eq!(store.keys.list().await.unwrap(), [first]);
     store.keys.add(&key("b", SigningAlgorithm::Rs256, 1)).await.unwrap();
@@ -84,7 +86,7 @@ async fn of_concurrent_keys_of_one_generation_one_is_kept(store: &Store) {
         timeout(PATIENCE, tasks.join_all()).await.unwrap().into_iter().partition(|(outcome, _)| outcome.is_ok());
     assert_eq!(added.len(), 1);
     for (outcome, _) in refused {
-        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+        assert_conflict(&outcome, Constraint::Generation);
     }
     assert_eq!(store.keys.list().await.unwrap(), [added[0].1.clone()]);
 }

@@ -8,11 +8,14 @@ use super::harness::{
     rotation, token_id,
 };
 use crate::domain::gateway::{
-    models::id::SessionId,
-    models::token::{
-        DummyToken, LEEWAY, NewRefreshToken, RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenFamily,
+    models::{
+        id::SessionId,
+        token::{
+            DummyToken, LEEWAY, NewRefreshToken, RefreshRecord, RevocationCursor, Rotation, RotationOutcome,
+            TokenFamily,
+        },
     },
-    repositories::RepositoryError,
+    repositories::{Constraint, contract::harness::assert_conflict},
 };
 
 over_every_store!(
@@ -89,7 +92,7 @@ async fn a_taken_family_is_a_conflict_and_nothing_is_stored(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     let other = TokenFamily { subject: "another".to_owned(), ..family(1) };
     let outcome = store.peer_tokens.open_family(&other, &refresh(12)).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_conflict(&outcome, Constraint::Id);
     assert_eq!(store.tokens.find_refresh(&digest(11)).await.unwrap().unwrap().family, family(1));
     assert_eq!(store.tokens.find_refresh(&digest(12)).await.unwrap(), None);
 }
@@ -97,7 +100,7 @@ async fn a_taken_family_is_a_conflict_and_nothing_is_stored(store: &Store) {
 async fn a_taken_digest_is_a_conflict_and_nothing_is_stored(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     let outcome = store.peer_tokens.open_family(&family(2), &refresh(11)).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_conflict(&outcome, Constraint::Id);
     assert_eq!(store.tokens.find_refresh(&digest(11)).await.unwrap().unwrap().family, family(1));
     assert_eq!(store.tokens.revoke_family(family_id(2), at(0)).await.unwrap(), None);
 }
@@ -134,7 +137,7 @@ async fn of_too_many_families_the_oldest_end(store: &Store) {
     // More than one, if there are more; and all or nothing.
     store.tokens.open_family(&of(13, Some(1)), &refresh(13)).await.unwrap();
     let taken = store.tokens.open_family_among(&of(13, Some(1)), &refresh(14), 1).await;
-    assert!(matches!(taken, Err(RepositoryError::Conflict)), "{taken:?}");
+    assert_conflict(&taken, Constraint::Id);
     assert!(is_known(12).await);
     let mut ended = store.tokens.open_family_among(&of(14, Some(1)), &refresh(14), 1).await.unwrap();
     ended.sort_by_key(|revocation| revocation.id);

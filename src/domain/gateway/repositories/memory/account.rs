@@ -1,43 +1,69 @@
-//! Password logins in memory, beside the identities and grants of the same accounts.
+//! Accounts in memory: their identities, password logins and grants, behind one lock.
 
-use std::{collections::hash_map::Entry, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Mutex,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryOAuth, lock, oauth::State};
+use super::lock;
 use crate::domain::gateway::{
     models::{
         account::{
             Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
-            UnlinkOutcome,
+            ProviderIdentity, UnlinkOutcome,
         },
-        id::{AccountId, EndingId},
-        oauth::{Grant, GrantStatus, ProviderName},
+        id::{AccountId, EndingId, GrantId},
+        oauth::{Grant, GrantStatus, ProviderName, RefreshLease},
     },
-    repositories::{RepositoryError, account::AccountRepository, truncate_to_micros},
+    repositories::{Constraint, RepositoryError, account::AccountRepository, truncate_to_micros},
 };
 
-/// Password logins in memory.
+/// Accounts and grants in memory.
 #[derive(Debug, Default)]
-pub struct MemoryAccounts(Arc<MemoryOAuth>);
+pub struct MemoryAccounts(pub(super) Mutex<State>);
 
-impl MemoryAccounts {
-    /// The logins of the accounts in that store.
-    pub fn of(accounts: Arc<MemoryOAuth>) -> Self {
-        Self(accounts)
-    }
+#[derive(Debug, Default)]
+pub(super) struct State {
+    accounts: HashMap<AccountId, Account>,
+    logins: HashMap<AccountId, PasswordLogin>,
+    endings: HashMap<EndingId, AccountEnding>,
+    pub(super) identities: HashMap<(ProviderName, String), KnownIdentity>,
+    pub(super) grants: HashMap<GrantId, StoredGrant>,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownIdentity {
+    pub(super) account: Account,
+    identity: ProviderIdentity,
+}
+
+#[derive(Debug)]
+pub(super) struct StoredGrant {
+    pub(super) grant: Grant,
+    pub(super) lease: Option<RefreshLease>,
 }
 
 impl State {
+    /// The identities of an account.
+    pub(super) fn identities_of(&self, account: AccountId) -> Vec<ProviderIdentity> {
+        let of_account = self.identities.values().filter(|known| known.account.id == account);
+        let mut identities: Vec<_> = of_account.map(|known| known.identity.clone()).collect();
+        identities.sort_by_cached_key(key);
+        identities
+    }
+
     fn add_login(&mut self, login: &PasswordLogin) -> Result<(), RepositoryError> {
         let is_taken = self.logins.values().any(|other| other.email == login.email);
         match self.logins.entry(login.account) {
-            Entry::Vacant(vacant) if !is_taken => {
+            Entry::Occupied(_) => Err(RepositoryError::Conflict(Constraint::Login)),
+            Entry::Vacant(_) if is_taken => Err(RepositoryError::Conflict(Constraint::Email)),
+            Entry::Vacant(vacant) => {
                 vacant.insert(PasswordLogin { changed_at: truncate_to_micros(login.changed_at), ..login.clone() });
                 Ok(())
             }
-            Entry::Vacant(_) | Entry::Occupied(_) => Err(RepositoryError::Conflict),
         }
     }
 
@@ -51,10 +77,54 @@ impl State {
 
 #[async_trait]
 impl AccountRepository for MemoryAccounts {
+    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
+        let mut state = lock(&self.0);
+        let State { accounts, identities, .. } = &mut *state;
+        let unknown = match identities.entry(key(identity)) {
+            Entry::Occupied(mut known) => {
+                let stored = &mut known.get_mut().identity;
+                let name = identity.name.clone().or_else(|| stored.name.take());
+                *stored = ProviderIdentity { name, ..identity.clone() };
+                return Ok(known.get().account.clone());
+            }
+            Entry::Vacant(unknown) => unknown,
+        };
+        let Entry::Vacant(vacant) = accounts.entry(newcomer.id) else {
+            return Err(RepositoryError::Conflict(Constraint::Id));
+        };
+        let account = Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() };
+        vacant.insert(account.clone());
+        unknown.insert(KnownIdentity { account: account.clone(), identity: identity.clone() });
+        Ok(account)
+    }
+
+    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
+        let key = (provider.clone(), subject.to_owned());
+        Ok(lock(&self.0).identities.get(&key).map(|known| known.account.id))
+    }
+
+    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
+        let mut state = lock(&self.0);
+        let State { accounts, identities, .. } = &mut *state;
+        match identities.entry(key(identity)) {
+            Entry::Occupied(known) if known.get().account.id == account.id => Ok(()),
+            Entry::Occupied(_) => Err(RepositoryError::Conflict(Constraint::Identity)),
+            Entry::Vacant(vacant) => {
+                let account = accounts.get(&account.id).ok_or(RepositoryError::Conflict(Constraint::Account))?;
+                vacant.insert(KnownIdentity { account: account.clone(), identity: identity.clone() });
+                Ok(())
+            }
+        }
+    }
+
+    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
+        Ok(lock(&self.0).identities_of(account))
+    }
+
     async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError> {
-        let mut state = lock(&self.0.0);
+        let mut state = lock(&self.0);
         if state.accounts.contains_key(&account.id) {
-            return Err(RepositoryError::Conflict);
+            return Err(RepositoryError::Conflict(Constraint::Id));
         }
         state.add_login(&PasswordLogin { account: account.id, ..login.clone() })?;
         state
@@ -64,19 +134,19 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError> {
-        let mut state = lock(&self.0.0);
+        let mut state = lock(&self.0);
         if !state.accounts.contains_key(&login.account) {
-            return Err(RepositoryError::Conflict);
+            return Err(RepositoryError::Conflict(Constraint::Account));
         }
         state.add_login(login)
     }
 
     async fn find_login(&self, email: &Email) -> Result<Option<PasswordLogin>, RepositoryError> {
-        Ok(lock(&self.0.0).logins.values().find(|login| login.email == *email).cloned())
+        Ok(lock(&self.0).logins.values().find(|login| login.email == *email).cloned())
     }
 
     async fn replace_hash(&self, read: &PasswordHash, login: &PasswordLogin) -> Result<bool, RepositoryError> {
-        let mut state = lock(&self.0.0);
+        let mut state = lock(&self.0);
         let Some(stored) = state.logins.get_mut(&login.account).filter(|stored| stored.hash == *read) else {
             return Ok(false);
         };
@@ -85,7 +155,7 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn profile(&self, account: AccountId) -> Result<Option<Profile>, RepositoryError> {
-        let state = lock(&self.0.0);
+        let state = lock(&self.0);
         let Some(known) = state.accounts.get(&account) else { return Ok(None) };
         Ok(Some(Profile {
             account: known.clone(),
@@ -95,7 +165,7 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn unlink(&self, account: AccountId, provider: &ProviderName) -> Result<UnlinkOutcome, RepositoryError> {
-        let mut state = lock(&self.0.0);
+        let mut state = lock(&self.0);
         let identities = state.identities_of(account);
         let there = identities.iter().filter(|identity| identity.provider == *provider).count();
         if there == 0 {
@@ -111,7 +181,7 @@ impl AccountRepository for MemoryAccounts {
 
     async fn erase_identity(&self, erasure: &IdentityErasure) -> Result<ErasureOutcome, RepositoryError> {
         let IdentityErasure { provider, subject, until, ending, now } = erasure;
-        let mut state = lock(&self.0.0);
+        let mut state = lock(&self.0);
         let key = (provider.clone(), subject.clone());
         let Some(account) = state.identities.get(&key).map(|known| known.account.id) else {
             return Ok(ErasureOutcome::Unknown);
@@ -136,7 +206,7 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn remove(&self, account: AccountId) -> Result<Option<Vec<Grant>>, RepositoryError> {
-        let mut state = lock(&self.0.0);
+        let mut state = lock(&self.0);
         if state.accounts.remove(&account).is_none() {
             return Ok(None);
         }
@@ -146,8 +216,8 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn begin_ending(&self, ending: &AccountEnding) -> Result<(), RepositoryError> {
-        match lock(&self.0.0).endings.entry(ending.id) {
-            Entry::Occupied(_) => Err(RepositoryError::Conflict),
+        match lock(&self.0).endings.entry(ending.id) {
+            Entry::Occupied(_) => Err(RepositoryError::Conflict(Constraint::Id)),
             Entry::Vacant(vacant) => {
                 vacant.insert(AccountEnding { begun_at: truncate_to_micros(ending.begun_at), ..*ending });
                 Ok(())
@@ -156,7 +226,7 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn endings_begun_by(&self, at: DateTime<Utc>, limit: u64) -> Result<Vec<AccountEnding>, RepositoryError> {
-        let state = lock(&self.0.0);
+        let state = lock(&self.0);
         let mut begun: Vec<_> =
             state.endings.values().filter(|ending| ending.begun_at <= truncate_to_micros(at)).copied().collect();
         begun.sort_by_key(|ending| (ending.begun_at, ending.id));
@@ -165,7 +235,11 @@ impl AccountRepository for MemoryAccounts {
     }
 
     async fn finish_ending(&self, id: EndingId) -> Result<(), RepositoryError> {
-        lock(&self.0.0).endings.remove(&id);
+        lock(&self.0).endings.remove(&id);
         Ok(())
     }
+}
+
+fn key(identity: &ProviderIdentity) -> (ProviderName, String) {
+    (identity.provider.clone(), identity.subject.clone())
 }

@@ -15,7 +15,7 @@ use crate::domain::gateway::{
         digest::Sha256Digest,
         id::ClientId,
     },
-    repositories::{RepositoryError, client::ClientRepository, truncate_to_micros},
+    repositories::{Constraint, RepositoryError, client::ClientRepository, truncate_to_micros},
 };
 
 /// Machine clients in memory.
@@ -32,8 +32,11 @@ struct State {
 impl ClientRepository for MemoryClients {
     async fn add(&self, client: &Client) -> Result<(), RepositoryError> {
         let clients = &mut lock(&self.0).clients;
-        if clients.values().any(|other| other.id == client.id || other.name == client.name) {
-            return Err(RepositoryError::Conflict);
+        if clients.contains_key(&client.id) {
+            return Err(RepositoryError::Conflict(Constraint::Id));
+        }
+        if clients.values().any(|other| other.name == client.name) {
+            return Err(RepositoryError::Conflict(Constraint::Name));
         }
         clients.insert(client.id, Client { created_at: truncate_to_micros(client.created_at), ..client.clone() });
         Ok(())

@@ -1,63 +1,27 @@
-//! Accounts and grants in memory.
+//! Grants in memory.
 
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, hash_map::Entry},
-    sync::Mutex,
-};
+use std::{cmp::Reverse, collections::hash_map::Entry};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::lock;
+use super::{
+    MemoryAccounts,
+    account::{State, StoredGrant},
+    lock,
+};
 use crate::domain::gateway::{
     models::{
-        account::{Account, AccountEnding, PasswordLogin, ProviderIdentity},
-        id::{AccountId, EndingId, GrantId},
+        id::GrantId,
         oauth::{
             ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, PutOutcome,
             RefreshLease,
         },
     },
-    repositories::{RepositoryError, oauth::OAuthRepository, truncate_to_micros},
+    repositories::{Constraint, RepositoryError, oauth::OAuthRepository, truncate_to_micros},
 };
 
-/// Accounts and grants in memory.
-#[derive(Debug, Default)]
-pub struct MemoryOAuth(pub(super) Mutex<State>);
-
-#[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) accounts: HashMap<AccountId, Account>,
-    /// Used by [`MemoryAccounts`](super::MemoryAccounts).
-    pub(super) logins: HashMap<AccountId, PasswordLogin>,
-    /// Used by [`MemoryAccounts`](super::MemoryAccounts).
-    pub(super) endings: HashMap<EndingId, AccountEnding>,
-    pub(super) identities: HashMap<(ProviderName, String), KnownIdentity>,
-    pub(super) grants: HashMap<GrantId, StoredGrant>,
-}
-
-#[derive(Debug)]
-pub(super) struct KnownIdentity {
-    pub(super) account: Account,
-    identity: ProviderIdentity,
-}
-
-#[derive(Debug)]
-pub(super) struct StoredGrant {
-    pub(super) grant: Grant,
-    lease: Option<RefreshLease>,
-}
-
 impl State {
-    /// The identities of an account.
-    pub(super) fn identities_of(&self, account: AccountId) -> Vec<ProviderIdentity> {
-        let of_account = self.identities.values().filter(|known| known.account.id == account);
-        let mut identities: Vec<_> = of_account.map(|known| known.identity.clone()).collect();
-        identities.sort_by_cached_key(key);
-        identities
-    }
-
     /// The grant, and until when this holder has or had its lease, unless another has taken or ended it since.
     fn leased(&mut self, lease: &RefreshLease) -> Option<(&mut StoredGrant, DateTime<Utc>)> {
         let stored = self.grants.get_mut(&lease.grant)?;
@@ -76,7 +40,7 @@ impl State {
         };
         let identity = (grant.provider.clone(), grant.provider_subject.clone());
         if self.identities.get(&identity).is_none_or(|known| known.account.id != grant.account) {
-            return Err(RepositoryError::Conflict);
+            return Err(RepositoryError::Conflict(Constraint::Identity));
         }
         let owner = |grant: &Grant| (grant.account, grant.provider.clone(), grant.provider_subject.clone());
         if let Some(stored) = self.grants.values_mut().find(|stored| owner(&stored.grant) == owner(&grant)) {
@@ -88,10 +52,10 @@ impl State {
             return Ok(PutOutcome::Stored(stored.grant.clone()));
         }
         match self.grants.entry(grant.id) {
-            Entry::Vacant(vacant) if self.accounts.contains_key(&grant.account) => {
+            Entry::Vacant(vacant) => {
                 Ok(PutOutcome::Stored(vacant.insert(StoredGrant { grant, lease: None }).grant.clone()))
             }
-            Entry::Vacant(_) | Entry::Occupied(_) => Err(RepositoryError::Conflict),
+            Entry::Occupied(_) => Err(RepositoryError::Conflict(Constraint::Id)),
         }
     }
 
@@ -105,44 +69,7 @@ impl State {
 }
 
 #[async_trait]
-impl OAuthRepository for MemoryOAuth {
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
-        let mut state = lock(&self.0);
-        let State { accounts, identities, .. } = &mut *state;
-        let unknown = match identities.entry(key(identity)) {
-            Entry::Occupied(mut known) => {
-                let stored = &mut known.get_mut().identity;
-                let name = identity.name.clone().or_else(|| stored.name.take());
-                *stored = ProviderIdentity { name, ..identity.clone() };
-                return Ok(known.get().account.clone());
-            }
-            Entry::Vacant(unknown) => unknown,
-        };
-        let Entry::Vacant(vacant) = accounts.entry(newcomer.id) else { return Err(RepositoryError::Conflict) };
-        let account = Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() };
-        vacant.insert(account.clone());
-        unknown.insert(KnownIdentity { account: account.clone(), identity: identity.clone() });
-        Ok(account)
-    }
-
-    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
-        let key = (provider.clone(), subject.to_owned());
-        Ok(lock(&self.0).identities.get(&key).map(|known| known.account.id))
-    }
-
-    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
-        let mut state = lock(&self.0);
-        let State { accounts, identities, .. } = &mut *state;
-        let account = accounts.get(&account.id).ok_or(RepositoryError::Conflict)?;
-        let new = || KnownIdentity { account: account.clone(), identity: identity.clone() };
-        let linked = identities.entry(key(identity)).or_insert_with(new);
-        if linked.account.id == account.id { Ok(()) } else { Err(RepositoryError::Conflict) }
-    }
-
-    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
-        Ok(lock(&self.0).identities_of(account))
-    }
-
+impl OAuthRepository for MemoryAccounts {
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
         match lock(&self.0).put_grant(grant, |_| false)? {
             PutOutcome::Stored(grant) | PutOutcome::Renewable(grant) => Ok(grant),
@@ -264,8 +191,4 @@ impl OAuthRepository for MemoryOAuth {
         };
         Ok(lock(&self.0).grants(wanted, |grant| (grant.expires_at, grant.id), limit))
     }
-}
-
-fn key(identity: &ProviderIdentity) -> (ProviderName, String) {
-    (identity.provider.clone(), identity.subject.clone())
 }

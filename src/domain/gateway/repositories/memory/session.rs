@@ -1,10 +1,6 @@
 //! Sessions in memory.
 
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, hash_map::Entry},
-    sync::Mutex,
-};
+use std::{cmp::Reverse, collections::HashMap, sync::Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -16,25 +12,19 @@ use crate::domain::gateway::{
         id::{AccountId, SessionId},
         session::Session,
     },
-    repositories::{RepositoryError, session::SessionRepository, truncate_to_micros},
+    repositories::{Constraint, RepositoryError, session::SessionRepository, truncate_to_micros},
 };
 
 /// Sessions in memory.
 #[derive(Debug, Default)]
-pub struct MemorySessions(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    sessions: HashMap<Sha256Digest, Session>,
-    redeemed: HashMap<Sha256Digest, DateTime<Utc>>,
-}
+pub struct MemorySessions(Mutex<HashMap<Sha256Digest, Session>>);
 
 #[async_trait]
 impl SessionRepository for MemorySessions {
     async fn open(&self, session: &Session) -> Result<(), RepositoryError> {
-        let sessions = &mut lock(&self.0).sessions;
+        let mut sessions = lock(&self.0);
         if sessions.contains_key(&session.digest) || sessions.values().any(|other| other.id == session.id) {
-            return Err(RepositoryError::Conflict);
+            return Err(RepositoryError::Conflict(Constraint::Id));
         }
         let session = Session {
             created_at: truncate_to_micros(session.created_at),
@@ -48,16 +38,16 @@ impl SessionRepository for MemorySessions {
     }
 
     async fn find(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
-        Ok(lock(&self.0).sessions.get(digest).cloned())
+        Ok(lock(&self.0).get(digest).cloned())
     }
 
     async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError> {
-        Ok(lock(&self.0).sessions.values().find(|session| session.id == id).cloned())
+        Ok(lock(&self.0).values().find(|session| session.id == id).cloned())
     }
 
     async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError> {
-        let state = lock(&self.0);
-        let mut found: Vec<_> = state.sessions.values().filter(|session| session.account == account).cloned().collect();
+        let sessions = lock(&self.0);
+        let mut found: Vec<_> = sessions.values().filter(|session| session.account == account).cloned().collect();
         found.sort_by_key(|session| (Reverse(session.used_at), session.id));
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
@@ -65,8 +55,8 @@ impl SessionRepository for MemorySessions {
 
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
         let (used_at, idle_until) = (truncate_to_micros(used.used_at), truncate_to_micros(used.idle_until));
-        let mut state = lock(&self.0);
-        let Some(session) = state.sessions.get_mut(&used.digest) else { return Ok(false) };
+        let mut sessions = lock(&self.0);
+        let Some(session) = sessions.get_mut(&used.digest) else { return Ok(false) };
         if !session.is_live(used_at) || idle_until <= session.idle_until {
             return Ok(false);
         }
@@ -75,30 +65,19 @@ impl SessionRepository for MemorySessions {
     }
 
     async fn end(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
-        Ok(lock(&self.0).sessions.remove(digest))
+        Ok(lock(&self.0).remove(digest))
     }
 
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
         let ends = |session: &Session| session.account == account && Some(session.id) != but;
-        Ok(lock(&self.0).sessions.extract_if(|_, session| ends(session)).map(|(_, session)| session).collect())
-    }
-
-    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        match lock(&self.0).redeemed.entry(*state) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(truncate_to_micros(expires_at));
-                Ok(true)
-            }
-            Entry::Occupied(_) => Ok(false),
-        }
+        Ok(lock(&self.0).extract_if(|_, session| ends(session)).map(|(_, session)| session).collect())
     }
 
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
         let now = truncate_to_micros(now);
-        let State { sessions, redeemed } = &mut *lock(&self.0);
-        let before = sessions.len() + redeemed.len();
+        let mut sessions = lock(&self.0);
+        let before = sessions.len();
         sessions.retain(|_, session| session.is_live(now));
-        redeemed.retain(|_, expires_at| now < *expires_at);
-        Ok((before - sessions.len() - redeemed.len()) as u64)
+        Ok((before - sessions.len()) as u64)
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::lock;
 use crate::domain::gateway::{
     models::signing_key::SigningKey,
-    repositories::{RepositoryError, signing_key::SigningKeyRepository, truncate_to_micros},
+    repositories::{Constraint, RepositoryError, signing_key::SigningKeyRepository, truncate_to_micros},
 };
 
 /// Signing keys in memory.
@@ -24,11 +24,11 @@ impl SigningKeyRepository for MemorySigningKeys {
 
     async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError> {
         let mut keys = lock(&self.0);
-        let same = |known: &SigningKey| {
-            known.kid == key.kid || (known.algorithm, known.generation) == (key.algorithm, key.generation)
-        };
-        if keys.iter().any(same) {
-            return Err(RepositoryError::Conflict);
+        if keys.iter().any(|known| known.kid == key.kid) {
+            return Err(RepositoryError::Conflict(Constraint::Id));
+        }
+        if keys.iter().any(|known| (known.algorithm, known.generation) == (key.algorithm, key.generation)) {
+            return Err(RepositoryError::Conflict(Constraint::Generation));
         }
         keys.push(SigningKey {
             created_at: truncate_to_micros(key.created_at),

@@ -19,7 +19,7 @@ use crate::domain::gateway::{
             Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily,
         },
     },
-    repositories::{RepositoryError, token::TokenRepository, truncate_to_micros},
+    repositories::{Constraint, RepositoryError, token::TokenRepository, truncate_to_micros},
 };
 
 /// Tokens in memory.
@@ -139,7 +139,7 @@ impl State {
                 Ok(RotationOutcome::Reused { family: family.clone() })
             }
             None if token.expires_at <= now || token.generation >= MAX_GENERATION => Ok(RotationOutcome::Expired),
-            None if successor_is_taken => Err(RepositoryError::Conflict),
+            None if successor_is_taken => Err(RepositoryError::Conflict(Constraint::Id)),
             None => {
                 token.used = Some(Use { at: now, successor: rotation.successor.digest });
                 let generation = token.generation + 1;
@@ -165,7 +165,7 @@ impl State {
 
     fn open(&mut self, family: &TokenFamily, first: &NewRefreshToken) -> Result<(), RepositoryError> {
         if self.families.contains_key(&family.id) || self.refresh_tokens.contains_key(&first.digest) {
-            return Err(RepositoryError::Conflict);
+            return Err(RepositoryError::Conflict(Constraint::Id));
         }
         self.refresh_tokens.insert(first.digest, StoredRefreshToken::new(family.id, 0, first));
         self.tokens_of.insert(family.id, vec![first.digest]);
@@ -239,7 +239,7 @@ impl TokenRepository for MemoryTokens {
 
     async fn open_access_only(&self, family: &TokenFamily) -> Result<(), RepositoryError> {
         match lock(&self.0).families.entry(family.id) {
-            Entry::Occupied(_) => Err(RepositoryError::Conflict),
+            Entry::Occupied(_) => Err(RepositoryError::Conflict(Constraint::Id)),
             Entry::Vacant(vacant) => {
                 vacant.insert(stored(family));
                 Ok(())

@@ -5,8 +5,7 @@
 //! | `session:DIGEST` | hash | a session | an hour after it is over |
 //! | `session-id:ID` | string | the digest of the session with this id | with the session |
 //! | `account:ACCOUNT` | sorted set | the digests of an account's sessions, by their last use | with the last of them |
-//! | `login:DIGEST` | string | a state that was used up | an hour after the attempt is void |
-//! | `ends` | sorted set | what is to be forgotten, by when | never; it is empty if nothing is kept |
+//! | `ends` | sorted set | the sessions to be forgotten, by when | never; it is empty if nothing is kept |
 //!
 //! Digests are SHA-256 as 64 hexadecimal digits; no secret ever gets here. Times are microseconds since 1970, which Lua's
 //! numbers hold exactly.
@@ -17,22 +16,18 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use redis::Script;
 
-use super::connection::RedisConnection;
+use super::{
+    connection::RedisConnection,
+    keys::{Keys, hex, keep_until, micros},
+};
 use crate::domain::gateway::{
     models::{
         digest::Sha256Digest,
         id::{AccountId, SessionId},
         session::{Session, Visitor},
     },
-    repositories::{RepositoryError, session::SessionRepository},
+    repositories::{Constraint, RepositoryError, session::SessionRepository},
 };
-
-/// Keys outlive their contents by this, so that a Redis whose clock is ahead deletes nothing too early: a deleted state
-/// could be used again.
-const MARGIN_MS: i64 = 3_600_000;
-
-/// How much one run of a script deletes; no other command can run meanwhile.
-const BATCH: u64 = 500;
 
 /// The beginning of all scripts. Their arguments: the prefix, then their own.
 macro_rules! script {
@@ -47,7 +42,6 @@ script!(LIST, "session/list.lua");
 script!(PROLONG, "session/prolong.lua");
 script!(END, "session/end.lua");
 script!(END_ALL, "session/end_all.lua");
-script!(REDEEM, "session/redeem.lua");
 script!(FORGET, "session/forget.lua");
 
 /// The fields of a session's hash, in the order of the scripts' arguments and results.
@@ -59,19 +53,13 @@ type Row = Vec<Option<String>>;
 /// Sessions in Redis.
 #[derive(Debug, Clone)]
 pub struct RedisSessions {
-    connection: RedisConnection,
-    prefix: String,
+    keys: Keys,
 }
 
 impl RedisSessions {
     /// Sessions whose keys begin with `prefix`.
     pub fn new(connection: RedisConnection, prefix: impl Into<String>) -> Self {
-        Self { connection, prefix: prefix.into() }
-    }
-
-    async fn run<T: redis::FromRedisValue>(&self, script: &Script, arguments: &[&str]) -> Result<T, RepositoryError> {
-        let arguments = [&[self.prefix.as_str()], arguments].concat();
-        Ok(self.connection.run(script, &arguments).await?)
+        Self { keys: Keys::new(connection, prefix) }
     }
 }
 
@@ -91,13 +79,13 @@ impl SessionRepository for RedisSessions {
             text(&session.visitor.browser),
             text(&session.visitor.network),
         ];
-        let opened: bool = self.run(&OPEN, &arguments.each_ref().map(String::as_str)).await?;
-        if opened { Ok(()) } else { Err(RepositoryError::Conflict) }
+        let opened: bool = self.keys.run(&OPEN, &arguments.each_ref().map(String::as_str)).await?;
+        if opened { Ok(()) } else { Err(RepositoryError::Conflict(Constraint::Id)) }
     }
 
     async fn find(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
-        let key = format!("{}session:{}", self.prefix, hex(digest));
-        let fields: Row = self.connection.read(redis::cmd("HMGET").arg(&key).arg(&FIELDS)).await?;
+        let key = self.keys.name("session", &hex(digest));
+        let fields: Row = self.keys.read(redis::cmd("HMGET").arg(&key).arg(&FIELDS)).await?;
         if fields.iter().all(Option::is_none) {
             return Ok(None);
         }
@@ -105,8 +93,8 @@ impl SessionRepository for RedisSessions {
     }
 
     async fn find_by_id(&self, id: SessionId) -> Result<Option<Session>, RepositoryError> {
-        let key = format!("{}session-id:{id}", self.prefix);
-        let digest: Option<String> = self.connection.read(redis::cmd("GET").arg(&key)).await?;
+        let key = self.keys.name("session-id", &id.to_string());
+        let digest: Option<String> = self.keys.read(redis::cmd("GET").arg(&key)).await?;
         match digest {
             // Ended in between, it is not found: then that is its current state.
             Some(digest) => self.find(&unhex(&digest)?).await,
@@ -115,7 +103,7 @@ impl SessionRepository for RedisSessions {
     }
 
     async fn list_of(&self, account: AccountId, limit: u64) -> Result<Vec<Session>, RepositoryError> {
-        rows(self.run(&LIST, &[&account.to_string(), &limit.to_string()]).await?)
+        rows(self.keys.run(&LIST, &[&account.to_string(), &limit.to_string()]).await?)
     }
 
     async fn prolong(&self, used: &Session) -> Result<bool, RepositoryError> {
@@ -127,46 +115,21 @@ impl SessionRepository for RedisSessions {
             micros(used.used_at),
             micros(used.idle_until),
         ];
-        self.run(&PROLONG, &arguments.each_ref().map(String::as_str)).await
+        self.keys.run(&PROLONG, &arguments.each_ref().map(String::as_str)).await
     }
 
     async fn end(&self, digest: &Sha256Digest) -> Result<Option<Session>, RepositoryError> {
-        Ok(rows(self.run(&END, &[&hex(digest)]).await?)?.pop())
+        Ok(rows(self.keys.run(&END, &[&hex(digest)]).await?)?.pop())
     }
 
     async fn end_all_of(&self, account: AccountId, but: Option<SessionId>) -> Result<Vec<Session>, RepositoryError> {
         let but = but.map(|id| id.to_string()).unwrap_or_default();
-        rows(self.run(&END_ALL, &[&account.to_string(), &but]).await?)
-    }
-
-    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        self.run(&REDEEM, &[&hex(state), &keep_until(expires_at), &micros(expires_at)]).await
+        rows(self.keys.run(&END_ALL, &[&account.to_string(), &but]).await?)
     }
 
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        let mut forgotten = 0;
-        loop {
-            let batch: u64 = self.run(&FORGET, &[&micros(now), &BATCH.to_string()]).await?;
-            forgotten += batch;
-            if batch < BATCH {
-                return Ok(forgotten);
-            }
-        }
+        self.keys.purge(&FORGET, now).await
     }
-}
-
-/// Until when a key is kept whose contents matter until `until`: milliseconds since 1970.
-fn keep_until(until: DateTime<Utc>) -> String {
-    (until.timestamp_millis() + MARGIN_MS).to_string()
-}
-
-fn micros(time: DateTime<Utc>) -> String {
-    time.timestamp_micros().to_string()
-}
-
-fn hex(digest: &Sha256Digest) -> String {
-    let digits = digest.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 fn unhex(text: &str) -> Result<Sha256Digest, RepositoryError> {

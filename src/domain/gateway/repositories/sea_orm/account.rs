@@ -1,24 +1,25 @@
-//! Password logins and account endings in a database.
+//! Accounts in a database: their identities, password logins and endings.
 
 mod erasing;
+mod identity;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
+    conflicts::without_account,
     connection::{Connection, Transaction, begin, with_timeout},
     entities::{
         account_endings, account_identities, accounts, grants, micros,
         password_logins::{self, Column},
     },
-    oauth::{identities_of, without_account},
 };
 use crate::domain::gateway::{
     models::{
         account::{
             Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
-            UnlinkOutcome,
+            ProviderIdentity, UnlinkOutcome,
         },
         id::{AccountId, EndingId},
         oauth::{Grant, ProviderName},
@@ -26,7 +27,7 @@ use crate::domain::gateway::{
     repositories::{RepositoryError, account::AccountRepository},
 };
 
-/// Password logins and account endings in a database.
+/// Accounts in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmAccounts {
     db: Connection,
@@ -41,6 +42,22 @@ impl SeaOrmAccounts {
 
 #[async_trait]
 impl AccountRepository for SeaOrmAccounts {
+    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
+        with_timeout(identity::of(&self.db, identity, newcomer)).await
+    }
+
+    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
+        with_timeout(identity::find(&self.db, provider, subject)).await
+    }
+
+    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
+        with_timeout(identity::link(&self.db, identity, account)).await
+    }
+
+    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
+        with_timeout(identity::identities(&self.db, account)).await
+    }
+
     async fn sign_up(&self, account: &Account, login: &PasswordLogin) -> Result<(), RepositoryError> {
         with_timeout(async {
             let transaction = begin(&self.db).await?;
@@ -96,7 +113,7 @@ impl AccountRepository for SeaOrmAccounts {
             Ok(Some(Profile {
                 account: row.try_into()?,
                 login: login.map(PasswordLogin::try_from).transpose()?,
-                identities: identities_of(&self.db, account).await?,
+                identities: identity::identities(&self.db, account).await?,
             }))
         })
         .await

@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    QueryResult, RuntimeErr, SqlErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait,
+    QueryResult, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait,
 };
 use thiserror::Error;
 
+use super::conflicts::violated;
 use crate::domain::gateway::repositories::RepositoryError;
 use migration::{Migrator, MigratorTrait};
 
@@ -267,8 +268,8 @@ impl From<DbErr> for RepositoryError {
     /// A violated uniqueness constraint is a conflict, a value that does not fit its type is corruption. Everything
     /// else is a store that cannot work now: unreachable, out of space, busy, not migrated.
     fn from(error: DbErr) -> Self {
-        if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
-            return Self::Conflict;
+        if let Some(constraint) = violated(&error) {
+            return Self::Conflict(constraint);
         }
         let text = error.to_string();
         match error {

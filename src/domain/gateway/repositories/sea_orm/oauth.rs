@@ -1,26 +1,21 @@
-//! Accounts and grants in a database.
+//! Grants in a database.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{DbErr, SqlErr};
 
 use super::connection::{Connection, with_timeout};
 use crate::domain::gateway::{
     models::{
-        account::{Account, ProviderIdentity},
-        id::{AccountId, GrantId},
+        id::GrantId,
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, PutOutcome, RefreshLease},
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
 };
 
-mod account;
 mod grant;
 mod lease;
 
-pub(super) use account::identities as identities_of;
-
-/// Accounts and grants in a database.
+/// Grants in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmOAuth {
     db: Connection,
@@ -35,22 +30,6 @@ impl SeaOrmOAuth {
 
 #[async_trait]
 impl OAuthRepository for SeaOrmOAuth {
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
-        with_timeout(account::of(&self.db, identity, newcomer)).await
-    }
-
-    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {
-        with_timeout(account::find(&self.db, provider, subject)).await
-    }
-
-    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Result<(), RepositoryError> {
-        with_timeout(account::link(&self.db, identity, account)).await
-    }
-
-    async fn identities_of(&self, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
-        with_timeout(account::identities(&self.db, account)).await
-    }
-
     async fn put_grant(&self, grant: &Grant) -> Result<Grant, RepositoryError> {
         with_timeout(grant::put(&self.db, grant)).await
     }
@@ -114,13 +93,5 @@ impl OAuthRepository for SeaOrmOAuth {
         limit: u64,
     ) -> Result<Vec<Grant>, RepositoryError> {
         with_timeout(grant::expiring(&self.db, provider, before, after, limit)).await
-    }
-}
-
-/// The error of a write that names a missing account: by the port's contract, a conflict.
-pub(super) fn without_account(error: DbErr) -> RepositoryError {
-    match error.sql_err() {
-        Some(SqlErr::ForeignKeyConstraintViolation(_)) => RepositoryError::Conflict,
-        _ => error.into(),
     }
 }

@@ -2,16 +2,13 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, OnConflict},
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
+    conflicts::without_account,
     connection::{Connection, with_timeout},
-    entities::{micros, redeemed_logins, sessions},
+    entities::{micros, sessions},
     forgetting::forget,
-    oauth::without_account,
 };
 use crate::domain::gateway::{
     models::{
@@ -121,28 +118,7 @@ impl SessionRepository for SeaOrmSessions {
         .await
     }
 
-    async fn redeem(&self, state: &Sha256Digest, expires_at: DateTime<Utc>) -> Result<bool, RepositoryError> {
-        with_timeout(async {
-            let mut unless_there = OnConflict::column(redeemed_logins::Column::State);
-            unless_there.do_nothing();
-            let row = redeemed_logins::ActiveModel::new(state, expires_at);
-            let inserted =
-                redeemed_logins::Entity::insert(row).on_conflict(unless_there).exec_without_returning(&self.db).await?;
-            Ok(inserted == 1)
-        })
-        .await
-    }
-
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        let sessions =
-            forget::<sessions::Entity>(&self.db, sessions::Column::Id, sessions::Column::IdleUntil, now).await?;
-        let states = forget::<redeemed_logins::Entity>(
-            &self.db,
-            redeemed_logins::Column::State,
-            redeemed_logins::Column::ExpiresAt,
-            now,
-        )
-        .await?;
-        Ok(sessions + states)
+        forget::<sessions::Entity>(&self.db, sessions::Column::Id, sessions::Column::IdleUntil, now).await
     }
 }

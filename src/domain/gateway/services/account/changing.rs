@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use super::{AccountControl, AccountParts, AccountService, TooManyAttempts, claiming::ClaimError, run_to_completion};
 use crate::domain::gateway::{
-    models::account::{Email, Password, PasswordHash, PasswordLogin, Profile},
-    repositories::RepositoryError,
+    models::account::{Email, Password, PasswordHash, PasswordLogin},
+    repositories::{Constraint, RepositoryError},
     services::Failure,
 };
 
@@ -110,15 +110,12 @@ impl AccountService {
     }
 
     async fn add(&self, login: &PasswordLogin) -> Result<(), PasswordError> {
-        let accounts = &self.parts.accounts;
-        match accounts.add_login(login).await {
+        match self.parts.accounts.add_login(login).await {
             Ok(()) => Ok(()),
-            Err(RepositoryError::Conflict) => match accounts.profile(login.account).await? {
-                None => Err(PasswordError::NoAccount),
-                Some(Profile { login: Some(_), .. }) => Err(PasswordError::ChangedMeanwhile),
-                Some(Profile { login: None, .. }) => Err(PasswordError::EmailTaken),
-            },
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => Err(error.into()),
+            Err(RepositoryError::Conflict(Constraint::Account)) => Err(PasswordError::NoAccount),
+            Err(RepositoryError::Conflict(Constraint::Login)) => Err(PasswordError::ChangedMeanwhile),
+            Err(RepositoryError::Conflict(Constraint::Email)) => Err(PasswordError::EmailTaken),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
             session::{Session, SessionLimits},
         },
         repositories::{
-            memory::{MemoryAccounts, MemoryOAuth, MemoryThrottle},
+            memory::{MemoryAccounts, MemoryThrottle},
             oauth::OAuthRepository,
             session::SessionRepository,
         },
@@ -130,7 +130,7 @@ struct Scene {
     sessions: Arc<SessionService>,
     session_store: Arc<FlakySessions>,
     oauth: Arc<OAuthService>,
-    people: Arc<MemoryOAuth>,
+    people: Arc<MemoryAccounts>,
     hasher: Arc<Hasher>,
     providers: [Arc<FakeProvider>; 2],
     bench: Bench,
@@ -155,7 +155,7 @@ impl Scene {
     async fn new() -> Self {
         let bench = bench(policy()).await;
         let entropy = Arc::new(CountingEntropy::default());
-        let people = Arc::new(MemoryOAuth::default());
+        let people = Arc::new(MemoryAccounts::default());
         let providers = ["one", "other"].map(|name| {
             Arc::new(FakeProvider {
                 name: name.parse().unwrap(),
@@ -173,6 +173,7 @@ impl Scene {
         let attempts = Arc::new(MemoryThrottle::default());
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: people.clone(),
+            accounts: people.clone(),
             attempts: attempts.clone(),
             providers: providers.iter().map(switched_on).collect(),
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
@@ -193,7 +194,7 @@ impl Scene {
         }));
         let hasher = Arc::new(Hasher::default());
         let accounts = AccountService::new(AccountParts {
-            accounts: Arc::new(MemoryAccounts::of(people.clone())),
+            accounts: people.clone(),
             attempts,
             hasher: hasher.clone(),
             sessions: sessions.clone(),
@@ -440,7 +441,7 @@ async fn an_outdated_hash_is_replaced_when_its_owner_signs_in() {
     let scene = Scene::new().await;
     let new = scene.sign_up("jane@example.com").await;
     let login = new.profile.login.clone().unwrap();
-    let stored = MemoryAccounts::of(scene.people.clone());
+    let stored = scene.people.clone();
     let outdated = PasswordLogin { hash: PasswordHash::new(format!("old:{PASSWORD}")), ..login.clone() };
     assert!(stored.replace_hash(&login.hash, &outdated).await.unwrap());
     scene.log_in("jane@example.com", "wrong", Visitor::default()).await.unwrap_err();

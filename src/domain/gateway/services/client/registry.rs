@@ -11,7 +11,7 @@ use crate::{
             id::ClientId,
             scope::Scope,
         },
-        repositories::{RepositoryError, client::ClientRepository, token::TokenRepository},
+        repositories::{Constraint, RepositoryError, client::ClientRepository, token::TokenRepository},
         services::Failure,
     },
     ports::{Clock, Entropy},
@@ -81,11 +81,8 @@ impl ClientRegistry {
         };
         match self.store.add(&client).await {
             Ok(()) => Ok((client, secret)),
-            // 122 random bits do not collide.
-            Err(RepositoryError::Conflict) => Err(AddClientError::NameTaken),
-            Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
-                Err(Failure::from(error).into())
-            }
+            Err(RepositoryError::Conflict(Constraint::Name)) => Err(AddClientError::NameTaken),
+            Err(error) => Err(Failure::from(error).into()),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
             session::{Session, SessionLimits, Visitor},
         },
         repositories::{
-            memory::{MemoryOAuth, MemorySessions, MemoryThrottle},
+            memory::{MemoryAccounts, MemoryLogins, MemorySessions, MemoryThrottle},
             oauth::OAuthRepository,
         },
         services::{
@@ -153,7 +153,7 @@ impl Provider for Named {
 struct Scene {
     logins: LoginService,
     sessions: Arc<SessionService>,
-    accounts: Arc<MemoryOAuth>,
+    accounts: Arc<MemoryAccounts>,
     one: Arc<FakeProvider>,
     /// It issues a refresh token only after consent, if at all.
     strict: Arc<FakeProvider>,
@@ -178,7 +178,7 @@ impl Scene {
         let bench = bench(policy()).await;
         let entropy = Arc::new(CountingEntropy::default());
         let sealer = Arc::new(Vault::new(&[[1; 32]]).unwrap());
-        let (accounts, store) = (Arc::new(MemoryOAuth::default()), Arc::new(MemorySessions::default()));
+        let (accounts, store) = (Arc::new(MemoryAccounts::default()), Arc::new(MemorySessions::default()));
         let provider =
             |name: &str, uses_pkce| Arc::new(FakeProvider { name: name.into(), uses_pkce, ..FakeProvider::default() });
         let [one, other] = [provider("one", true), provider("other", false)];
@@ -199,6 +199,7 @@ impl Scene {
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: accounts.clone(),
+            accounts: accounts.clone(),
             attempts: Arc::new(MemoryThrottle::default()),
             providers: [&one, &other, &strict, &formal].map(switched_on).into(),
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
@@ -217,7 +218,7 @@ impl Scene {
             limits: SessionLimits { idle: TimeDelta::hours(1), total: TimeDelta::days(1) },
         }));
         let logins = LoginService::new(LoginParts {
-            store,
+            store: Arc::new(MemoryLogins::default()),
             oauth,
             sessions: sessions.clone(),
             sealer,

@@ -22,7 +22,8 @@ use crate::{
             session::{SessionSecret, Visitor},
         },
         repositories::{
-            memory::{MemoryAccounts, MemoryNotices, MemoryOAuth, MemoryThrottle},
+            account::AccountRepository,
+            memory::{MemoryAccounts, MemoryNotices, MemoryThrottle},
             oauth::OAuthRepository,
         },
         services::{
@@ -178,14 +179,14 @@ struct Scene {
     accounts: AccountService,
     sessions: Arc<SessionService>,
     session_store: Arc<FlakySessions>,
-    people: Arc<MemoryOAuth>,
+    people: Arc<MemoryAccounts>,
     bench: Bench,
 }
 
 impl Scene {
     async fn new() -> Self {
         let bench = bench(policy()).await;
-        let (people, entropy) = (Arc::new(MemoryOAuth::default()), Arc::new(CountingEntropy::default()));
+        let (people, entropy) = (Arc::new(MemoryAccounts::default()), Arc::new(CountingEntropy::default()));
         let provider = |name: &str, unacknowledged| SwitchedOn {
             provider: Arc::new(FakeProvider { name: name.parse().unwrap(), unacknowledged }),
             callback: "https://www.jinmini.com/login/fake/callback".into(),
@@ -195,6 +196,7 @@ impl Scene {
         };
         let oauth = Arc::new(OAuthService::new(OAuthParts {
             store: people.clone(),
+            accounts: people.clone(),
             attempts: Arc::new(MemoryThrottle::default()),
             providers: vec![provider("once", Unacknowledged::Lost), provider("told", Unacknowledged::Told)],
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
@@ -214,7 +216,7 @@ impl Scene {
             limits: SESSION_LIMITS,
         }));
         let accounts = AccountService::new(AccountParts {
-            accounts: Arc::new(MemoryAccounts::of(people.clone())),
+            accounts: people.clone(),
             attempts: Arc::new(MemoryThrottle::default()),
             hasher: Arc::new(PlainHasher),
             sessions: sessions.clone(),

@@ -127,6 +127,7 @@ impl From<LinkError> for ExchangeError {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Elsewhere => Self::LinkedElsewhere,
+            LinkError::AccountEnded => Self::AccountEnded,
             LinkError::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -172,7 +173,7 @@ impl OAuthService {
     async fn owner(&self, identity: &ProviderIdentity, account: AccountId) -> Result<AccountId, ExchangeError> {
         let is_the_same =
             |known: &ProviderIdentity| known.provider == identity.provider && known.subject == identity.subject;
-        let known = self.store.identities_of(account).await?.iter().any(is_the_same);
+        let known = self.accounts.identities_of(account).await?.iter().any(is_the_same);
         if known { Ok(account) } else { Err(ExchangeError::NotLinked) }
     }
 

@@ -16,7 +16,7 @@ use crate::domain::gateway::{
         login::scope_words,
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderTokens, PutOutcome, RefreshLease},
     },
-    repositories::RepositoryError,
+    repositories::{Constraint, RepositoryError},
     services::{Failure, ports::Provider},
 };
 
@@ -31,8 +31,8 @@ pub(super) enum KeepError {
 impl From<RepositoryError> for KeepError {
     fn from(error: RepositoryError) -> Self {
         match error {
-            RepositoryError::Conflict => Self::AccountEnded,
-            RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_) => Self::Failed(error.into()),
+            RepositoryError::Conflict(Constraint::Identity) => Self::AccountEnded,
+            error => Self::Failed(error.into()),
         }
     }
 }

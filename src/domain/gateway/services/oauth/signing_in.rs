@@ -82,6 +82,7 @@ impl From<LinkError> for SignInError {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Elsewhere => Self::LinkedElsewhere,
+            LinkError::AccountEnded => Self::AccountEnded,
             LinkError::Failed(failure) => Self::Failed(failure),
         }
     }

@@ -23,7 +23,7 @@ use crate::{
             provider::health::{Ongoing, Trouble, TroubleKind},
             secret::Secret,
         },
-        repositories::memory::{MemoryOAuth, MemoryThrottle},
+        repositories::memory::{MemoryAccounts, MemoryThrottle},
         services::{
             ports::{AuthorizationRequest, CodeExchange},
             testing::{Bench, CountingEntropy, bench, policy},
@@ -181,7 +181,7 @@ impl Provider for FakeProvider {
 
 struct Scene {
     vault: Arc<OAuthService>,
-    store: Arc<MemoryOAuth>,
+    store: Arc<MemoryAccounts>,
     provider: Arc<FakeProvider>,
     bench: Bench,
 }
@@ -212,19 +212,25 @@ impl Scene {
             waiting: AtomicU32::default(),
             most_waiting: AtomicU32::default(),
         });
-        let store = Arc::new(MemoryOAuth::default());
-        let vault = Self::replica(store.clone(), &provider, &bench);
+        let store = Arc::new(MemoryAccounts::default());
+        let vault = Self::replica(store.clone(), store.clone(), &provider, &bench);
         Self { vault, store, provider, bench }
     }
 
     /// Another gateway on the same store.
-    fn replica(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> Arc<OAuthService> {
-        Arc::new(OAuthService::new(Self::parts(store, provider, bench)))
+    fn replica(
+        accounts: Arc<MemoryAccounts>,
+        store: Arc<dyn OAuthRepository>,
+        provider: &Arc<FakeProvider>,
+        bench: &Bench,
+    ) -> Arc<OAuthService> {
+        Arc::new(OAuthService::new(OAuthParts { store, ..Self::parts(accounts, provider, bench) }))
     }
 
-    fn parts(store: Arc<dyn OAuthRepository>, provider: &Arc<FakeProvider>, bench: &Bench) -> OAuthParts {
+    fn parts(accounts: Arc<MemoryAccounts>, provider: &Arc<FakeProvider>, bench: &Bench) -> OAuthParts {
         OAuthParts {
-            store,
+            store: accounts.clone(),
+            accounts,
             attempts: Arc::new(MemoryThrottle::default()),
             providers: vec![SwitchedOn {
                 provider: provider.clone(),
@@ -376,7 +382,7 @@ async fn the_provider_is_called_once_for_many_callers_over_two_replicas() {
     let scene = Scene::new().await;
     let (open, alice) = scene.sign_in("alice").await;
     scene.bench.clock.pass(LIFE);
-    let other = Scene::replica(scene.store.clone(), &scene.provider, &scene.bench);
+    let other = Scene::replica(scene.store.clone(), scene.store.clone(), &scene.provider, &scene.bench);
     let mut asking = tokio::task::JoinSet::new();
     for n in 0..200 {
         let vault = if n % 2 == 0 { scene.vault.clone() } else { other.clone() };

@@ -26,6 +26,6 @@ impl OAuthService {
 
     /// The account of the person with this identifier at the provider, if there is one.
     pub async fn account_at(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, Failure> {
-        Ok(self.store.find_account(provider, subject).await?)
+        Ok(self.accounts.find_account(provider, subject).await?)
     }
 }

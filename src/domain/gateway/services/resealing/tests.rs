@@ -15,7 +15,10 @@ use crate::{
             oauth::GrantStatus,
             signing_key::{SigningAlgorithm, SigningKey},
         },
-        repositories::memory::{MemoryOAuth, MemorySigningKeys},
+        repositories::{
+            account::AccountRepository,
+            memory::{MemoryAccounts, MemorySigningKeys},
+        },
     },
 };
 
@@ -35,7 +38,7 @@ fn id(n: u16) -> [u8; 16] {
 
 #[derive(Default)]
 struct Stores {
-    grants: Arc<MemoryOAuth>,
+    grants: Arc<MemoryAccounts>,
     keys: Arc<MemorySigningKeys>,
 }
 

@@ -6,7 +6,7 @@ use crate::domain::gateway::{
         account::Account,
         token::{Rejection, Verification},
     },
-    repositories::{memory::MemoryOAuth, token::TokenRepository},
+    repositories::{memory::MemoryAccounts, token::TokenRepository},
     services::{
         testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
         token::RefreshError,
@@ -15,14 +15,14 @@ use crate::domain::gateway::{
 
 struct Scene {
     sessions: SessionService,
-    accounts: Arc<MemoryOAuth>,
+    accounts: Arc<MemoryAccounts>,
     bench: Bench,
 }
 
 impl Scene {
     async fn new() -> Self {
         let bench = bench(policy()).await;
-        let accounts = Arc::<MemoryOAuth>::default();
+        let accounts = Arc::<MemoryAccounts>::default();
         let parts = SessionParts {
             store: bench.sessions.clone(),
             accounts: accounts.clone(),

@@ -12,11 +12,11 @@ use crate::domain::gateway::{
         token::{RevocationCursor, RotationOutcome, TokenFamily},
     },
     repositories::{
-        RepositoryError,
+        Constraint, RepositoryError,
         account::AccountRepository,
         contract::{
             database::{assert_unavailable, migrated},
-            harness::{self, Database, at},
+            harness::{self, Database, assert_conflict, at},
         },
         sea_orm::{Connection, SeaOrmAccounts, SeaOrmSessions, SeaOrmThrottle, SeaOrmTokens, connect},
         session::SessionRepository,
@@ -180,5 +180,5 @@ async fn a_session_of_an_account_that_is_gone_is_a_conflict(database: &Database)
     let id = SessionId::from_random([1; 16]);
     let session = Session::begin(id, harness::digest(1), account(1).id, Visitor::default(), limits, at(0));
     let outcome = sessions.open(&session).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_conflict(&outcome, Constraint::Account);
 }

@@ -37,7 +37,7 @@ fn erasure(n: u8, until: i64) -> IdentityErasure {
 
 /// An account that was created by a sign-in at Facebook, with a grant.
 async fn met_at_facebook(store: &Store, n: u8) -> (Account, Grant) {
-    store.oauth.account_of(&at_facebook(n), &account(n)).await.unwrap();
+    store.accounts.account_of(&at_facebook(n), &account(n)).await.unwrap();
     let granted = store.oauth.put_grant(&grant(n, &account(n), "facebook")).await.unwrap();
     (account(n), granted)
 }
@@ -51,22 +51,22 @@ async fn an_identity_is_taken_with_its_grants_and_nothing_else(store: &Store) {
     let (jane, granted) = met_at_facebook(store, 1).await;
     let (john, of_john) = met_at_facebook(store, 2).await;
     // The same person has two more ways to sign in: another identity there, and one elsewhere.
-    store.oauth.link(&at_facebook(3), &jane).await.unwrap();
+    store.accounts.link(&at_facebook(3), &jane).await.unwrap();
     let second = Grant { id: GrantId::from_random([3; 16]), ..grant(3, &jane, "facebook") };
     store.oauth.put_grant(&second).await.unwrap();
-    store.oauth.link(&identity("google", "subject-of-1"), &jane).await.unwrap();
+    store.accounts.link(&identity("google", "subject-of-1"), &jane).await.unwrap();
 
     let outcome = store.accounts.erase_identity(&erasure(1, 0)).await.unwrap();
     assert_eq!(outcome, ErasureOutcome::Erased(jane.id, vec![granted]));
     assert_eq!(store.peer_accounts.erase_identity(&erasure(1, 0)).await.unwrap(), ErasureOutcome::Unknown);
     assert_eq!(grants_of(store, &jane).await, [second]);
-    let left = store.oauth.identities_of(jane.id).await.unwrap();
+    let left = store.accounts.identities_of(jane.id).await.unwrap();
     assert_eq!(left.iter().map(|one| one.provider.as_str()).collect::<Vec<_>>(), ["facebook", "google"]);
     assert_eq!(grants_of(store, &john).await, [of_john]);
     assert_eq!(store.accounts.endings_begun_by(at(999), 9).await.unwrap(), []);
     // A password is a way to sign in, too.
     let zoe = signed_up(store, 4).await;
-    store.oauth.link(&at_facebook(4), &zoe).await.unwrap();
+    store.accounts.link(&at_facebook(4), &zoe).await.unwrap();
     let outcome = store.accounts.erase_identity(&erasure(4, 0)).await.unwrap();
     assert_eq!(outcome, ErasureOutcome::Erased(zoe.id, Vec::new()));
     assert!(store.accounts.profile(zoe.id).await.unwrap().unwrap().identities.is_empty());
@@ -84,12 +84,12 @@ async fn the_last_way_in_takes_the_account_along(store: &Store) {
     let outcome = store.accounts.erase_identity(&erasure(1, 0)).await.unwrap();
     assert_eq!(outcome, ErasureOutcome::AccountRemoved(ending, vec![granted]));
     assert_eq!(store.peer_accounts.profile(jane.id).await.unwrap(), None);
-    assert_eq!(store.oauth.find_account(&at_facebook(1).provider, "subject-of-1").await.unwrap(), None);
+    assert_eq!(store.accounts.find_account(&at_facebook(1).provider, "subject-of-1").await.unwrap(), None);
     assert!(grants_of(store, &jane).await.is_empty());
     // The account's sessions and tokens end even if the caller is gone.
     assert_eq!(store.peer_accounts.endings_begun_by(at(999), 9).await.unwrap(), [ending]);
     // The person gets a new account if they come back.
-    assert_eq!(store.oauth.account_of(&at_facebook(1), &account(5)).await.unwrap(), account(5));
+    assert_eq!(store.accounts.account_of(&at_facebook(1), &account(5)).await.unwrap(), account(5));
 }
 
 async fn a_person_who_is_back_keeps_everything(store: &Store) {

@@ -2,7 +2,7 @@
 
 use tokio::time::timeout;
 
-use super::{account, assert_conflict, email, grant, identity, login, signed_up};
+use super::{account, email, grant, identity, login, signed_up};
 use crate::domain::gateway::{
     models::{
         account::{Account, AccountEnding, PasswordLogin, ProviderIdentity},
@@ -11,7 +11,10 @@ use crate::domain::gateway::{
         session::{Session, Visitor},
         token::TokenFamily,
     },
-    repositories::contract::harness::{self, PATIENCE, Store, at, digest, family, refresh, rotation},
+    repositories::{
+        Constraint,
+        contract::harness::{self, PATIENCE, Store, assert_conflict, at, digest, family, refresh, rotation},
+    },
 };
 
 over_every_store!(
@@ -34,7 +37,7 @@ async fn an_ending_is_remembered_until_it_is_finished(store: &Store) {
     for (n, seconds) in [(1, 10), (3, 30), (2, 20)] {
         store.accounts.begin_ending(&ending(n, seconds)).await.unwrap();
     }
-    assert_conflict(&store.peer_accounts.begin_ending(&ending(1, 40)).await);
+    assert_conflict(&store.peer_accounts.begin_ending(&ending(1, 40)).await, Constraint::Id);
     assert_eq!(begun(9, 9).await, []);
     assert_eq!(begun(20, 9).await, [ending(1, 10), ending(2, 20)]);
     assert_eq!(begun(99, 2).await, [ending(1, 10), ending(2, 20)]);
@@ -49,7 +52,7 @@ async fn settled(store: &Store, n: u8) -> Account {
     let jane = signed_up(store, n).await;
     let verified_email = Some(email(n).key().to_owned());
     let known = ProviderIdentity { verified_email, ..identity("google", &format!("subject-of-{n}")) };
-    store.oauth.link(&known, &jane).await.unwrap();
+    store.accounts.link(&known, &jane).await.unwrap();
     store.oauth.put_grant(&grant(n, &jane, "google")).await.unwrap();
     let session = Session {
         id: SessionId::from_random([n; 16]),
@@ -77,10 +80,10 @@ async fn an_account_is_removed_once_with_all_it_has(store: &Store) {
     assert_eq!(store.accounts.remove(jane.id).await.unwrap(), None);
     assert_eq!(store.accounts.profile(jane.id).await.unwrap(), None);
     assert_eq!(store.accounts.find_login(&email(1)).await.unwrap(), None);
-    assert_conflict(&store.oauth.link(&identity("github", "jane"), &jane).await);
-    assert_conflict(&store.oauth.put_grant(&grant(9, &jane, "google")).await);
+    assert_conflict(&store.accounts.link(&identity("github", "jane"), &jane).await, Constraint::Account);
+    assert_conflict(&store.oauth.put_grant(&grant(9, &jane, "google")).await, Constraint::Identity);
     // A person with the same identity or e-mail gets a new account.
-    let again = store.oauth.account_of(&identity("google", "subject-of-1"), &account(3)).await.unwrap();
+    let again = store.accounts.account_of(&identity("google", "subject-of-1"), &account(3)).await.unwrap();
     assert_eq!(again, account(3));
     store.accounts.sign_up(&account(4), &PasswordLogin { email: email(1), ..login(4) }).await.unwrap();
     let profile = store.accounts.profile(john.id).await.unwrap().unwrap();
@@ -137,10 +140,10 @@ async fn nothing_is_added_to_an_account_while_it_is_removed(store: &Store) {
         let jane = signed_up(store, n).await;
         let github = identity("github", &format!("race {n}"));
         let wish = grant(n, &jane, "github");
-        store.oauth.link(&identity("github", &wish.provider_subject), &jane).await.unwrap();
+        store.accounts.link(&identity("github", &wish.provider_subject), &jane).await.unwrap();
         let (linked, put, removed) = timeout(PATIENCE, async {
             tokio::join!(
-                store.oauth.link(&github, &jane),
+                store.accounts.link(&github, &jane),
                 store.peer_oauth.put_grant(&wish),
                 store.peer_accounts.remove(jane.id)
             )
@@ -150,9 +153,9 @@ async fn nothing_is_added_to_an_account_while_it_is_removed(store: &Store) {
         let grants = removed.unwrap().unwrap();
         assert_eq!(grants.len(), usize::from(put.is_ok()), "{put:?}");
         if linked.is_err() {
-            assert_conflict(&linked);
+            assert_conflict(&linked, Constraint::Account);
         }
-        assert_eq!(store.oauth.identities_of(jane.id).await.unwrap(), []);
+        assert_eq!(store.accounts.identities_of(jane.id).await.unwrap(), []);
     }
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), []);
 }

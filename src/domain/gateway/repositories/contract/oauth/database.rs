@@ -14,13 +14,14 @@ use crate::domain::gateway::{
         oauth::{GrantFilter, LeaseOutcome},
     },
     repositories::{
-        RepositoryError,
+        Constraint, RepositoryError,
+        account::AccountRepository,
         contract::{
             database::{assert_unavailable, migrated},
-            harness::{self, Database, MICROSECOND, PATIENCE, at},
+            harness::{self, Database, MICROSECOND, PATIENCE, assert_conflict, at},
         },
         oauth::OAuthRepository,
-        sea_orm::{Connection, SeaOrmOAuth, connect},
+        sea_orm::{Connection, SeaOrmAccounts, SeaOrmOAuth, connect},
     },
 };
 
@@ -47,24 +48,28 @@ async fn rows(db: &Connection, table: &str) -> String {
     text(db, &format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await.unwrap()
 }
 
-async fn granted(db: &Connection) -> SeaOrmOAuth {
-    let oauth = SeaOrmOAuth::new(db.clone());
-    oauth.account_of(&identity("google", "jane"), &account(1)).await.unwrap();
-    put(&oauth, &grant(1, 1)).await.unwrap();
-    oauth
+fn people(db: &Connection) -> (SeaOrmAccounts, SeaOrmOAuth) {
+    (SeaOrmAccounts::new(db.clone()), SeaOrmOAuth::new(db.clone()))
+}
+
+async fn granted(db: &Connection) -> (SeaOrmAccounts, SeaOrmOAuth) {
+    let (accounts, oauth) = people(db);
+    accounts.account_of(&identity("google", "jane"), &account(1)).await.unwrap();
+    put(&accounts, &oauth, &grant(1, 1)).await.unwrap();
+    (accounts, oauth)
 }
 
 async fn accounts_and_grants_survive_reopening(database: &Database) {
     let db = migrated(database).await;
-    let oauth = granted(&db).await;
-    oauth.link(&identity("github", "jane"), &account(1)).await.unwrap();
-    put(&oauth, &grant(2, 1)).await.unwrap();
+    let (accounts, oauth) = granted(&db).await;
+    accounts.link(&identity("github", "jane"), &account(1)).await.unwrap();
+    put(&accounts, &oauth, &grant(2, 1)).await.unwrap();
     oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
     db.close().await.unwrap();
 
-    let oauth = SeaOrmOAuth::new(migrated(database).await);
+    let (accounts, oauth) = people(&migrated(database).await);
     for jane in [identity("google", "jane"), identity("github", "jane")] {
-        assert_eq!(oauth.account_of(&jane, &account(9)).await.unwrap(), account(1));
+        assert_eq!(accounts.account_of(&jane, &account(9)).await.unwrap(), account(1));
     }
     assert_eq!(oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [grant(2, 1), grant(1, 1)]);
     // The holder vanished: the lease did not, and ends by itself.
@@ -75,10 +80,10 @@ async fn accounts_and_grants_survive_reopening(database: &Database) {
 }
 
 async fn assert_nothing_works(db: Connection) {
-    let oauth = SeaOrmOAuth::new(db);
+    let (accounts, oauth) = people(&db);
     let wish = lease(1, at(130));
-    assert_unavailable(oauth.account_of(&identity("google", "jane"), &account(1)).await);
-    assert_unavailable(oauth.link(&identity("google", "jane"), &account(1)).await);
+    assert_unavailable(accounts.account_of(&identity("google", "jane"), &account(1)).await);
+    assert_unavailable(accounts.link(&identity("google", "jane"), &account(1)).await);
     assert_unavailable(oauth.put_grant(&grant(1, 1)).await);
     assert_unavailable(oauth.put_grant_unless_renewable(&grant(1, 1)).await);
     assert_unavailable(oauth.find_grant(grant_id(1)).await);
@@ -108,10 +113,11 @@ async fn concurrent_sign_ins_leave_no_orphans(database: &Database) {
     let start = Arc::new(Barrier::new(8));
     let mut tasks = JoinSet::new();
     for n in 1..=8 {
-        let (oauth, start) = (SeaOrmOAuth::new(connect(&database.url, &database.schema).await.unwrap()), start.clone());
+        let (accounts, start) =
+            (SeaOrmAccounts::new(connect(&database.url, &database.schema).await.unwrap()), start.clone());
         tasks.spawn(async move {
             start.wait().await;
-            oauth.account_of(&identity("google", "jane"), &account(n)).await.unwrap()
+            accounts.account_of(&identity("google", "jane"), &account(n)).await.unwrap()
         });
     }
     let accounts = timeout(PATIENCE, tasks.join_all()).await.unwrap();
@@ -120,22 +126,22 @@ async fn concurrent_sign_ins_leave_no_orphans(database: &Database) {
     assert_eq!(rows(&db, "account_identities").await, "1");
 
     // Nor does one whose account id is taken.
-    let outcome = SeaOrmOAuth::new(db.clone()).account_of(&identity("google", "john"), &accounts[0]).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    let outcome = SeaOrmAccounts::new(db.clone()).account_of(&identity("google", "john"), &accounts[0]).await;
+    assert_conflict(&outcome, Constraint::Id);
     assert_eq!(rows(&db, "account_identities").await, "1");
 }
 
 /// The port reads neither back; they are visible in the database.
 async fn email_and_name_are_those_of_the_last_sign_in(database: &Database) {
     let db = migrated(database).await;
-    let oauth = SeaOrmOAuth::new(db.clone());
+    let accounts = SeaOrmAccounts::new(db.clone());
     let jane = identity("google", "jane");
     let other = ProviderIdentity { subject: "other".to_owned(), ..jane.clone() };
     let newer = ProviderIdentity { verified_email: Some("jane@new.example".to_owned()), name: None, ..jane.clone() };
     let unvouched = ProviderIdentity { verified_email: None, ..jane.clone() };
-    oauth.account_of(&other, &account(2)).await.unwrap();
+    accounts.account_of(&other, &account(2)).await.unwrap();
     for seen in [&jane, &newer, &unvouched] {
-        oauth.account_of(seen, &account(1)).await.unwrap();
+        accounts.account_of(seen, &account(1)).await.unwrap();
         for person in [seen, &other] {
             let of = format!("FROM account_identities WHERE subject = '{}'", person.subject);
             assert_eq!(text(&db, &format!("SELECT verified_email {of}")).await, person.verified_email);
@@ -144,26 +150,26 @@ async fn email_and_name_are_those_of_the_last_sign_in(database: &Database) {
         }
     }
     // Linking again is not a sign-in.
-    oauth.link(&newer, &account(1)).await.unwrap();
+    accounts.link(&newer, &account(1)).await.unwrap();
     assert_eq!(text(&db, "SELECT name FROM account_identities WHERE subject = 'jane'").await, unvouched.name);
 }
 
 async fn everything_of_an_account_is_deleted_with_it(database: &Database) {
     let db = migrated(database).await;
-    let oauth = granted(&db).await;
-    oauth.account_of(&identity("google", "john"), &account(2)).await.unwrap();
+    let (accounts, oauth) = granted(&db).await;
+    accounts.account_of(&identity("google", "john"), &account(2)).await.unwrap();
     let other = grant(2, 2);
-    put(&oauth, &other).await.unwrap();
+    put(&accounts, &oauth, &other).await.unwrap();
     let jane = "SELECT account_id FROM account_identities WHERE subject = 'jane'";
     db.execute_unprepared(&format!("DELETE FROM accounts WHERE id = ({jane})")).await.unwrap();
     assert_eq!(oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [other]);
     assert_eq!(rows(&db, "account_identities").await, "2", "john's");
-    assert_eq!(oauth.account_of(&identity("google", "jane"), &account(3)).await.unwrap(), account(3));
+    assert_eq!(accounts.account_of(&identity("google", "jane"), &account(3)).await.unwrap(), account(3));
 }
 
 async fn a_lease_has_a_holder_and_an_end(database: &Database) {
     let db = migrated(database).await;
-    let oauth = granted(&db).await;
+    let (_, oauth) = granted(&db).await;
     assert!(db.execute_unprepared("UPDATE grants SET lease_until = 1").await.is_err());
     oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
     assert!(db.execute_unprepared("UPDATE grants SET lease_until = NULL").await.is_err());
@@ -184,7 +190,7 @@ async fn a_grant_from_before_the_migration_was_allowed_when_it_last_changed(data
 
 async fn a_grant_of_the_version_before_was_allowed_when_it_last_changed(database: &Database) {
     let db = migrated(database).await;
-    let oauth = granted(&db).await;
+    let (_, oauth) = granted(&db).await;
     db.execute_unprepared("UPDATE grants SET allowed_at = NULL, updated_at = 7000000").await.unwrap();
     let found = oauth.find_grant(grant_id(1)).await.unwrap().unwrap();
     assert_eq!(found.allowed_at, found.updated_at);
@@ -206,7 +212,7 @@ async fn grants_that_are_no_models_are_corrupt(database: &Database) {
         "updated_at = 9223372036854775807",
         "expires_at = -9223372036854775807",
     ] {
-        let oauth = granted(&db).await;
+        let (_, oauth) = granted(&db).await;
         db.execute_unprepared(&format!("UPDATE grants SET {change}")).await.unwrap();
         for outcome in [
             oauth.find_grant(grant_id(1)).await.map(drop),
@@ -219,8 +225,8 @@ async fn grants_that_are_no_models_are_corrupt(database: &Database) {
         // An unreadable row can be deleted.
         assert_eq!(oauth.remove_grant(grant_id(1)).await.unwrap(), None, "{change}");
     }
-    let oauth = granted(&db).await;
+    let (accounts, _) = granted(&db).await;
     db.execute_unprepared("UPDATE accounts SET created_at = 9223372036854775807").await.unwrap();
-    let outcome = oauth.account_of(&identity("google", "jane"), &account(1)).await;
+    let outcome = accounts.account_of(&identity("google", "jane"), &account(1)).await;
     assert!(matches!(outcome, Err(RepositoryError::Corrupt(_))), "{outcome:?}");
 }

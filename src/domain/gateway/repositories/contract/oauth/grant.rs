@@ -11,8 +11,8 @@ use crate::domain::gateway::{
         oauth::{Grant, GrantFilter, GrantStatus, LeaseOutcome, PutOutcome},
     },
     repositories::{
-        RepositoryError,
-        contract::harness::{self, MICROSECOND, Store, at},
+        Constraint,
+        contract::harness::{self, MICROSECOND, Store, assert_conflict, at},
     },
 };
 
@@ -47,7 +47,7 @@ async fn a_grant_is_read_back_whole(store: &Store) {
     let revoked = Grant { status: GrantStatus::Revoked, ..grant(3, 1) };
     let ended = Grant { status: GrantStatus::NeedsReauthorization, ..grant(4, 1) };
     for grant in [grant(1, 1), least, revoked, ended] {
-        assert_eq!(put(&*store.oauth, &grant).await.unwrap(), grant);
+        assert_eq!(put(&*store.accounts, &*store.oauth, &grant).await.unwrap(), grant);
         assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
     }
 }
@@ -62,7 +62,7 @@ async fn grant_times_are_kept_to_the_microsecond(store: &Store) {
         ..grant.clone()
     };
     let found = || async { store.peer_oauth.find_grant(grant_id(1)).await.unwrap().unwrap() };
-    assert_eq!(put(&*store.oauth, &finer(&grant(1, 1))).await.unwrap(), grant(1, 1));
+    assert_eq!(put(&*store.accounts, &*store.oauth, &finer(&grant(1, 1))).await.unwrap(), grant(1, 1));
     assert_eq!(found().await, grant(1, 1));
 
     store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
@@ -87,19 +87,19 @@ async fn a_grant_takes_over_the_one_before(store: &Store) {
     let first = granted(store).await;
     let again = Grant { id: grant_id(9), created_at: at(500), ..refreshed(&first, at(500)) };
     let kept = refreshed(&first, at(500));
-    assert_eq!(put(&*store.peer_oauth, &again).await.unwrap(), kept);
+    assert_eq!(put(&*store.peer_accounts, &*store.peer_oauth, &again).await.unwrap(), kept);
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(kept));
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), None);
 
     // And one with the same id.
-    assert_eq!(put(&*store.peer_oauth, &first).await.unwrap(), first);
+    assert_eq!(put(&*store.peer_accounts, &*store.peer_oauth, &first).await.unwrap(), first);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), [first]);
 }
 
 async fn a_takeover_ends_the_lease(store: &Store) {
     let first = leased(store).await;
     let again = Grant { id: grant_id(9), sealed_tokens: vec![9], ..first.clone() };
-    let kept = put(&*store.peer_oauth, &again).await.unwrap();
+    let kept = put(&*store.peer_accounts, &*store.peer_oauth, &again).await.unwrap();
     // An earlier refresh must not overwrite the new tokens.
     assert!(!store.oauth.finish_refresh(&lease(1, at(130)), &refreshed(&first, at(110))).await.unwrap());
     assert!(!store.oauth.renew_lease(&lease(1, at(160)), at(110)).await.unwrap());
@@ -124,7 +124,7 @@ async fn a_grant_that_can_be_renewed_stays_where_another_is_not_to_replace_it(st
         Grant { refreshable: false, ..grant(6, 2) },
     ] {
         let account = Account { id: other.account, created_at: at(0) };
-        store.oauth.link(&identity(other.provider.as_str(), &other.provider_subject), &account).await.unwrap();
+        store.accounts.link(&identity(other.provider.as_str(), &other.provider_subject), &account).await.unwrap();
         let outcome = store.oauth.put_grant_unless_renewable(&other).await.unwrap();
         assert_eq!(outcome, PutOutcome::Stored(other));
     }
@@ -140,7 +140,7 @@ async fn a_grant_that_cannot_be_renewed_is_replaced(store: &Store) {
         Grant { status: GrantStatus::NeedsReauthorization, ..first.clone() },
         Grant { status: GrantStatus::Revoked, ..first.clone() },
     ] {
-        put(&*store.oauth, &before).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &before).await.unwrap();
         store.oauth.acquire_lease(&lease(1, at(130)), at(100)).await.unwrap();
         let outcome = store.peer_oauth.put_grant_unless_renewable(&again).await.unwrap();
         assert_eq!(outcome, PutOutcome::Stored(stored.clone()));
@@ -154,7 +154,7 @@ async fn a_grant_that_cannot_be_renewed_is_replaced(store: &Store) {
     store.oauth.remove_grant(again.id).await.unwrap();
     store.accounts.unlink(account_id(1), &provider("google")).await.unwrap();
     let outcome = store.oauth.put_grant_unless_renewable(&again).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    assert_conflict(&outcome, Constraint::Identity);
 }
 
 async fn another_subject_provider_or_account_is_another_grant(store: &Store) {
@@ -165,7 +165,7 @@ async fn another_subject_provider_or_account_is_another_grant(store: &Store) {
     grants.push(Grant { provider: provider("github"), id: grant_id(5), ..grants[0].clone() });
     grants.push(Grant { account: account_id(2), ..grant(6, 2) });
     for grant in &grants {
-        assert_eq!(put(&*store.oauth, grant).await.unwrap(), *grant);
+        assert_eq!(put(&*store.accounts, &*store.oauth, grant).await.unwrap(), *grant);
     }
     for grant in grants {
         assert_eq!(store.peer_oauth.find_grant(grant.id).await.unwrap(), Some(grant));
@@ -175,7 +175,7 @@ async fn another_subject_provider_or_account_is_another_grant(store: &Store) {
 async fn a_grant_needs_an_account_its_identity_and_an_id_of_its_own(store: &Store) {
     let refused = async || {
         let outcome = store.oauth.put_grant(&grant(1, 1)).await;
-        assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+        assert_conflict(&outcome, Constraint::Identity);
         assert_eq!(store.oauth.find_grant(grant_id(1)).await.unwrap(), None);
     };
     refused().await;
@@ -183,19 +183,19 @@ async fn a_grant_needs_an_account_its_identity_and_an_id_of_its_own(store: &Stor
     met(store, 1).await;
     refused().await;
     met(store, 2).await;
-    put(&*store.oauth, &Grant { id: grant_id(7), ..grant(1, 2) }).await.unwrap();
+    put(&*store.accounts, &*store.oauth, &Grant { id: grant_id(7), ..grant(1, 2) }).await.unwrap();
     refused().await;
     store.accounts.unlink(account_id(2), &provider("google")).await.unwrap();
 
     let first = granted(store).await;
-    let outcome = put(&*store.peer_oauth, &Grant { id: first.id, ..grant(2, 1) }).await;
-    assert!(matches!(outcome, Err(RepositoryError::Conflict)), "{outcome:?}");
+    let outcome = put(&*store.peer_accounts, &*store.peer_oauth, &Grant { id: first.id, ..grant(2, 1) }).await;
+    assert_conflict(&outcome, Constraint::Id);
     assert_eq!(store.oauth.list_grants(&GrantFilter::default(), None, 9).await.unwrap(), std::slice::from_ref(&first));
 
     // The id of a grant that takes over is not used, so it may be taken.
-    let second = put(&*store.oauth, &grant(2, 1)).await.unwrap();
+    let second = put(&*store.accounts, &*store.oauth, &grant(2, 1)).await.unwrap();
     let again = Grant { id: first.id, updated_at: at(60), ..second.clone() };
-    assert_eq!(put(&*store.oauth, &again).await.unwrap(), Grant { updated_at: at(60), ..second });
+    assert_eq!(put(&*store.accounts, &*store.oauth, &again).await.unwrap(), Grant { updated_at: at(60), ..second });
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), Some(first));
 }
 
@@ -213,7 +213,7 @@ async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
     let elsewhere = Grant { provider: provider("github"), ..of(SUBJECTS[1], grant(3, 1)) };
     let others = [elsewhere, of(SUBJECTS[0], grant(4, 1)), of(SUBJECTS[2], grant(5, 1)), of(SUBJECTS[3], grant(6, 1))];
     for grant in theirs.iter().chain(&others) {
-        put(&*store.oauth, grant).await.unwrap();
+        put(&*store.accounts, &*store.oauth, grant).await.unwrap();
     }
     for one in &theirs {
         assert_eq!(revoke(store, one, at(10), at(10)).await, 1);
@@ -232,7 +232,7 @@ async fn all_grants_of_an_identity_are_revoked_and_no_others(store: &Store) {
 async fn newly_allowed_access_is_not_revoked(store: &Store) {
     let first = granted(store).await;
     let again = Grant { allowed_at: at(50), updated_at: at(50), ..first };
-    put(&*store.oauth, &again).await.unwrap();
+    put(&*store.accounts, &*store.oauth, &again).await.unwrap();
     assert_eq!(revoke(store, &again, at(50) - MICROSECOND, at(60)).await, 0);
     assert_eq!(store.peer_oauth.find_grant(again.id).await.unwrap(), Some(again.clone()));
     assert_eq!(revoke(store, &again, at(50), at(60)).await, 1);
@@ -253,14 +253,14 @@ async fn allowing_again_after_a_revocation_gives_an_active_grant(store: &Store) 
     let first = granted(store).await;
     assert_eq!(revoke(store, &first, at(10), at(10)).await, 1);
     let again = Grant { allowed_at: at(20), updated_at: at(20), ..first };
-    assert_eq!(put(&*store.peer_oauth, &again).await.unwrap(), again);
+    assert_eq!(put(&*store.peer_accounts, &*store.peer_oauth, &again).await.unwrap(), again);
     assert_eq!(store.oauth.find_grant(again.id).await.unwrap(), Some(again));
 }
 
 async fn a_grant_is_resealed_if_its_tokens_are_those_that_were_read(store: &Store) {
     let before = leased(store).await;
     let other = Grant { sealed_tokens: before.sealed_tokens.clone(), ..grant(2, 1) };
-    put(&*store.oauth, &other).await.unwrap();
+    put(&*store.accounts, &*store.oauth, &other).await.unwrap();
     let reseal =
         async |id, read: &[u8], resealed: &[u8]| store.peer_oauth.reseal_grant(id, read, resealed).await.unwrap();
     let read = &before.sealed_tokens;
@@ -283,7 +283,7 @@ async fn a_grant_is_resealed_if_its_tokens_are_those_that_were_read(store: &Stor
 
 async fn a_grant_can_be_removed_twice(store: &Store) {
     let first = leased(store).await;
-    let other = put(&*store.oauth, &grant(2, 1)).await.unwrap();
+    let other = put(&*store.accounts, &*store.oauth, &grant(2, 1)).await.unwrap();
     assert_eq!(store.peer_oauth.remove_grant(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.oauth.remove_grant(first.id).await.unwrap(), None);
     assert_eq!(store.oauth.find_grant(first.id).await.unwrap(), None);
@@ -291,7 +291,7 @@ async fn a_grant_can_be_removed_twice(store: &Store) {
 
     // Allowed anew, it is a new grant; its account and the identity were kept.
     let anew = Grant { id: grant_id(3), created_at: at(900), ..first };
-    assert_eq!(put(&*store.oauth, &anew).await.unwrap(), anew);
-    let account = store.oauth.account_of(&identity("github", "met 1"), &super::account(9)).await.unwrap();
+    assert_eq!(put(&*store.accounts, &*store.oauth, &anew).await.unwrap(), anew);
+    let account = store.accounts.account_of(&identity("github", "met 1"), &super::account(9)).await.unwrap();
     assert_eq!(account, super::account(1));
 }

@@ -37,7 +37,7 @@ async fn a_lease_keeps_the_others_out_until_it_ends(store: &Store) {
 
 async fn a_lease_is_of_one_grant(store: &Store) {
     let first = leased(store).await;
-    let other = put(&*store.oauth, &grant(2, 1)).await.unwrap();
+    let other = put(&*store.accounts, &*store.oauth, &grant(2, 1)).await.unwrap();
     // Even for the same holder.
     let wish = RefreshLease { grant: other.id, ..lease(1, at(140)) };
     assert_eq!(acquire(store, wish, 100).await, LeaseOutcome::Acquired(other.clone()));
@@ -80,7 +80,7 @@ async fn only_its_holder_renews_a_lease_and_only_in_time(store: &Store) {
 
 async fn a_finished_refresh_is_stored_and_gives_the_lease_back(store: &Store) {
     let before = leased(store).await;
-    let other = put(&*store.oauth, &grant(2, 1)).await.unwrap();
+    let other = put(&*store.accounts, &*store.oauth, &grant(2, 1)).await.unwrap();
     let after = refreshed(&before, at(110));
     // A refresh changes only the fields of a refresh.
     let claimed = Grant { created_at: at(999), provider_subject: "another".to_owned(), ..after.clone() };
@@ -133,7 +133,7 @@ async fn a_released_lease_is_free_at_once(store: &Store) {
 
 async fn a_revocation_ends_the_lease(store: &Store) {
     let grant = leased(store).await;
-    let other = put(&*store.oauth, &super::grant(2, 1)).await.unwrap();
+    let other = put(&*store.accounts, &*store.oauth, &super::grant(2, 1)).await.unwrap();
     let elsewhere = RefreshLease { grant: other.id, ..lease(1, at(130)) };
     store.oauth.acquire_lease(&elsewhere, at(100)).await.unwrap();
     let (provider, subject) = (&grant.provider, &grant.provider_subject);

@@ -42,7 +42,7 @@ async fn made(store: &Store) {
     met(store, 1).await;
     for (n, seconds) in MADE {
         let made = Grant { id: ordered(n), created_at: at(seconds), ..grant(n, 1) };
-        put(&*store.oauth, &made).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &made).await.unwrap();
     }
 }
 
@@ -91,7 +91,7 @@ async fn filters_combine(store: &Store) {
     met(store, 2).await;
     for (n, account, name) in [(1, 1, "google"), (2, 1, "github"), (3, 2, "google"), (4, 2, "google")] {
         let made = Grant { provider: provider(name), created_at: at(n.into()), ..grant(n, account) };
-        put(&*store.oauth, &made).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &made).await.unwrap();
     }
     for (account, name, expected) in [
         (None, None, vec![4, 3, 2, 1]),
@@ -119,7 +119,7 @@ async fn a_refresh_does_not_move_a_grant(store: &Store) {
     made(store).await;
     for n in [1, 100] {
         let first = store.oauth.find_grant(ordered(n)).await.unwrap().unwrap();
-        put(&*store.oauth, &Grant { id: ordered(50), created_at: at(99), ..first }).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &Grant { id: ordered(50), created_at: at(99), ..first }).await.unwrap();
     }
     assert_eq!(page(store, &GrantFilter::default(), None, 99).await, NEWEST_FIRST.map(ordered));
 }
@@ -130,7 +130,9 @@ async fn grants_that_expire_come_soonest_first(store: &Store) {
     for (n, account, expires_at) in
         [(5, 1, at(60)), (1, 2, at(30)), (4, 1, at(60) + MICROSECOND), (3, 2, at(60)), (2, 1, at(10))]
     {
-        put(&*store.oauth, &Grant { expires_at: Some(expires_at), ..grant(n, account) }).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &Grant { expires_at: Some(expires_at), ..grant(n, account) })
+            .await
+            .unwrap();
     }
     for (before, limit, expected) in [
         (at(60), 9, vec![2, 1, 3, 5]),
@@ -151,7 +153,7 @@ async fn every_page_of_grants_that_expire_begins_behind_the_last(store: &Store) 
     met(store, 1).await;
     for (n, expires_at) in MADE {
         let expiring = Grant { id: ordered(n), expires_at: Some(at(expires_at)), ..grant(n, 1) };
-        put(&*store.oauth, &expiring).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &expiring).await.unwrap();
     }
     let soonest_first = [1, 255, 7, 9, 100, 200, 3, 4].map(ordered);
     let google = provider("google");
@@ -183,7 +185,7 @@ async fn every_page_of_grants_that_expire_begins_behind_the_last(store: &Store) 
 async fn grants_that_expire_are_of_one_provider(store: &Store) {
     let first = granted(store).await;
     let other = Grant { provider: provider("facebook"), expires_at: Some(at(1)), ..grant(2, 1) };
-    put(&*store.oauth, &other).await.unwrap();
+    put(&*store.accounts, &*store.oauth, &other).await.unwrap();
     for (name, expected) in [("google", vec![first]), ("facebook", vec![other]), ("naver", vec![])] {
         assert_eq!(store.oauth.grants_expiring(&provider(name), at(9999), None, 9).await.unwrap(), expected, "{name}");
     }
@@ -197,7 +199,7 @@ async fn only_grants_that_can_be_refreshed_expire(store: &Store) {
         Grant { status: GrantStatus::NeedsReauthorization, ..grant(4, 1) },
         Grant { status: GrantStatus::Revoked, ..grant(5, 1) },
     ] {
-        put(&*store.oauth, &unfit).await.unwrap();
+        put(&*store.accounts, &*store.oauth, &unfit).await.unwrap();
     }
     assert_eq!(
         store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap(),
@@ -206,8 +208,8 @@ async fn only_grants_that_can_be_refreshed_expire(store: &Store) {
 
     store.oauth.revoke_grants_of(&first.provider, &first.provider_subject, at(9), at(9)).await.unwrap();
     assert_eq!(store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap(), []);
-    put(&*store.oauth, &first).await.unwrap();
+    put(&*store.accounts, &*store.oauth, &first).await.unwrap();
     assert_eq!(store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap().len(), 1);
-    put(&*store.oauth, &refreshed(&first, at(9))).await.unwrap();
+    put(&*store.accounts, &*store.oauth, &refreshed(&first, at(9))).await.unwrap();
     assert_eq!(store.oauth.grants_expiring(&provider("google"), at(3600), None, 9).await.unwrap(), []);
 }

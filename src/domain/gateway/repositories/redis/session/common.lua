@@ -4,7 +4,6 @@ local prefix = ARGV[1]
 local function session_key(digest) return prefix .. 'session:' .. digest end
 local function id_key(id) return prefix .. 'session-id:' .. id end
 local function account_key(account) return prefix .. 'account:' .. account end
-local function login_key(state) return prefix .. 'login:' .. state end
 local ends = prefix .. 'ends'
 
 -- Keeps a key at least until then. The sessions of one account share a key: the longest one decides.

@@ -11,25 +11,31 @@ use crate::domain::gateway::{
     models::session::{SessionLimits, SessionSecret},
     repositories::{
         contract::harness::{redis_prefix, redis_url},
-        redis::connect,
+        login::LoginRepository,
+        redis::{RedisLogins, connect, keys::BATCH},
         truncate_to_micros,
     },
 };
 
 struct Scene {
+    prefix: String,
+    connection: RedisConnection,
     sessions: RedisSessions,
+    logins: RedisLogins,
     raw: ConnectionManager,
 }
 
 impl Scene {
     async fn new() -> Self {
         let client = redis::Client::open(redis_url()).unwrap();
-        let sessions = RedisSessions::new(connect(&redis_url()).await.unwrap(), redis_prefix());
-        Self { sessions, raw: ConnectionManager::new(client).await.unwrap() }
+        let (prefix, connection) = (redis_prefix(), connect(&redis_url()).await.unwrap());
+        let sessions = RedisSessions::new(connection.clone(), &*prefix);
+        let logins = RedisLogins::new(connection.clone(), &*prefix);
+        Self { prefix, connection, sessions, logins, raw: ConnectionManager::new(client).await.unwrap() }
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &str, key: &str, more: &[&str]) -> T {
-        let key = if key.starts_with("contract:") { key.to_owned() } else { format!("{}{key}", self.sessions.prefix) };
+        let key = if key.starts_with("contract:") { key.to_owned() } else { format!("{}{key}", self.prefix) };
         redis::cmd(command).arg(key).arg(more).query_async(&mut self.raw.clone()).await.unwrap()
     }
 
@@ -65,9 +71,9 @@ async fn it_forgets_by_itself_and_never_too_early() {
     let scene = Scene::new().await;
     let session = session(1, &SessionSecret::from_random([1; 32]));
     scene.sessions.open(&session).await.unwrap();
-    scene.sessions.redeem(&Sha256Digest::from([2; 32]), now() + TimeDelta::minutes(10)).await.unwrap();
+    scene.logins.redeem(&Sha256Digest::from([2; 32]), now() + TimeDelta::minutes(10)).await.unwrap();
     let keys = scene.keys().await;
-    let of_ours: Vec<_> = keys.iter().filter(|key| !key.ends_with(":ends")).collect();
+    let of_ours: Vec<_> = keys.iter().filter(|key| !key.ends_with("ends")).collect();
     assert_eq!(of_ours.len(), 4, "{keys:?}");
     let minutes = |n| Duration::from_mins(n);
     for key in &of_ours {
@@ -87,6 +93,7 @@ async fn it_forgets_by_itself_and_never_too_early() {
     let account = format!("account:{}", session.account);
     assert!(scene.left(&account).await > MARGIN + minutes(14));
     scene.sessions.purge_expired(later + TimeDelta::hours(1)).await.unwrap();
+    scene.logins.purge_expired(later + TimeDelta::hours(1)).await.unwrap();
     assert_eq!(scene.keys().await, [""; 0]);
 }
 
@@ -114,9 +121,9 @@ async fn more_than_a_batch_is_deleted_to_the_last() {
     let scene = Scene::new().await;
     let soon = now() + TimeDelta::minutes(1);
     for n in 0..=BATCH {
-        scene.sessions.redeem(&Sha256Digest::of(&n.to_be_bytes()), soon).await.unwrap();
+        scene.logins.redeem(&Sha256Digest::of(&n.to_be_bytes()), soon).await.unwrap();
     }
-    assert_eq!(scene.sessions.purge_expired(soon).await.unwrap(), BATCH + 1);
+    assert_eq!(scene.logins.purge_expired(soon).await.unwrap(), BATCH + 1);
     assert_eq!(scene.keys().await, [""; 0]);
 }
 
@@ -149,6 +156,16 @@ async fn an_invalid_session_is_corrupt() {
     }
 }
 
+/// Earlier versions listed the states of sign-ins among the sessions.
+#[tokio::test]
+#[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
+async fn a_state_that_an_earlier_version_listed_is_forgotten() {
+    let scene = Scene::new().await;
+    let _: i64 = scene.ask("ZADD", "ends", &["1", "l00"]).await;
+    assert_eq!(scene.sessions.purge_expired(now()).await.unwrap(), 1);
+    assert_eq!(scene.keys().await, [""; 0]);
+}
+
 /// As after a restart of the server.
 #[tokio::test]
 #[cfg_attr(not(feature = "redis-tests"), ignore = "scripts/test runs it")]
@@ -156,7 +173,7 @@ async fn a_connection_that_broke_unnoticed_is_replaced() {
     let scene = Scene::new().await;
     let session = session(1, &SessionSecret::from_random([1; 32]));
     scene.sessions.open(&session).await.unwrap();
-    let id: i64 = redis::cmd("CLIENT").arg("ID").query_async(&mut scene.sessions.connection.manager()).await.unwrap();
+    let id: i64 = redis::cmd("CLIENT").arg("ID").query_async(&mut scene.connection.manager()).await.unwrap();
     let _: i64 =
         redis::cmd("CLIENT").arg(&["KILL", "ID", &id.to_string()]).query_async(&mut scene.raw.clone()).await.unwrap();
     assert_eq!(scene.sessions.find(&session.digest).await.unwrap(), Some(session));

@@ -12,7 +12,7 @@ use crate::domain::gateway::{
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, PutOutcome},
     },
     repositories::{
-        RepositoryError,
+        Constraint, RepositoryError,
         sea_orm::{
             connection::{Connection, begin},
             entities::{
@@ -80,7 +80,7 @@ async fn demand_identity(transaction: &impl ConnectionTrait, grant: &Grant) -> R
     let identity = (grant.provider.to_string(), grant.provider_subject.clone());
     let identity = account_identities::Entity::find_by_id(identity).one(transaction).await?;
     if account.is_none() || identity.is_none_or(|identity| identity.account_id != grant.account.as_uuid()) {
-        return Err(RepositoryError::Conflict);
+        return Err(RepositoryError::Conflict(Constraint::Identity));
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ impl Scene {
     }
 
     fn another_replica(&self) -> Arc<OAuthService> {
-        Self::replica(self.store.clone(), &self.provider, &self.bench)
+        Self::replica(self.store.clone(), self.store.clone(), &self.provider, &self.bench)
     }
 
     async fn stored(&self, id: GrantId) -> Grant {

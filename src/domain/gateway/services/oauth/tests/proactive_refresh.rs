@@ -90,7 +90,7 @@ async fn two_replicas_refresh_each_grant_once() {
     let scene = Scene::new().await;
     scene.sign_in_many(50).await;
     scene.bench.clock.pass(LIFE);
-    let other = Scene::replica(scene.store.clone(), &scene.provider, &scene.bench);
+    let other = Scene::replica(scene.store.clone(), scene.store.clone(), &scene.provider, &scene.bench);
     let (one, other) = (scene.ahead(), ProactiveRefresh::new(other, scene.provider.clone(), AHEAD));
     tokio::join!(sweep(&one), sweep(&other), sweep(&one), sweep(&other));
     assert_eq!(scene.refreshes(), 50);

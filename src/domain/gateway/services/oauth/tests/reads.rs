@@ -1,26 +1,29 @@
 //! The number of store calls, and failures and changes in between.
 
 use super::*;
-use crate::domain::gateway::{
-    models::oauth::{ExpiryCursor, LeaseOutcome, PutOutcome},
-    repositories::{account::AccountRepository, memory::MemoryAccounts},
-};
+use crate::domain::gateway::models::oauth::{ExpiryCursor, LeaseOutcome, PutOutcome};
 
 /// A store in memory that records its calls.
 #[derive(Default)]
 struct Counting {
-    store: Arc<MemoryOAuth>,
+    store: Arc<MemoryAccounts>,
     asked: Mutex<Vec<&'static str>>,
     /// The number of refreshes that cannot be stored.
     away: AtomicU32,
-    /// Whether an account ends as soon as it was found.
+    /// Whether an account ends just before its grant is stored.
     ends: AtomicBool,
 }
 
 impl Counting {
-    fn ask(&self, what: &'static str) -> &MemoryOAuth {
+    fn ask(&self, what: &'static str) -> &MemoryAccounts {
         self.asked.lock().unwrap().push(what);
         &self.store
+    }
+
+    async fn end(&self, account: AccountId) {
+        if self.ends.load(Ordering::SeqCst) {
+            self.store.remove(account).await.unwrap();
+        }
     }
 
     fn asked(&self) -> Vec<&'static str> {
@@ -32,27 +35,13 @@ type Answer<T> = Result<T, RepositoryError>;
 
 #[async_trait]
 impl OAuthRepository for Counting {
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Answer<Account> {
-        let account = self.ask("account_of").account_of(identity, newcomer).await?;
-        if self.ends.load(Ordering::SeqCst) {
-            MemoryAccounts::of(self.store.clone()).remove(account.id).await?;
-        }
-        Ok(account)
-    }
-
-    async fn find_account(&self, provider: &ProviderName, subject: &str) -> Answer<Option<AccountId>> {
-        self.ask("find_account").find_account(provider, subject).await
-    }
-
-    async fn link(&self, identity: &ProviderIdentity, account: &Account) -> Answer<()> {
-        self.ask("link").link(identity, account).await
-    }
-
     async fn put_grant(&self, grant: &Grant) -> Answer<Grant> {
+        self.end(grant.account).await;
         self.ask("put_grant").put_grant(grant).await
     }
 
     async fn put_grant_unless_renewable(&self, grant: &Grant) -> Answer<PutOutcome> {
+        self.end(grant.account).await;
         self.ask("put_grant_unless_renewable").put_grant_unless_renewable(grant).await
     }
 
@@ -82,10 +71,6 @@ impl OAuthRepository for Counting {
 
     async fn release_lease(&self, lease: &RefreshLease) -> Answer<()> {
         self.ask("release_lease").release_lease(lease).await
-    }
-
-    async fn identities_of(&self, account: AccountId) -> Answer<Vec<ProviderIdentity>> {
-        self.ask("identities_of").identities_of(account).await
     }
 
     async fn revoke_grants_of(
@@ -121,7 +106,8 @@ impl OAuthRepository for Counting {
 async fn a_fresh_grant_costs_one_read_and_a_refresh_two_reads_and_two_writes() {
     let scene = Scene::new().await;
     let store = Arc::new(Counting::default());
-    let counted = Scene { vault: Scene::replica(store.clone(), &scene.provider, &scene.bench), ..scene };
+    let counted =
+        Scene { vault: Scene::replica(store.store.clone(), store.clone(), &scene.provider, &scene.bench), ..scene };
     let (open, alice) = counted.sign_in("alice").await;
     store.asked();
     for _ in 0..3 {
@@ -136,7 +122,7 @@ async fn a_fresh_grant_costs_one_read_and_a_refresh_two_reads_and_two_writes() {
 async fn counted() -> (Scene, Arc<Counting>) {
     let scene = Scene::new().await;
     let store = Arc::new(Counting::default());
-    (Scene { vault: Scene::replica(store.clone(), &scene.provider, &scene.bench), ..scene }, store)
+    (Scene { vault: Scene::replica(store.store.clone(), store.clone(), &scene.provider, &scene.bench), ..scene }, store)
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,6 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::without_account;
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
@@ -14,8 +13,9 @@ use crate::domain::gateway::{
         oauth::ProviderName,
     },
     repositories::{
-        RepositoryError,
+        Constraint, RepositoryError,
         sea_orm::{
+            conflicts::without_account,
             connection::{Connection, begin},
             entities::{account_identities, accounts, corrupt},
         },
@@ -33,7 +33,7 @@ pub(super) async fn of(
     }
     match admit(db, identity, newcomer).await {
         // Another was faster; otherwise the newcomer's id is taken.
-        Err(RepositoryError::Conflict) => known(db, identity).await?.ok_or(RepositoryError::Conflict),
+        Err(conflict @ RepositoryError::Conflict(_)) => known(db, identity).await?.ok_or(conflict),
         outcome => outcome,
     }
 }
@@ -66,7 +66,7 @@ async fn admit(db: &Connection, identity: &ProviderIdentity, newcomer: &Account)
     let transaction = begin(db).await?;
     accounts::Entity::insert(accounts::ActiveModel::from(newcomer)).exec_without_returning(&transaction).await?;
     if !insert(&transaction, identity, newcomer.id).await? {
-        return Err(RepositoryError::Conflict);
+        return Err(RepositoryError::Conflict(Constraint::Identity));
     }
     transaction.commit().await?;
     Ok(Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() })
@@ -93,14 +93,11 @@ pub(super) async fn link(
     let key = (identity.provider.to_string(), identity.subject.clone());
     match account_identities::Entity::find_by_id(key).one(db).await? {
         Some(row) if row.account_id == account.id.as_uuid() => Ok(()),
-        Some(_) | None => Err(RepositoryError::Conflict),
+        Some(_) | None => Err(RepositoryError::Conflict(Constraint::Identity)),
     }
 }
 
-pub(in crate::domain::gateway::repositories::sea_orm) async fn identities(
-    db: &Connection,
-    account: AccountId,
-) -> Result<Vec<ProviderIdentity>, RepositoryError> {
+pub(super) async fn identities(db: &Connection, account: AccountId) -> Result<Vec<ProviderIdentity>, RepositoryError> {
     use account_identities::Column;
     let rows = account_identities::Entity::find().filter(Column::AccountId.eq(account.as_uuid())).all(db).await?;
     let identities = rows.into_iter().map(ProviderIdentity::try_from).collect::<Result<Vec<_>, _>>();
