@@ -56,11 +56,11 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             ExitCode::SUCCESS
         }
         [known @ ("serve" | "check" | "openapi" | "healthcheck" | "sample-service"), rest @ ..] => {
-            help::misused(&format!("{known} does not take this: {}", rest.join(" ")), &[known])
+            help::misused(&format!("{known} takes no such argument: {}", rest.join(" ")), &[known])
         }
         ["keys"] => help::misused("keys needs a command: rotate", &["keys", "rotate"]),
         ["keys", "rotate", rest @ ..] => {
-            help::misused(&format!("keys rotate does not take this: {}", rest.join(" ")), &["keys", "rotate"])
+            help::misused(&format!("keys rotate takes no such argument: {}", rest.join(" ")), &["keys", "rotate"])
         }
         unknown => help::misused(&format!("there is no command {}", unknown.join(" ")), &[]),
     }
@@ -234,7 +234,9 @@ fn rotate_keys(settings: &Settings) -> ExitCode {
 
 fn serve_sample(address: &str) -> ExitCode {
     let Ok(address) = address.parse::<SocketAddr>() else {
-        complain(&format!("gateway: {address} is no address; write for instance 127.0.0.1:8001\n"));
+        complain(&format!(
+            "gateway: ADDRESS must be an IP address and a port, such as 127.0.0.1:8001, not {address:?}\n"
+        ));
         return ExitCode::from(BAD_USAGE);
     };
     with_log(LogFormat::Text, Tz::UTC, async {

@@ -69,7 +69,7 @@ fn the_providers_that_are_on_are_told_and_names_of_consoles_hinted_at() {
     assert!(said.contains("people sign in with LINE (/login/line), Microsoft (/login/entra)\n"), "{said}");
     let hinted = printed(&output.stderr);
     assert!(
-        hinted.contains("TWITTER_CLIENT_ID is set, which the gateway does not read: it calls that X_CLIENT_ID"),
+        hinted.contains("TWITTER_CLIENT_ID is set, but the gateway does not read it; it reads X_CLIENT_ID"),
         "{hinted}"
     );
     assert!(hinted.contains("Apple's client secret is made from APPLE_PRIVATE_KEY"), "{hinted}");
@@ -204,9 +204,9 @@ fn unusable_routes_are_mistakes_with_a_remedy() {
         let told = printed(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{told}");
         for part in [
-            "gateway.toml line 3: service is \"reprots\": ",
+            "gateway.toml line 3: service must be a service with an address, not \"reprots\"; ",
             "REPROTS_SERVICE_URL is not set; did you mean \"reports\"?",
-            "gateway.toml line 8: the claim team is demanded where a session would do: ",
+            "gateway.toml line 8: the claim team must not be demanded where a session is enough; ",
         ] {
             assert!(told.contains(part), "{told}");
         }
@@ -263,7 +263,7 @@ fn without_a_store_there_is_nothing_to_rotate() {
     }
     let output = run(&["keys", "rotate"], &[("DATABASE_URL", "sqlite://gateway.db")]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(printed(&output.stderr).contains("VAULT_KEY is not set"));
+    assert!(printed(&output.stderr).contains("VAULT_KEY is required"));
 }
 
 #[test]

@@ -87,11 +87,15 @@ fn read(arguments: &[&str]) -> Result<Wish, Mistake> {
             let audience = options.take("--audience");
             if audience.as_deref().is_some_and(|audience| audience.is_empty() || audience.chars().any(char::is_control))
             {
-                return Err(Mistake::Value("--audience is a name or a URL".to_owned()));
+                return Err(Mistake::Value("--audience must be a name or a URL".to_owned()));
             }
             Ok(Wish::Add(NewClient {
-                name: name.parse().map_err(|rule: InvalidClientName| Mistake::Value(rule.to_string()))?,
-                scope: scope.parse().map_err(|rule: InvalidScope| Mistake::Value(format!("--scope: {rule}")))?,
+                name: name.parse().map_err(|rule: InvalidClientName| {
+                    Mistake::Value(format!("NAME must be the name of a client, not {name:?}; {rule}"))
+                })?,
+                scope: scope.parse().map_err(|rule: InvalidScope| {
+                    Mistake::Value(format!("--scope must be a list of words, not {scope:?}; {rule}"))
+                })?,
                 audience,
                 keys: options.take("--jwks").map(|file| keys(&file)).transpose()?,
             }))
@@ -105,14 +109,13 @@ fn read(arguments: &[&str]) -> Result<Wish, Mistake> {
         [] => Err(Mistake::Usage("client needs a command".to_owned())),
         ["add", ..] => Err(Mistake::Usage("client add needs a NAME first".to_owned())),
         [known @ ("rotate" | "remove")] => Err(Mistake::Usage(format!("client {known} needs an ID"))),
-        unknown => Err(Mistake::Usage(format!("this is not understood: client {}", unknown.join(" ")))),
+        unknown => Err(Mistake::Usage(format!("there is no command client {}", unknown.join(" ")))),
     }
 }
 
 fn client_id(text: &str) -> Result<ClientId, Mistake> {
-    text.parse().map_err(|_| {
-        Mistake::Value(format!("{text} is not a client_id; `gateway client list` shows those that there are"))
-    })
+    text.parse()
+        .map_err(|_| Mistake::Value(format!("ID must be a client_id, not {text:?}; `gateway client list` shows them")))
 }
 
 fn keys(file: &str) -> Result<Vec<ClientKey>, Mistake> {
@@ -133,11 +136,11 @@ impl Options {
                 }
                 [name] if known.contains(name) => return Err(Mistake::Usage(format!("{name} needs a value"))),
                 [name, ..] if known.contains(name) => {
-                    return Err(Mistake::Usage(format!("{name} can stand here once")));
+                    return Err(Mistake::Usage(format!("{name} must not be repeated")));
                 }
                 [name, ..] => {
                     let known = known.join(", ");
-                    return Err(Mistake::Usage(format!("this is not understood: {name}; known here: {known}")));
+                    return Err(Mistake::Usage(format!("there is no option {name}; the options are {known}")));
                 }
                 [] => {}
             }

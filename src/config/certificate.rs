@@ -48,13 +48,13 @@ pub struct TlsPair {
 pub struct Unfit {
     /// Which file.
     pub(super) variable: Variable,
-    /// The expected content.
+    /// The rule that the file breaks: `must name …`.
     pub(super) rule: String,
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.variable.name, self.rule)
+        write!(f, "{} {}", self.variable.name, self.rule)
     }
 }
 
@@ -70,7 +70,7 @@ impl TlsFiles {
             (Ok(Chain { certificates, not_before, not_after }), Ok(key)) => {
                 let certified = CertifiedKey::new(certificates, key);
                 certified.keys_match().map_err(|_| {
-                    let rule = "the key in the file is not that of the first certificate in TLS_CERTIFICATE";
+                    let rule = "must name the file with the key of the first certificate in TLS_CERTIFICATE";
                     vec![unfit(TLS_KEY)(rule.to_owned())]
                 })?;
                 Ok(TlsPair { certified: Arc::new(certified), not_before, not_after })
@@ -91,7 +91,7 @@ impl TlsPair {
         if now > self.not_after {
             Some(format!("the certificate of TLS_CERTIFICATE has expired: it was valid until {}", self.not_after))
         } else if now < self.not_before {
-            Some(format!("the certificate of TLS_CERTIFICATE is not valid yet: it will be from {}", self.not_before))
+            Some(format!("the certificate of TLS_CERTIFICATE is not valid yet: it is valid from {}", self.not_before))
         } else {
             None
         }
@@ -103,7 +103,7 @@ fn unfit(variable: Variable) -> impl FnOnce(String) -> Unfit {
 }
 
 fn contents(file: &Path) -> Result<Vec<u8>, String> {
-    fs::read(file).map_err(|why| format!("the file cannot be read: {why}"))
+    fs::read(file).map_err(|why| format!("must name a readable file; {why}"))
 }
 
 struct Chain {
@@ -113,12 +113,12 @@ struct Chain {
 }
 
 fn chain(pem: &[u8]) -> Result<Chain, String> {
-    let broken = || "there is a certificate in the file that is broken".to_owned();
+    let broken = || "must name a file with valid certificates; one in the file is broken".to_owned();
     // The rustls error for an unreadable line contains the line itself.
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| broken())?;
     let first = certificates.first().ok_or(
-        "there is no certificate in the file: in PEM one begins with -----BEGIN CERTIFICATE-----. Yours comes first, \
-         then those of its issuers",
+        "must name a file with a certificate in PEM (-----BEGIN CERTIFICATE-----); yours comes first, then those of its \
+         issuers",
     )?;
     let first = ParsedCertificate::try_from(first).map_err(|_| broken())?;
     let (not_before, not_after) = validity(&first).ok_or_else(broken)?;
@@ -150,17 +150,18 @@ fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
     let is_locked = || pem.windows(LOCKED.len()).any(|window| window == LOCKED);
     match PrivateKeyDer::from_pem_slice(pem) {
         Ok(key) => aws_lc_rs::sign::any_supported_type(&key).map_err(|_| {
-            "the key in the file cannot be used: RSA of 2048 bits or more, ECDSA over P-256, P-384 or P-521, or Ed25519"
+            "must name a file with a supported key; RSA of 2048 bits or more, ECDSA over P-256, P-384 or P-521, and \
+             Ed25519 are supported"
                 .to_owned()
         }),
         Err(_) if is_locked() => {
-            Err("the key in the file is locked with a passphrase, which nobody is there to enter; \
-                                      `openssl pkey -in LOCKED -out OPEN` makes a file without one"
+            Err("must name a file with a key without a passphrase; `openssl pkey -in LOCKED -out OPEN` makes one"
                 .to_owned())
         }
-        Err(_) => {
-            Err("there is no private key in the file: PEM of PKCS#8 (-----BEGIN PRIVATE KEY-----), SEC1 or PKCS#1"
-                .to_owned())
-        }
+        Err(_) => Err(
+            "must name a file with a private key in PEM; PKCS#8 (-----BEGIN PRIVATE KEY-----), SEC1 and PKCS#1 are \
+                 supported"
+                .to_owned(),
+        ),
     }
 }

@@ -53,14 +53,11 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
 /// Reads the address for operators.
 pub(super) fn read_admin_address(reader: &mut Reader<'_>, clients: Option<SocketAddr>) -> Option<SocketAddr> {
     let address: SocketAddr = reader.read(&ADMIN_ADDR, |text| {
-        text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:9090 or [::1]:9090".to_owned())
+        text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:9090 or [::1]:9090".to_owned())
     })?;
     // Port 0 is any free port: no conflict.
     if address.port() != 0 && clients.is_some_and(|clients| clients.port() == address.port()) {
-        reader.wrong(
-            &ADMIN_ADDR,
-            format!("operators and clients have ports of their own, and PORT is {}, too", address.port()),
-        );
+        reader.wrong(&ADMIN_ADDR, format!("must have a port of its own; PORT is {}, too", address.port()));
     }
     Some(address)
 }
@@ -68,14 +65,16 @@ pub(super) fn read_admin_address(reader: &mut Reader<'_>, clients: Option<Socket
 fn host(text: &str) -> Result<IpAddr, String> {
     match text {
         "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
-        _ => text.parse().map_err(|_| "an IP address such as 127.0.0.1, 0.0.0.0 (every interface) or ::1".to_owned()),
+        _ => text
+            .parse()
+            .map_err(|_| "must be an IP address such as 127.0.0.1, 0.0.0.0 (every interface) or ::1".to_owned()),
     }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
     let single = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| single()).map_err(|_| {
-        format!("addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7; {text:?} is neither")
+        format!("must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7; {text:?} is neither")
     })
 }
 
@@ -117,7 +116,7 @@ mod tests {
             assert_eq!(client_address_header(text), Ok(header));
         }
         for text in ["CF-Connecting-IP", "X-Real-IP, X-Forwarded-For", ""] {
-            assert_eq!(client_address_header(text).unwrap_err(), "either X-Forwarded-For or X-Real-IP");
+            assert_eq!(client_address_header(text).unwrap_err(), "must be X-Forwarded-For or X-Real-IP");
         }
     }
 }

@@ -18,12 +18,12 @@ pub(super) fn mistakes(sources: &Sources) -> Vec<Mistake> {
     wrong.sort_unstable_by_key(|(line, ..)| *line);
     wrong
         .into_iter()
-        .map(|(line, name, rule)| Mistake::new(format!(".env line {line}"), format!("sets {name}"), rule))
+        .map(|(line, name, hint)| Mistake::new(format!(".env line {line}"), format!("must not set {name}; {hint}")))
         .collect()
 }
 
 /// Hints for people: the names in the process environment that look like a misspelt variable of ours, and all names
-/// that others use for one of ours.
+/// that others use for one of our variables.
 pub fn hints(sources: &Sources) -> Vec<String> {
     let slip = |name: &String| {
         let meant = meant_by(name)?;
@@ -31,18 +31,18 @@ pub fn hints(sources: &Sources) -> Vec<String> {
     };
     let called_elsewhere = |name: &str| {
         let ours = called_elsewhere(name).filter(|ours| sources.value(ours).is_none())?;
-        Some(format!("{} is set, which the gateway does not read: it calls that {ours}", sources.place(name)))
+        Some(format!("{} is set, but the gateway does not read it; it reads {ours}", sources.place(name)))
     };
     let not_needed = |name: &str| {
         let why = not_needed(name)?;
-        Some(format!("{} is set, which the gateway does not read: {why}", sources.place(name)))
+        Some(format!("{} is set, but the gateway does not read it; {why}", sources.place(name)))
     };
     let of_others = |name| called_elsewhere(name).or_else(|| not_needed(name));
     let slips = sources.environment_names().filter_map(slip);
     slips.chain(sources.names().into_iter().filter_map(of_others)).collect()
 }
 
-/// The mistake in a name in `.env` that is not read, if it looks meant for the gateway.
+/// A hint at a name in `.env` that is not read but looks meant for the gateway.
 ///
 /// Such a name is a mistake, not a warning: the default that silently applies instead may be less safe. The process
 /// environment is not checked like this, because it also holds the variables of other programs.
@@ -104,7 +104,7 @@ fn called_elsewhere(name: &str) -> Option<&'static str> {
 /// Stands for the words of a variable's name that the operator chooses.
 const ANY: &str = "*";
 
-/// The variable that was probably meant; none if the name is one of ours, or another program's.
+/// The variable that was probably meant; `None` if the name is one of ours, or belongs to another program.
 fn meant_by(name: &str) -> Option<String> {
     let fixed = ALL.iter().map(|variable| variable.name.to_owned());
     let of_services = [SERVICE_URL_SUFFIX, SERVICE_OPENAPI_SUFFIX].map(|suffix| format!("{ANY}{suffix}"));

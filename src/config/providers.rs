@@ -17,7 +17,7 @@ use self::{
 use super::{
     Environment, PublicSettings,
     reader::{Reader, entries, one_of},
-    report::{Mistake, shown},
+    report::{Mistake, broken, broken_by_hidden},
     variables::{
         FACEBOOK_API_VERSION, GITHUB_WEBHOOK_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, OAUTH_REDIRECT_URIS,
         Variable,
@@ -35,6 +35,7 @@ const OIDC: &str = "OIDC_";
 /// The minimum length of a secret that the operator chooses.
 const SHORTEST_WEBHOOK_SECRET: usize = 16;
 const OIDC_SCOPES: &str = "openid email profile";
+const NO_CONTROLS: &str = "must be text without control characters";
 /// The suffixes of their variables. `_MORE_SCOPES` comes before `_SCOPES`, because it ends with that.
 const OIDC_SUFFIXES: [&str; 8] =
     ["_ISSUER", "_CLIENT_ID", "_CLIENT_SECRET", "_MORE_SCOPES", "_SCOPES", "_PROMPT", "_PKCE", "_ID_TOKEN_ALG"];
@@ -47,12 +48,12 @@ pub(super) fn names_with(stem: &str) -> impl Iterator<Item = String> {
     of_known.chain(OIDC_SUFFIXES.map(|suffix| format!("{OIDC}{stem}{suffix}")))
 }
 
-/// Whether a variable belongs to a provider; for a near miss, the correct name.
+/// Whether a variable belongs to a provider; the error is a hint at the correct name.
 pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Option<Result<(), String>> {
     if let Some(rest) = name.strip_prefix(OIDC) {
         let good = OIDC_SUFFIXES.iter().any(|suffix| rest.strip_suffix(suffix).is_some_and(|stem| !stem.is_empty()));
-        let rule = || format!("the name of the provider and one of {} come behind OIDC_", OIDC_SUFFIXES.join(", "));
-        return Some(if good { Ok(()) } else { Err(rule()) });
+        let hint = || format!("the name of a provider and one of {} follow OIDC_", OIDC_SUFFIXES.join(", "));
+        return Some(if good { Ok(()) } else { Err(hint()) });
     }
     let (prefix, suffixes, rest) =
         families().find_map(|(prefix, suffixes)| Some((prefix, suffixes, name.strip_prefix(prefix)?)))?;
@@ -105,7 +106,7 @@ pub(super) fn read(
     let kakao_admin_key = reader.read(&KAKAO_ADMIN_KEY, secret_or_none);
     let github_webhook_secret = reader.read(&GITHUB_WEBHOOK_SECRET, |text| match text.len() {
         1..SHORTEST_WEBHOOK_SECRET if environment == Environment::Production => {
-            Err(format!("{SHORTEST_WEBHOOK_SECRET} characters or more: it is all that proves GitHub's notices"))
+            Err(format!("must have {SHORTEST_WEBHOOK_SECRET} characters or more; nothing else proves GitHub's notices"))
         }
         _ => secret_or_none(text),
     });
@@ -207,7 +208,7 @@ fn is_led_to_plain(reader: &Reader<'_>, known: &Known, open_id: &OpenId) -> bool
 }
 
 fn wants_both<T>(reader: &mut Reader<'_>, missing: &Variable, there: &Variable) -> Option<T> {
-    reader.wrong(missing, format!("{} is set, and a provider needs both", there.name));
+    reader.required(missing, format!("because {} is set; a provider needs both", there.name));
     None
 }
 
@@ -224,8 +225,8 @@ fn oidc_stems<'s>(reader: &Reader<'s>) -> BTreeSet<&'s str> {
 fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option<ProviderSettings> {
     let prefix = format!("{OIDC}{stem}");
     let name = oidc_name(stem);
-    if let Err(rule) = &name {
-        reader.note(Mistake::new(format!("{prefix}_ISSUER"), "names no provider", rule));
+    if let Err(problem) = &name {
+        reader.note(Mistake::new(format!("{prefix}_ISSUER"), problem));
     }
     let issuer = needed(reader, &prefix, "_ISSUER", |text| issuer(text, common.environment));
     let client_id = needed(reader, &prefix, "_CLIENT_ID", client_id);
@@ -236,7 +237,8 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
     let pkce = read_switch(reader, &prefix, "_PKCE", true);
     let id_token_key = member(reader, &format!("{prefix}_ID_TOKEN_ALG"), "", |text| {
         one_of(text, &[("HS256", IdTokenKey::ClientSecret), ("", IdTokenKey::Published)]).map_err(|_| {
-            "HS256, if the client secret signs the id tokens; else leave it out: the published keys say it".to_owned()
+            "must be HS256, if the client secret signs the id tokens, or unset; the published keys name their algorithm"
+                .to_owned()
         })
     });
     let name = name.ok()?;
@@ -258,15 +260,18 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
     })
 }
 
-/// `MY_IDP` → `my-idp`
+/// `MY_IDP` → `my-idp`. The error is the problem of the variable.
 fn oidc_name(stem: &str) -> Result<ProviderName, String> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let name = upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-").parse().ok()).flatten();
     if families().any(|(prefix, _)| prefix == stem) {
-        return Err(format!("the gateway knows this provider by itself: set {stem}_CLIENT_ID and the like instead"));
+        return Err(format!(
+            "must not be set, because the gateway knows this provider; set {stem}_CLIENT_ID and the like instead"
+        ));
     }
     name.ok_or_else(|| {
-        "the name behind OIDC_ has 1 to 32 upper-case letters, digits and _, and begins with a letter".to_owned()
+        "must have the name of a provider after OIDC_; it has 1 to 32 upper-case letters, digits and _, the first a letter"
+            .to_owned()
     })
 }
 
@@ -288,8 +293,8 @@ fn member<T>(
 ) -> Option<T> {
     let (text, place) = reader.value_and_place(name).unwrap_or((usual, name.to_owned()));
     let plain = !text.chars().any(char::is_control);
-    let outcome = if plain { parse(text) } else { Err("a value has no control characters".to_owned()) };
-    outcome.map_err(|rule| reader.note(Mistake::new(place, shown(text), rule))).ok()
+    let outcome = if plain { parse(text) } else { Err(NO_CONTROLS.to_owned()) };
+    outcome.map_err(|rule| reader.note(Mistake::new(place, broken(&rule, text)))).ok()
 }
 
 /// Reads a variable that a provider requires. Its value is not shown: it may be a secret.
@@ -300,18 +305,14 @@ fn needed<T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Option<T> {
     let name = format!("{prefix}{suffix}");
-    let (place, problem, rule) = match reader.value_and_place(&name) {
-        None => (name, "is not set", format!("{prefix} needs _ISSUER, _CLIENT_ID and _CLIENT_SECRET")),
-        Some((text, place)) if text.chars().any(char::is_control) => {
-            (place, "cannot be used", "a value has no control characters".to_owned())
-        }
-        Some((text, place)) => match parse(text) {
-            Ok(value) => return Some(value),
-            Err(rule) => (place, "cannot be used", rule),
-        },
+    let Some((text, place)) = reader.value_and_place(&name) else {
+        let problem = format!("is required; {prefix} needs _ISSUER, _CLIENT_ID and _CLIENT_SECRET");
+        reader.note(Mistake::new(name, problem));
+        return None;
     };
-    reader.note(Mistake::new(place, problem, rule));
-    None
+    let plain = !text.chars().any(char::is_control);
+    let outcome = if plain { parse(text) } else { Err(NO_CONTROLS.to_owned()) };
+    outcome.map_err(|rule| reader.note(Mistake::new(place, broken_by_hidden(&rule, "it may be secret")))).ok()
 }
 
 #[cfg(test)]

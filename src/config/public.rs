@@ -35,7 +35,8 @@ pub(super) fn read(
     if environment == Environment::Production && url.as_ref().is_some_and(|url| url.scheme() != "https") {
         reader.wrong_in_production(
             &PUBLIC_URL,
-            "the https address under which browsers reach it, such as https://www.jinmini.com, or DOMAIN=www.jinmini.com",
+            "an https URL such as https://www.jinmini.com",
+            "browsers reach the gateway there; without it, DOMAIN=www.jinmini.com is enough",
         );
     }
     let api_prefix = reader.read(&API_PREFIX, api_prefix);
@@ -62,7 +63,8 @@ fn domain(text: &str) -> Result<Option<String>, String> {
     if url.is_ok_and(|url| url.host_str() == Some(text) && url.port().is_none()) {
         Ok(Some(text.to_owned()))
     } else {
-        Err("a host name in lower case, without scheme, port or path: www.jinmini.com (xn--… for other letters)"
+        Err("must be a host name in lower case, such as www.jinmini.com; write it without scheme, port or path, and \
+             with xn--… for other letters"
             .to_owned())
     }
 }
@@ -78,35 +80,36 @@ fn public_url(text: &str) -> Result<Url, String> {
         .filter(|url| url.query().is_none() && url.fragment().is_none())
         .filter(|url| url.username().is_empty() && url.password().is_none())
         .ok_or_else(|| {
-            "http or https, a host and perhaps a port: https://www.jinmini.com; with a path only where a front end passes requests \
-             on from there: https://app.jinmini.com/e"
+            "must be an http or https URL such as https://www.jinmini.com; it may have a port, and it has a path only where a \
+             front end passes requests on from there, such as https://app.jinmini.com/e"
                 .to_owned()
         })
 }
 
 /// In the form in which browsers write `Origin`, so that the texts can be compared.
 fn origin(text: &str, environment: Environment) -> Result<AllowedOrigin, String> {
-    let origin: AllowedOrigin = text.parse().map_err(|rule: InvalidOrigin| rule.to_string())?;
+    let origin: AllowedOrigin = text.parse().map_err(|rule: InvalidOrigin| format!("must be {rule}"))?;
     let is_private = text.starts_with("https://")
         || environment == Environment::Development
         || Url::parse(text).is_ok_and(|url| is_loopback(&url));
-    if is_private { Ok(origin) } else { Err("an https origin: what goes by http can be changed on the way".to_owned()) }
+    if is_private { Ok(origin) } else { Err("must be an https origin; http can be changed on its way".to_owned()) }
 }
 
 /// The gateway's own API and the routes must not conflict.
 fn api_prefix(text: &str) -> Result<PathPrefix, String> {
-    let prefix: PathPrefix = text.parse().map_err(|rule: InvalidPrefix| rule.to_string())?;
+    let prefix: PathPrefix =
+        text.parse().map_err(|rule: InvalidPrefix| format!("must be a path such as /e; {rule}"))?;
     let of_routes = text == SERVICES_PREFIX || text.starts_with(&format!("{SERVICES_PREFIX}/"));
     if prefix.as_str().is_empty() || of_routes {
         return Err(format!(
-            "a path such as /e, neither the root nor {SERVICES_PREFIX}, which belongs to the services"
+            "must be a path such as /e; it is neither the root nor {SERVICES_PREFIX}, which belongs to the services"
         ));
     }
     Ok(prefix)
 }
 
 fn timezone(text: &str) -> Result<Tz, String> {
-    text.parse().map_err(|_| "an IANA time zone such as UTC, Asia/Seoul or Europe/Berlin".to_owned())
+    text.parse().map_err(|_| "must be an IANA time zone such as UTC, Asia/Seoul or Europe/Berlin".to_owned())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{
     certificate::Unfit,
-    report::{Mistake, Mistakes, shown},
+    report::{MAY_HOLD_PASSWORD, Mistake, Mistakes, broken, broken_by_hidden},
     source::{RoutesFile, Sources},
     units,
     variables::{Fallback, GATEWAY_ENV, Variable},
@@ -65,7 +65,7 @@ impl<'s> Reader<'s> {
     ) -> Option<T> {
         let text = self.value(variable).unwrap_or(fallback);
         let outcome = if text.chars().any(is_unfit) {
-            Err("a value is UTF-8 without control characters".to_owned())
+            Err("must be UTF-8 without control characters".to_owned())
         } else {
             parse(text)
         };
@@ -80,7 +80,7 @@ impl<'s> Reader<'s> {
     ) -> Option<T> {
         let text = self.value(variable).unwrap_or_default();
         let outcome = if text.chars().any(|c| is_unfit(c) && !matches!(c, '\r' | '\n')) {
-            Err("a value is UTF-8 without control characters but line ends".to_owned())
+            Err("must be UTF-8 without control characters other than line ends".to_owned())
         } else {
             parse(text)
         };
@@ -92,7 +92,7 @@ impl<'s> Reader<'s> {
         self.read(variable, |text| {
             units::duration(text).filter(|duration| bounds.contains(duration)).ok_or_else(|| {
                 let (least, most) = (units::show(*bounds.start()), units::show(*bounds.end()));
-                format!("a duration from {least} to {most}, such as {}", variable.fallback.words())
+                format!("must be a duration from {least} to {most}, such as {}", variable.fallback.words())
             })
         })
     }
@@ -107,24 +107,36 @@ impl<'s> Reader<'s> {
             text.parse()
                 .ok()
                 .filter(|number| bounds.contains(number))
-                .ok_or_else(|| format!("a whole number from {} to {}", bounds.start(), bounds.end()))
+                .ok_or_else(|| format!("must be {} to {}", bounds.start(), bounds.end()))
         })
     }
 
-    /// Notes that a variable's value violates a rule.
+    /// Notes that a variable's value, or its default, breaks a rule: `must be …`, and perhaps `; ` and a hint.
     pub(super) fn wrong(&mut self, variable: &Variable, rule: impl Into<String>) {
+        let rule: String = rule.into();
         let problem = match self.value(variable) {
-            None => "is not set".to_owned(),
-            Some(_) if variable.secret => "has a value that cannot be used (it is not shown here)".to_owned(),
-            Some(value) => shown(value),
+            None => rule,
+            Some(value) if variable.secret => broken_by_hidden(&rule, why_secret(value)),
+            Some(value) => broken(&rule, value),
         };
-        self.note(Mistake::new(self.sources.place(variable.name), problem, rule));
+        self.note(Mistake::new(self.sources.place(variable.name), problem));
     }
 
-    /// Notes that production does not allow a variable's value, and why this is production if `GATEWAY_ENV` is not set.
-    pub(super) fn wrong_in_production(&mut self, variable: &Variable, need: impl Display) {
-        let because = if self.value(&GATEWAY_ENV).is_none() { " (GATEWAY_ENV is not set)" } else { "" };
-        self.wrong(variable, format!("production{because} needs {need}"));
+    /// Notes that a variable is required but not set; `why` continues the sentence.
+    pub(super) fn required(&mut self, variable: &Variable, why: impl Display) {
+        self.note(Mistake::new(self.sources.place(variable.name), format!("is required {why}")));
+    }
+
+    /// Notes that production needs another value, how to repair it, and why this is production if `GATEWAY_ENV` is not
+    /// set.
+    pub(super) fn wrong_in_production(&mut self, variable: &Variable, need: &str, hint: &str) {
+        let is_implied = self.value(&GATEWAY_ENV).is_none();
+        let because = if is_implied { " (GATEWAY_ENV is not set, so this is production)" } else { "" };
+        if self.value(variable).is_none() {
+            self.required(variable, format!("in production{because}: {need}; {hint}"));
+        } else {
+            self.wrong(variable, format!("must be {need} in production{because}; {hint}"));
+        }
     }
 
     /// Notes a mistake.
@@ -138,7 +150,12 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Whether no value may contain this character. The replacement character stands for invalid UTF-8.
+/// Why the value of a secret variable is not shown.
+fn why_secret(value: &str) -> &'static str {
+    if value.contains("://") { MAY_HOLD_PASSWORD } else { "it is secret" }
+}
+
+/// Whether this character is invalid in a value. The replacement character stands for invalid UTF-8.
 fn is_unfit(c: char) -> bool {
     c.is_control() || c == char::REPLACEMENT_CHARACTER
 }
@@ -147,8 +164,17 @@ fn is_unfit(c: char) -> bool {
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        format!("either {}", words.join(" or "))
+        format!("must be {}", alternatives(&words))
     })
+}
+
+/// `a, b or c`
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [others @ .., last] => format!("{} or {last}", others.join(", ")),
+    }
 }
 
 /// The entries of a list that is separated by commas. Blanks around entries and a comma at the end do not matter.

@@ -11,7 +11,7 @@ use toml::{
 use super::{
     listener::MANY,
     reader::{self, Reader},
-    report::Mistake,
+    report::{Mistake, broken_by},
     services::service_variable,
     source::RoutesFile,
     spelling::is_near,
@@ -133,7 +133,8 @@ impl Parser<'_> {
                     }
                 }
                 (other, _) => {
-                    self.note(&key, format!("has {other:?}"), "it is a list of routes, each under a line [[routes]]");
+                    let rule = "the file must have only routes, each under a line [[routes]]";
+                    self.note(&key, broken_by(rule, &format!("{other:?}")));
                 }
             }
         }
@@ -150,21 +151,21 @@ impl Parser<'_> {
         let service = self.service(&entry.service);
         let upstream_path = match &entry.upstream_path {
             None => path.as_ref().zip(service.as_ref()).map(|(path, of)| Route::default_upstream_prefix(path, of)),
-            Some(given) => self.field("upstream_path", given, |text| parsed(text)),
+            Some(given) => self.field("upstream_path", given, |text| parsed(text, "a path")),
         };
         let access = self.access(entry);
         let provider_token = self.provider_token(entry, access.as_ref());
         let body_limit_bytes = match &entry.body_limit {
             None => Some(DEFAULT_BODY_LIMIT_BYTES),
             Some(given) => self.field("body_limit", given, |text| {
-                units::size_bytes(text).ok_or_else(|| "a size such as 64KiB or 10MiB".to_owned())
+                units::size_bytes(text).ok_or_else(|| "must be a size such as 64KiB or 10MiB".to_owned())
             }),
         };
         let buffer_bytes = match &entry.buffer_request {
             None => Some(DEFAULT_BUFFER_BYTES),
             Some(given) => self.field("buffer_request", given, |text| {
                 let size = units::size_bytes(text).filter(|&size| size <= MOST_BUFFERED_BYTES);
-                size.ok_or_else(|| "a size such as 64KiB, up to 16MiB; 0B streams every body".to_owned())
+                size.ok_or_else(|| "must be a size up to 16MiB, such as 64KiB; 0B streams every body".to_owned())
             }),
         };
         let max_requests = self.max_requests(entry.max_requests.as_ref());
@@ -195,13 +196,13 @@ impl Parser<'_> {
     fn service(&mut self, given: &Spanned<String>) -> Option<ServiceName> {
         let known = self.known.services;
         self.field("service", given, |text| {
-            let name: ServiceName = parsed(text)?;
+            let name: ServiceName = parsed(text, "the name of a service")?;
             match known {
                 Some(known) if !known.contains(&text.as_str()) => {
                     let variable = service_variable(&name);
                     let meant = known.iter().find(|known| is_near(text, known));
                     let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
-                    Err(format!("a service with an address, and {variable} is not set{meant}"))
+                    Err(format!("must be a service with an address; {variable} is not set{meant}"))
                 }
                 Some(_) | None => Ok(name),
             }
@@ -212,8 +213,11 @@ impl Parser<'_> {
     fn forward_authorization(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
         match given {
             Some(given) if *given.get_ref() && access.map(Access::accepted) == Some(Accepted::Session) => {
-                let rule = "no token is looked at there: it needs access = \"token\", \"token-or-session\" or \"open\"";
-                self.note(given, "forward_authorization is set on a route for sessions alone", rule);
+                self.note(
+                    given,
+                    "forward_authorization must not be set on a route for sessions alone; no token is checked there: it \
+                     needs access = \"token\", \"token-or-session\" or \"open\"",
+                );
                 None
             }
             Some(given) => Some(*given.get_ref()),
@@ -227,7 +231,7 @@ impl Parser<'_> {
         let Some(given) = given else { return Some(None) };
         let limit = self.field("max_requests", given, |&number| {
             let number = usize::try_from(number).ok().filter(|number| (1..=MANY).contains(number));
-            number.ok_or_else(|| format!("a whole number from 1 to {MANY}"))
+            number.ok_or_else(|| format!("must be 1 to {MANY}"))
         });
         limit.map(Some)
     }
@@ -248,7 +252,7 @@ impl Parser<'_> {
             let limit = units::duration(text).filter(|limit| TIME_LIMITS.contains(limit));
             limit.ok_or_else(|| {
                 let (least, most) = (units::show(*TIME_LIMITS.start()), units::show(*TIME_LIMITS.end()));
-                format!("a duration such as 500ms or 10s, from {least} to {most}")
+                format!("must be a duration from {least} to {most}, such as 500ms or 10s")
             })
         });
         limit.map(Some)
@@ -258,11 +262,9 @@ impl Parser<'_> {
     fn end_with_token(&mut self, given: Option<&Spanned<bool>>, access: Option<&Access>) -> Option<bool> {
         match given {
             Some(given) if access == Some(&Access::Open) => {
-                self.note(
-                    given,
-                    "end_with_token is set on an open route",
-                    "it needs access = \"token\" or \"session\"",
-                );
+                let problem =
+                    "end_with_token must not be set on an open route; it needs access = \"token\" or \"session\"";
+                self.note(given, problem);
                 None
             }
             Some(given) => Some(*given.get_ref()),
@@ -274,8 +276,9 @@ impl Parser<'_> {
     fn assertion(&mut self, given: Option<&Spanned<bool>>) -> Option<bool> {
         match given {
             Some(given) if *given.get_ref() && self.known.algorithm == Some(SigningAlgorithm::Hs256) => {
-                let rule = "no service can check one that is signed by TOKEN_ALGORITHM=HS256: its key is nobody else's";
-                self.note(given, "assertion is true", rule);
+                let problem = "assertion must be false with TOKEN_ALGORITHM=HS256, not true; only the gateway has the key, so \
+                               no service could check the assertion";
+                self.note(given, problem);
                 None
             }
             Some(given) => Some(*given.get_ref()),
@@ -288,13 +291,13 @@ impl Parser<'_> {
     fn provider_token(&mut self, entry: &RouteEntry, access: Option<&Access>) -> Option<Option<ProviderToken>> {
         let header = match &entry.provider_token_header {
             None => Some(TokenHeader::authorization()),
-            Some(given) => self.field("provider_token_header", given, |text| parsed(text)),
+            Some(given) => self.field("provider_token_header", given, |text| parsed(text, "a header for a token")),
         };
         let Some(given) = &entry.provider_token else {
             return match &entry.provider_token_header {
                 None => Some(None),
                 Some(header) => {
-                    self.note(header, "provider_token_header stands alone", "provider_token says whose token it is");
+                    self.note(header, "provider_token_header needs provider_token; it names the provider");
                     None
                 }
             };
@@ -304,8 +307,8 @@ impl Parser<'_> {
         if access == Some(&Access::Open) {
             self.note(
                 given,
-                "provider_token is set on an open route",
-                "whose token it is only a credential can say: access = \"token\" or \"session\"",
+                "provider_token must not be set on an open route; only a credential says whose token it is: it needs \
+                 access = \"token\" or \"session\"",
             );
             return None;
         }
@@ -314,8 +317,8 @@ impl Parser<'_> {
         if forwards_authorization && header.is_authorization() {
             self.note(
                 given,
-                "provider_token and forward_authorization both want Authorization",
-                "one of them, or a header of its own for the provider's token: provider_token_header = \"X-Provider-Token\"",
+                "provider_token and forward_authorization must not both use Authorization; remove one of them, or send the \
+                 provider's token in another header: provider_token_header = \"X-Provider-Token\"",
             );
             return None;
         }
@@ -329,18 +332,20 @@ impl Parser<'_> {
         parse: impl FnOnce(&V) -> Result<T, String>,
     ) -> Option<T> {
         let outcome = parse(value.get_ref());
-        outcome.map_err(|rule| self.note(value, format!("{name} is {:?}", value.get_ref()), rule)).ok()
+        let problem = |rule: String| format!("{name} {}", broken_by(&rule, &format!("{:?}", value.get_ref())));
+        outcome.map_err(|rule| self.note(value, problem(rule))).ok()
     }
 
-    fn note<V>(&mut self, at: &Spanned<V>, problem: impl Into<String>, rule: impl Into<String>) {
+    /// Notes a mistake; `problem` begins with its subject, the field.
+    fn note<V>(&mut self, at: &Spanned<V>, problem: impl Into<String>) {
         let place = format!("{} line {}:", self.file.name, self.line(at));
-        self.mistakes.push(Mistake::new(place, problem, rule));
+        self.mistakes.push(Mistake::new(place, problem));
     }
 
     /// Notes an error of the TOML parser: bad syntax, an unknown key, a missing one, a value of another type.
     fn unreadable(&mut self, error: &toml::de::Error) {
         let at = Spanned::new(error.span().unwrap_or_default(), ());
-        self.note(&at, "cannot be read", error.message());
+        self.note(&at, format!("cannot be read: {}", error.message()));
     }
 
     fn line<V>(&self, at: &Spanned<V>) -> usize {
@@ -348,16 +353,17 @@ impl Parser<'_> {
     }
 }
 
-fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|rule: T::Err| rule.to_string())
+/// Parses the value of a field; `what` describes a valid one.
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str, what: &str) -> Result<T, String> {
+    text.parse().map_err(|hint: T::Err| format!("must be {what}; {hint}"))
 }
 
 /// A provider that is off has no tokens.
 fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String> {
-    let name: ProviderName = parsed(text)?;
+    let name: ProviderName = parsed(text, "the name of a provider")?;
     match on {
-        Some([]) => Err("a provider that is switched on, and none is: it needs its client id and secret".to_owned()),
-        Some(on) if !on.contains(&text) => Err(format!("a provider that is switched on: {}", on.join(", "))),
+        Some([]) => Err("must be a provider that is on; none is: set its client id and secret".to_owned()),
+        Some(on) if !on.contains(&text) => Err(format!("must be a provider that is on ({})", on.join(", "))),
         Some(_) | None => Ok(name),
     }
 }

@@ -6,7 +6,7 @@ use super::{
     UpstreamSettings,
     listener::MANY,
     reader::{Reader, entries},
-    report::{Mistake, shown},
+    report::{Mistake, broken},
     variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, UPSTREAM_IDLE_TIMEOUT},
 };
 use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service, ServiceName};
@@ -31,11 +31,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
         let Some((value, place)) = reader.value_and_place(name) else { continue };
         let service = service_name(stem);
         if service.is_none() {
-            let rule =
-                "the name before _SERVICE_URL has 1 to 63 upper-case letters, digits and _, and begins with a letter";
-            reader.note(Mistake::new(&place, "names no service", rule));
+            reader.note(names_no_service(&place, SERVICE_URL_SUFFIX));
         }
-        let instances = instances(value, |entry, rule| reader.note(Mistake::new(&place, shown(entry), rule)));
+        let instances = instances(value, |problem| reader.note(Mistake::new(&place, problem)));
         services.extend(service.map(|name| Service { name, instances }));
     }
     services
@@ -47,15 +45,18 @@ pub(super) fn read_documents(reader: &mut Reader<'_>) -> HashMap<ServiceName, Op
     for name in reader.names() {
         let Some(stem) = name.strip_suffix(SERVICE_OPENAPI_SUFFIX) else { continue };
         let Some((value, place)) = reader.value_and_place(name) else { continue };
-        let service = service_name(stem);
         let path = if value == "off" { None } else { Some(value.to_owned()) };
         let is_path =
             path.as_ref().is_none_or(|path| path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()));
-        if is_path && let Some(service) = service {
-            documents.insert(service, path);
-        } else {
-            let rule = "AUTH_SERVICE_OPENAPI is for the service auth: the path of its OpenAPI document, such as /v3/api-docs, or off";
-            reader.note(Mistake::new(&place, shown(value), rule));
+        match service_name(stem) {
+            None => reader.note(names_no_service(&place, SERVICE_OPENAPI_SUFFIX)),
+            Some(service) if is_path => {
+                documents.insert(service, path);
+            }
+            Some(_) => {
+                let rule = "must be the path of the service's OpenAPI document, such as /v3/api-docs, or off";
+                reader.note(Mistake::new(&place, broken(rule, value)));
+            }
         }
     }
     documents
@@ -86,13 +87,22 @@ fn service_name(stem: &str) -> Option<ServiceName> {
     upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-"))?.parse().ok()
 }
 
-fn instances(text: &str, mut mistake: impl FnMut(&str, String)) -> Vec<Arc<Instance>> {
+fn names_no_service(place: &str, suffix: &str) -> Mistake {
+    let rule = format!("1 to 63 upper-case letters, digits and _, the first a letter, as in AUTH{suffix}");
+    Mistake::new(place, format!("must have the name of a service before {suffix}; it has {rule}"))
+}
+
+/// Reads the instances; `mistake` notes the problem of an entry.
+fn instances(text: &str, mut mistake: impl FnMut(String)) -> Vec<Arc<Instance>> {
     let mut instances: Vec<Arc<Instance>> = Vec::new();
     for entry in entries(text) {
         match entry.parse::<Instance>() {
-            Err(InvalidInstance) => mistake(entry, InvalidInstance.to_string()),
+            Err(InvalidInstance) => {
+                let rule = format!("must be the URL of an instance; {InvalidInstance}");
+                mistake(broken(&rule, entry));
+            }
             Ok(known) if instances.iter().any(|instance| **instance == known) => {
-                mistake(entry, "each instance is named once".to_owned());
+                mistake(format!("must name each instance once; {entry:?} is there twice"));
             }
             Ok(new) => instances.push(Arc::new(new)),
         }
@@ -118,9 +128,15 @@ mod tests {
     #[test]
     fn every_bad_instance_is_named() {
         let mut said = Vec::new();
-        let found =
-            instances("http://a:1, https://b ,http://c:2,http://a:1/,d,", |entry, _| said.push(entry.to_owned()));
+        let found = instances("http://a:1, https://b ,http://c:2,http://a:1/,d,", |problem| said.push(problem));
         assert_eq!(found.iter().map(|instance| instance.authority()).collect::<Vec<_>>(), ["a:1", "c:2"]);
-        assert_eq!(said, ["https://b", "http://a:1/", "d"]);
+        assert_eq!(said.len(), 3, "{said:#?}");
+        for (said, begin) in said.iter().zip([
+            "must be the URL of an instance, not \"https://b\"; an instance is written http://",
+            "must name each instance once; \"http://a:1/\" is there twice",
+            "must be the URL of an instance, not \"d\"; an instance is written http://",
+        ]) {
+            assert!(said.starts_with(begin), "{said}");
+        }
     }
 }

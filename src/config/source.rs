@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     certificate::{TlsFiles, Unfit},
-    report::Mistake,
+    report::{Mistake, broken_by},
     variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
 };
 
@@ -57,15 +57,18 @@ impl Sources {
         match read_if_present(&directory.join(".env")) {
             Ok(Some(text)) => sources = sources.with_dotenv(&text),
             Ok(None) => {}
-            Err(why) => sources.mistakes.push(Mistake::new(".env", "cannot be read", why.to_string())),
+            Err(why) => sources.mistakes.push(Mistake::new(".env", format!("cannot be read: {why}"))),
         }
         let name = sources.value(GATEWAY_CONFIG.name).map(str::to_owned);
         let file = name.as_deref().unwrap_or(DEFAULT_ROUTES_FILE);
         match read_if_present(&directory.join(file)) {
             Ok(Some(text)) => sources.with_routes_file(file, &text),
             Ok(None) if name.is_none() => sources,
-            Ok(None) => sources.with_mistake(GATEWAY_CONFIG.name, format!("names {file:?}"), "there is no such file"),
-            Err(why) => sources.with_mistake(file, "cannot be read".to_owned(), &why.to_string()),
+            Ok(None) => {
+                let problem = broken_by("must name an existing file", &format!("{file:?}"));
+                sources.with_mistake(GATEWAY_CONFIG.name, problem)
+            }
+            Err(why) => sources.with_mistake(file, format!("cannot be read: {why}")),
         }
     }
 
@@ -94,10 +97,10 @@ impl Sources {
                     // An unclosed quote swallows the rest of the file: point at its beginning.
                     let begins = line + 1 - unread.lines().count().clamp(1, line);
                     let rule =
-                        "a line is NAME=value, with quotes closed around a value that has blanks, or # and a comment";
-                    self.mistakes.push(Mistake::new(format!(".env line {begins}"), "cannot be read", rule));
+                        "must be NAME=value or # and a comment; put a value with blanks into quotes, and close them";
+                    self.mistakes.push(Mistake::new(format!(".env line {begins}"), rule));
                 }
-                Err(other) => self.mistakes.push(Mistake::new(".env", "cannot be read", other.to_string())),
+                Err(other) => self.mistakes.push(Mistake::new(".env", format!("cannot be read: {other}"))),
             }
         }
         self
@@ -125,8 +128,8 @@ impl Sources {
         let place = format!(".env line {line}");
         match self.dotenv.get(&name) {
             Some(first) => {
-                let rule = format!("line {} sets it already, and only one can count", first.line);
-                self.mistakes.push(Mistake::new(place, format!("sets {name}"), rule));
+                let problem = format!("must not set {name} again; line {} sets it already", first.line);
+                self.mistakes.push(Mistake::new(place, problem));
             }
             None => {
                 self.dotenv.insert(name, DotenvValue { value, line });
@@ -134,8 +137,8 @@ impl Sources {
         }
     }
 
-    fn with_mistake(mut self, place: &str, problem: String, rule: &str) -> Self {
-        self.mistakes.push(Mistake::new(place, problem, rule));
+    fn with_mistake(mut self, place: &str, problem: String) -> Self {
+        self.mistakes.push(Mistake::new(place, problem));
         self
     }
 
@@ -251,8 +254,8 @@ mod tests {
         let sources = Sources::default().with_dotenv("# one\nPORT=1\nVAULT KEY=hunter2\n\nHOST=\"::1\nTIMEZONE=UTC\n");
         let said = said(&sources);
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0].starts_with(".env line 3 cannot be read: a line is NAME=value"), "{said:?}");
-        assert!(said[1].starts_with(".env line 5 cannot be read: a line is NAME=value"), "{said:?}");
+        assert!(said[0].starts_with(".env line 3 must be NAME=value or # and a comment"), "{said:?}");
+        assert!(said[1].starts_with(".env line 5 must be NAME=value or # and a comment"), "{said:?}");
         assert!(!said.concat().contains("hunter2"));
         assert_eq!(sources.value("PORT"), Some("1"));
     }
@@ -262,7 +265,7 @@ mod tests {
         let sources = Sources::default()
             .with_environment([("PROT", "1"), ("HOSTS", "a")])
             .with_dotenv("PORT=1\nPORT=2\nTIMEZONES=UTC\nNODE_ENV=test\n");
-        assert_eq!(said(&sources), [".env line 2 sets PORT: line 1 sets it already, and only one can count",]);
+        assert_eq!(said(&sources), [".env line 2 must not set PORT again; line 1 sets it already"]);
     }
 
     #[test]
@@ -278,7 +281,7 @@ mod tests {
         fs::write(directory.path().join(".env"), "GATEWAY_CONFIG=other.toml\n").unwrap();
         assert_eq!(
             said(&Sources::read(directory.path())),
-            ["GATEWAY_CONFIG names \"other.toml\": there is no such file"]
+            ["GATEWAY_CONFIG must name an existing file, not \"other.toml\""]
         );
         fs::write(directory.path().join("other.toml"), "# theirs").unwrap();
         assert_eq!(Sources::read(directory.path()).routes().unwrap().name, "other.toml");

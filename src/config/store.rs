@@ -34,7 +34,8 @@ pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -
     if database == Database::Memory && environment == Environment::Production {
         reader.wrong_in_production(
             &DATABASE_URL,
-            "a store that outlives it: sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database",
+            "sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database",
+            "without it the store does not outlive the process",
         );
     }
     Some(database)
@@ -50,18 +51,19 @@ pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment)
     let keys = reader.read(&VAULT_KEY, vault_keys)?;
     let production = environment == Environment::Production;
     if keys.is_empty() && production {
-        reader.wrong_in_production(&VAULT_KEY, format!("a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
+        reader.wrong_in_production(&VAULT_KEY, "a key to seal secrets with", HOW_TO_MAKE_A_KEY);
     } else if keys.is_empty() && reader.value(&DATABASE_URL).is_some() {
-        reader
-            .wrong(&VAULT_KEY, format!("a store (DATABASE_URL) needs a key to seal secrets with; {HOW_TO_MAKE_A_KEY}"));
+        let why = format!("with a store (DATABASE_URL): a key to seal secrets with; {HOW_TO_MAKE_A_KEY}");
+        reader.required(&VAULT_KEY, why);
     } else if production && keys.contains(&DEVELOPMENT_VAULT_KEY) {
-        reader.wrong(&VAULT_KEY, format!("it holds the development key of .env, which is public; {HOW_TO_MAKE_A_KEY}"));
+        let rule = format!("must not hold the development key of .env, which is public; {HOW_TO_MAKE_A_KEY}");
+        reader.wrong(&VAULT_KEY, rule);
     } else if let Some(nth) = keys.iter().position(is_guessable).filter(|_| production) {
         reader.wrong(
             &VAULT_KEY,
             format!(
-                "number {} is text or follows a pattern, so it can be guessed; {HOW_TO_MAKE_A_KEY}. If the store is sealed with it, write \
-                 the new key before it and run `GATEWAY_ENV=development gateway keys rotate` first",
+                "must hold random keys; number {} is text or follows a pattern, so it can be guessed; {HOW_TO_MAKE_A_KEY}. If the \
+                 store is sealed with it, write the new key before it and run `GATEWAY_ENV=development gateway keys rotate` first",
                 nth + 1
             ),
         );
@@ -77,7 +79,8 @@ fn schema(text: &str) -> Result<String, String> {
         && !text.starts_with("pg_")
         && text != "information_schema";
     good.then(|| text.to_owned()).ok_or_else(|| {
-        "the name of a schema: 1 to 63 lower-case letters, digits and _, no digit first, and not pg_…, such as gateway"
+        "must be the name of a schema, such as gateway; it has 1 to 63 lower-case letters, digits and _, and begins with \
+         neither a digit nor pg_"
             .to_owned()
     })
 }
@@ -96,8 +99,8 @@ fn database(text: &str) -> Result<Option<String>, String> {
         _ => false,
     };
     good.then(|| Some(text.to_owned())).ok_or_else(|| {
-        "sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database (signs such as / @ # in the password \
-         are written %2F %40 %23); unset, the store is in memory"
+        "must be sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database; write / @ # in the password \
+         as %2F %40 %23; unset, the store is in memory"
             .to_owned()
     })
 }
@@ -110,8 +113,8 @@ fn redis(text: &str) -> Result<SessionStore, String> {
     let good = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
     let good = good.filter(|url| is_database(url.path()) && url.query().is_none() && url.fragment().is_none());
     good.map(|_| SessionStore::Redis(text.to_owned())).ok_or_else(|| {
-        "redis://:password@host:6379/0 or rediss://… (signs such as / @ # in the password are written %2F %40 %23); unset, \
-         sessions are kept with everything else"
+        "must be redis://:password@host:6379/0 or rediss://…; write / @ # in the password as %2F %40 %23; unset, sessions \
+         are stored with everything else"
             .to_owned()
     })
 }
@@ -119,7 +122,7 @@ fn redis(text: &str) -> Result<SessionStore, String> {
 fn vault_keys(text: &str) -> Result<Vec<VaultKey>, String> {
     let rule = |nth: usize| {
         let nth = nth + 1;
-        format!("keys of 32 bytes as base64, separated by commas; number {nth} is none: {HOW_TO_MAKE_A_KEY}")
+        format!("must be keys of 32 bytes as base64, separated by commas; number {nth} is not; {HOW_TO_MAKE_A_KEY}")
     };
     entries(text).enumerate().map(|(nth, entry)| vault_key(entry).ok_or_else(|| rule(nth))).collect()
 }
@@ -279,7 +282,7 @@ mod tests {
         let good = BASE64.encode([1; 32]);
         for bad in ["c2hvcnQ=", "not base64!", &BASE64.encode([1; 33])] {
             let said = vault_keys(&format!("{good},{bad}")).unwrap_err();
-            assert!(said.contains("number 2 is none") && said.contains("openssl rand -base64 32"), "{said}");
+            assert!(said.contains("number 2 is not") && said.contains("openssl rand -base64 32"), "{said}");
             assert!(!said.contains(bad) && !said.contains(&good), "{said}");
         }
     }

@@ -157,14 +157,24 @@ fn nothing_set_is_production_which_says_at_once_what_it_needs() {
     let said = said(&[]);
     assert_eq!(said.len(), 3, "{said:#?}");
     assert!(
-        said[0].starts_with("PUBLIC_URL is not set: production (GATEWAY_ENV is not set) needs the https address"),
+        said[0].starts_with(
+            "PUBLIC_URL is required in production (GATEWAY_ENV is not set, so this is production): an https URL such as \
+             https://www.jinmini.com; "
+        ),
         "{said:#?}"
     );
     assert!(
-        said[1].starts_with("DATABASE_URL is not set: production (GATEWAY_ENV is not set) needs a store"),
+        said[1].starts_with(
+            "DATABASE_URL is required in production (GATEWAY_ENV is not set, so this is production): sqlite://data/"
+        ),
         "{said:#?}"
     );
-    assert!(said[2].starts_with("VAULT_KEY is not set: production (GATEWAY_ENV is not set) needs a key"), "{said:#?}");
+    assert!(
+        said[2].starts_with(
+            "VAULT_KEY is required in production (GATEWAY_ENV is not set, so this is production): a key to seal"
+        ),
+        "{said:#?}"
+    );
     assert!(said[2].contains("openssl rand -base64 32"), "{said:#?}");
 }
 
@@ -185,7 +195,10 @@ fn the_committed_env_file_works_in_development_and_is_refused_in_production() {
             .with_environment(keys.map(|keys| ("VAULT_KEY", keys)));
         let mistakes = Settings::from_sources(&sources).unwrap_err();
         assert_eq!(mistakes.iter().count(), 1, "{mistakes}");
-        assert!(mistakes.to_string().contains("the development key of .env, which is public"), "{mistakes}");
+        assert!(
+            mistakes.to_string().contains("must not hold the development key of .env, which is public"),
+            "{mistakes}"
+        );
     }
 }
 
@@ -214,7 +227,7 @@ fn a_vault_key_that_can_be_guessed_is_refused_in_production_alone() {
 fn a_store_needs_a_key_in_development_too() {
     let said = said_in_development(&[("DATABASE_URL", "sqlite://gateway.db")]);
     assert_eq!(said.len(), 1, "{said:#?}");
-    assert!(said[0].starts_with("VAULT_KEY is not set: a store (DATABASE_URL) needs a key"), "{said:#?}");
+    assert!(said[0].starts_with("VAULT_KEY is required with a store (DATABASE_URL): a key"), "{said:#?}");
 }
 
 #[test]
@@ -241,7 +254,9 @@ fn production_wants_https() {
     ]);
     assert_eq!(said.len(), 1, "{said:#?}");
     assert!(
-        said[0].starts_with("PUBLIC_URL is \"http://www.jinmini.com\": production needs the https address"),
+        said[0].starts_with(
+            "PUBLIC_URL must be an https URL such as https://www.jinmini.com in production, not \"http://www.jinmini.com\"; "
+        ),
         "{said:#?}"
     );
 }
@@ -274,40 +289,60 @@ fn fallbacks_are_as_good_as_set_values() {
 #[test]
 fn values_that_make_no_sense_are_told() {
     let rules = [
-        ("GATEWAY_ENV", "staging", "GATEWAY_ENV is \"staging\": either development or production"),
-        ("HOST", "here", "HOST is \"here\": an IP address"),
-        ("PORT", "65536", "PORT is \"65536\": a whole number from 0 to 65535"),
-        ("ADMIN_ADDR", "9090", "ADMIN_ADDR is \"9090\": an IP address and a port"),
+        ("GATEWAY_ENV", "staging", "GATEWAY_ENV must be development or production, not \"staging\""),
+        (
+            "HOST",
+            "here",
+            "HOST must be an IP address such as 127.0.0.1, 0.0.0.0 (every interface) or ::1, not \"here\"",
+        ),
+        ("PORT", "65536", "PORT must be 0 to 65535, not \"65536\""),
+        (
+            "ADMIN_ADDR",
+            "9090",
+            "ADMIN_ADDR must be an IP address and a port, such as 127.0.0.1:9090 or [::1]:9090, not \"9090\"",
+        ),
         (
             "ADMIN_ADDR",
             "127.0.0.1:8080",
-            "ADMIN_ADDR is \"127.0.0.1:8080\": operators and clients have ports of their own",
-        ),
-        ("PUBLIC_URL", "www.jinmini.com", "PUBLIC_URL is \"www.jinmini.com\": http or https"),
-        ("API_PREFIX", "/api", "API_PREFIX is \"/api\": a path such as /e"),
-        ("TIMEZONE", "Seoul", "TIMEZONE is \"Seoul\": an IANA time zone"),
-        ("TOKEN_ALGORITHM", "none", "TOKEN_ALGORITHM is \"none\": one of ES256, RS256, EdDSA, HS256"),
-        ("ACCESS_TOKEN_TTL", "0s", "ACCESS_TOKEN_TTL is \"0s\": a duration from 1s to 3650d, such as 15m"),
-        (
-            "ACCESS_TOKEN_TTL",
-            "25h",
-            "ACCESS_TOKEN_TTL is \"25h\": ACCESS_TOKEN_TTL (25h) is at most ACCESS_TOKEN_MAX_TTL (1d)",
+            "ADMIN_ADDR must have a port of its own, not \"127.0.0.1:8080\"; PORT is 8080, too",
         ),
         (
-            "ACCESS_TOKEN_MAX_TTL",
-            "10m",
-            "ACCESS_TOKEN_MAX_TTL is \"10m\": ACCESS_TOKEN_TTL (15m) is at most ACCESS_TOKEN_MAX_TTL (10m)",
+            "PUBLIC_URL",
+            "www.jinmini.com",
+            "PUBLIC_URL must be an http or https URL such as https://www.jinmini.com, not \"www.jinmini.com\"",
         ),
-        ("REFRESH_TOKEN_TTL", "30", "REFRESH_TOKEN_TTL is \"30\": a duration"),
-        ("TOKEN_FAMILY_TTL", "0s", "TOKEN_FAMILY_TTL is \"0s\": a duration from 1s"),
-        ("REFRESH_GRACE", "1h", "REFRESH_GRACE is \"1h\": a duration from 0s to 5m"),
-        ("KEY_ROTATION", "1s", "KEY_ROTATION is \"1s\": a duration from 1m"),
-        ("HEAD_TIMEOUT", "0s", "HEAD_TIMEOUT is \"0s\": a duration from 1ms to 1h"),
-        ("MAX_CONNECTIONS", "0", "MAX_CONNECTIONS is \"0\": a whole number from 1"),
-        ("TRUSTED_PROXIES", "10.0.0.0/8,all", "TRUSTED_PROXIES is \"10.0.0.0/8,all\": addresses or CIDRs"),
-        ("CLIENT_ADDRESS_HEADER", "True-Client-IP", "CLIENT_ADDRESS_HEADER is \"True-Client-IP\": either X-Forwarded"),
-        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": either text or json"),
-        ("AUTH_SERVICE_URL", "localhost:8001", "AUTH_SERVICE_URL is \"localhost:8001\": an instance is written"),
+        ("API_PREFIX", "/api", "API_PREFIX must be a path such as /e, not \"/api\"; it is neither the root nor /api"),
+        (
+            "TIMEZONE",
+            "Seoul",
+            "TIMEZONE must be an IANA time zone such as UTC, Asia/Seoul or Europe/Berlin, not \"Seoul\"",
+        ),
+        ("TOKEN_ALGORITHM", "none", "TOKEN_ALGORITHM must be one of ES256, RS256, EdDSA, HS256, not \"none\""),
+        ("ACCESS_TOKEN_TTL", "0s", "ACCESS_TOKEN_TTL must be a duration from 1s to 3650d, such as 15m, not \"0s\""),
+        ("ACCESS_TOKEN_TTL", "25h", "ACCESS_TOKEN_TTL must be at most ACCESS_TOKEN_MAX_TTL (1d), not \"25h\""),
+        ("ACCESS_TOKEN_MAX_TTL", "10m", "ACCESS_TOKEN_MAX_TTL must be at least ACCESS_TOKEN_TTL (15m), not \"10m\""),
+        ("REFRESH_TOKEN_TTL", "30", "REFRESH_TOKEN_TTL must be a duration from 1s to 3650d, such as 30d, not \"30\""),
+        ("TOKEN_FAMILY_TTL", "0s", "TOKEN_FAMILY_TTL must be a duration from 1s to 3650d, such as 90d, not \"0s\""),
+        ("REFRESH_GRACE", "1h", "REFRESH_GRACE must be a duration from 0s to 5m, such as 10s, not \"1h\""),
+        ("KEY_ROTATION", "1s", "KEY_ROTATION must be a duration from 1m to 3650d, such as 30d, not \"1s\""),
+        ("HEAD_TIMEOUT", "0s", "HEAD_TIMEOUT must be a duration from 1ms to 1h, such as 10s, not \"0s\""),
+        ("MAX_CONNECTIONS", "0", "MAX_CONNECTIONS must be 1 to 1000000, not \"0\""),
+        (
+            "TRUSTED_PROXIES",
+            "10.0.0.0/8,all",
+            "TRUSTED_PROXIES must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7, not \"10.0.0.0/8,all\"; \"all\" is neither",
+        ),
+        (
+            "CLIENT_ADDRESS_HEADER",
+            "True-Client-IP",
+            "CLIENT_ADDRESS_HEADER must be X-Forwarded-For or X-Real-IP, not \"True-Client-IP\"",
+        ),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT must be text or json, not \"xml\""),
+        (
+            "AUTH_SERVICE_URL",
+            "localhost:8001",
+            "AUTH_SERVICE_URL must be the URL of an instance, not \"localhost:8001\"; an instance is written",
+        ),
     ];
     for (name, value, begin) in rules {
         let said = said_in_development(&[(name, value)]);
@@ -336,7 +371,7 @@ fn a_mistake_in_env_names_the_line() {
     assert_eq!(
         mistakes.to_string(),
         "One setting needs your attention:\n  \
-         - PORT (.env line 2) is \"80a\": a whole number from 0 to 65535"
+         - PORT (.env line 2) must be 0 to 65535, not \"80a\""
     );
 }
 
@@ -359,14 +394,20 @@ fn a_route_may_only_name_a_provider_that_will_be_on() {
     };
     let github = [("GITHUB_CLIENT_ID", "gateway"), ("GITHUB_CLIENT_SECRET", "s3cret")];
     let rule = |provider: &str, on: &str| {
-        vec![format!("gateway.toml line 4: provider_token is {provider:?}: a provider that is switched on{on}")]
+        vec![format!("gateway.toml line 4: provider_token must be a provider that is on ({on}), not {provider:?}")]
     };
     assert_eq!(with_route("github", &github), Vec::<String>::new());
-    assert_eq!(with_route("google", &github), rule("google", ": github"));
+    assert_eq!(with_route("google", &github), rule("google", "github"));
     assert_eq!(with_route("stand-in", &[]), Vec::<String>::new(), "development brings it along");
-    assert_eq!(with_route("stand-in", &github), rule("stand-in", ": github"), "but not beside another");
-    assert_eq!(with_route("google", &[]), rule("google", ": stand-in, stand-in-apple"));
+    assert_eq!(with_route("stand-in", &github), rule("stand-in", "github"), "but not beside another");
+    assert_eq!(with_route("google", &[]), rule("google", "stand-in, stand-in-apple"));
     let production = [("GATEWAY_ENV", "production"), ("DATABASE_URL", "postgres://db/x"), ("VAULT_KEY", &a_key())];
     let said = with_route("stand-in", &[&production[..], &[("PUBLIC_URL", "https://www.jinmini.com")]].concat());
-    assert_eq!(said, rule("stand-in", ", and none is: it needs its client id and secret"));
+    assert_eq!(
+        said,
+        [
+            "gateway.toml line 4: provider_token must be a provider that is on, not \"stand-in\"; none is: set its client id \
+             and secret"
+        ]
+    );
 }

@@ -20,8 +20,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<TlsFiles> {
             }
             return Some(TlsFiles { certificate, key });
         }
-        (Some(_), None) => reader.wrong(&TLS_KEY, "TLS_CERTIFICATE needs the file with its private key"),
-        (None, Some(_)) => reader.wrong(&TLS_CERTIFICATE, "TLS_KEY needs the file with its certificate"),
+        (Some(_), None) => reader.required(&TLS_KEY, "with TLS_CERTIFICATE: the file with its private key"),
+        (None, Some(_)) => reader.required(&TLS_CERTIFICATE, "with TLS_KEY: the file with its certificate"),
         (None, None) => {}
     }
     None

@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_hours(3650 * 24);
 /// Reads the token settings. The default audience is the gateway itself.
 pub(super) fn read(reader: &mut Reader<'_>, public: Option<&PublicSettings>) -> Option<TokenSettings> {
     let algorithm =
-        reader.read(&TOKEN_ALGORITHM, |text| text.parse().map_err(|rule: UnknownAlgorithm| rule.to_string()));
+        reader.read(&TOKEN_ALGORITHM, |text| text.parse().map_err(|rule: UnknownAlgorithm| format!("must be {rule}")));
     let audience = reader.read_or(&TOKEN_AUDIENCE, public.map_or("", PublicSettings::base), |text| Ok(text.to_owned()));
     let access_ttl = reader.duration(&ACCESS_TOKEN_TTL, SECOND..=LONGEST);
     let access_ttl_max = reader.duration(&ACCESS_TOKEN_MAX_TTL, SECOND..=LONGEST);
@@ -36,8 +36,11 @@ pub(super) fn read(reader: &mut Reader<'_>, public: Option<&PublicSettings>) -> 
         && usual > longest
     {
         let (usual, longest) = (units::show(usual), units::show(longest));
-        let set = if reader.value(&ACCESS_TOKEN_TTL).is_some() { ACCESS_TOKEN_TTL } else { ACCESS_TOKEN_MAX_TTL };
-        reader.wrong(&set, format!("ACCESS_TOKEN_TTL ({usual}) is at most ACCESS_TOKEN_MAX_TTL ({longest})"));
+        if reader.value(&ACCESS_TOKEN_TTL).is_some() {
+            reader.wrong(&ACCESS_TOKEN_TTL, format!("must be at most ACCESS_TOKEN_MAX_TTL ({longest})"));
+        } else {
+            reader.wrong(&ACCESS_TOKEN_MAX_TTL, format!("must be at least ACCESS_TOKEN_TTL ({usual})"));
+        }
     }
     Some(TokenSettings {
         algorithm: algorithm?,

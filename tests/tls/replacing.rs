@@ -28,7 +28,7 @@ fn a_pair_that_does_not_belong_together_is_told_once() {
     let (gateway, files) = gateway(&old, &[]);
     files.write_certificate(&new.certificate_pem);
     let told = gateway.printed(STAYS);
-    assert!(told.contains("TLS_KEY: the key in the file is not that of the first certificate"), "{told}");
+    assert!(told.contains("TLS_KEY must name the file with the key of the first certificate"), "{told}");
     thread::sleep(TWO_LOOKS);
     let console = gateway.console();
     assert_eq!(console.matches(STAYS).count(), 1, "{console}");

@@ -22,7 +22,9 @@ fn every_mistake_in_the_files_is_told_with_all_the_others() {
         assert_eq!(output.status.code(), Some(64), "{command:?}");
         let complaint = told(&output);
         assert!(complaint.starts_with("3 settings need your attention:"), "{complaint}");
-        for part in ["PORT is", "TIMEZONE is", "TLS_KEY is", "not that of the first certificate in TLS_CERTIFICATE"] {
+        for part in
+            ["PORT must", "TIMEZONE must", "TLS_KEY must", "the key of the first certificate in TLS_CERTIFICATE"]
+        {
             assert!(complaint.contains(part), "{part}: {complaint}");
         }
 
@@ -30,15 +32,15 @@ fn every_mistake_in_the_files_is_told_with_all_the_others() {
         std::fs::remove_file(files.certificate()).unwrap();
         let complaint = told(&run(&files, command, &[]));
         assert!(
-            complaint.contains(&format!("TLS_CERTIFICATE is {certificate:?}: the file cannot be read")),
+            complaint.contains(&format!("TLS_CERTIFICATE must name a readable file, not {certificate:?}; ")),
             "{complaint}"
         );
-        assert!(complaint.contains("there is no private key in the file"), "{complaint}");
+        assert!(complaint.contains("TLS_KEY must name a file with a private key in PEM"), "{complaint}");
         files.write_certificate(&pair.certificate_pem);
     }
     let complaint = told(&run(&files, &["check"], &[("TLS_KEY", "")]));
     assert!(
-        complaint.contains("TLS_KEY is not set: TLS_CERTIFICATE needs the file with its private key"),
+        complaint.contains("TLS_KEY is required with TLS_CERTIFICATE: the file with its private key"),
         "{complaint}"
     );
 }

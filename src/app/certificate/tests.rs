@@ -91,14 +91,15 @@ fn invalid_files_are_reported_once_for_each_reason() {
     let before = house.keeper.served.clone();
     write(house.folder.path(), &new.0, &old.1);
     assert_eq!(house.look(), None);
-    assert!(house.refused().starts_with("TLS_KEY: the key in the file is not that of the first certificate"));
+    assert!(house.refused().starts_with("TLS_KEY must name the file with the key of the first certificate"));
     assert_eq!((house.look(), house.look()), (None, None));
     fs::remove_file(house.folder.path().join("tls.key")).unwrap();
     fs::write(house.folder.path().join("tls.crt"), "").unwrap();
     assert_eq!(house.look(), None);
     let both = house.refused();
     assert!(
-        both.contains("TLS_CERTIFICATE: there is no certificate") && both.contains("; TLS_KEY: the file"),
+        both.contains("TLS_CERTIFICATE must name a file with a certificate in PEM")
+            && both.contains("; TLS_KEY must name a readable file"),
         "{both}"
     );
     assert!(house.keeper.served.is_same(&before));

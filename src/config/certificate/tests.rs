@@ -83,43 +83,43 @@ fn every_mistake_in_the_files_is_reported() {
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let (good, good_key) = (certificate(&key), key.serialize_pem());
     for (certificate, private_key, expected) in [
-        ("", good_key.as_str(), "TLS_CERTIFICATE: there is no certificate in the file"),
-        (&good_key, &good_key, "TLS_CERTIFICATE: there is no certificate in the file"),
-        (&good[..good.len() / 2], &good_key, "TLS_CERTIFICATE: there is a certificate in the file that is broken"),
+        ("", good_key.as_str(), "TLS_CERTIFICATE must name a file with a certificate in PEM"),
+        (&good_key, &good_key, "TLS_CERTIFICATE must name a file with a certificate in PEM"),
+        (
+            &good[..good.len() / 2],
+            &good_key,
+            "TLS_CERTIFICATE must name a file with valid certificates; one in the file is broken",
+        ),
         (
             &good.replacen("MII", "MIJ", 1),
             &good_key,
-            "TLS_CERTIFICATE: there is a certificate in the file that is broken",
+            "TLS_CERTIFICATE must name a file with valid certificates; one in the file is broken",
         ),
         (
             &valid_between(&key, 2030, 2029),
             &good_key,
-            "TLS_CERTIFICATE: there is a certificate in the file that is broken",
+            "TLS_CERTIFICATE must name a file with valid certificates; one in the file is broken",
         ),
-        (&good, "", "TLS_KEY: there is no private key in the file"),
-        (&good, &good, "TLS_KEY: there is no private key in the file"),
-        (&good, &good_key[..good_key.len() / 2], "TLS_KEY: there is no private key in the file"),
+        (&good, "", "TLS_KEY must name a file with a private key in PEM"),
+        (&good, &good, "TLS_KEY must name a file with a private key in PEM"),
+        (&good, &good_key[..good_key.len() / 2], "TLS_KEY must name a file with a private key in PEM"),
         (
             &good,
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-            "TLS_KEY: the key in the file is locked with a passphrase",
+            "TLS_KEY must name a file with a key without a passphrase",
         ),
         (
             &good,
             "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
-            "TLS_KEY: the key in the file is locked with a passphrase",
+            "TLS_KEY must name a file with a key without a passphrase",
         ),
         (
             &good,
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-            "TLS_KEY: the key in the file cannot be used: RSA of 2048 bits",
+            "TLS_KEY must name a file with a supported key; RSA of 2048 bits",
         ),
-        (&good, &other.serialize_pem(), "TLS_KEY: the key in the file is not that of the first certificate"),
-        (
-            &(certificate(&other) + &good),
-            &good_key,
-            "TLS_KEY: the key in the file is not that of the first certificate",
-        ),
+        (&good, &other.serialize_pem(), "TLS_KEY must name the file with the key of the first certificate"),
+        (&(certificate(&other) + &good), &good_key, "TLS_KEY must name the file with the key of the first certificate"),
     ] {
         let said = told(&folder.files(certificate, private_key));
         assert_eq!(said.len(), 1, "{said:?}");
@@ -128,8 +128,8 @@ fn every_mistake_in_the_files_is_reported() {
     let neither = TlsFiles { certificate: folder.0.path().join("none.pem"), key: folder.0.path().to_owned() };
     let said = told(&neither);
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("TLS_CERTIFICATE: the file cannot be read: No such file"), "{said:?}");
-    assert!(said[1].starts_with("TLS_KEY: the file cannot be read: Is a directory"), "{said:?}");
+    assert!(said[0].starts_with("TLS_CERTIFICATE must name a readable file; No such file"), "{said:?}");
+    assert!(said[1].starts_with("TLS_KEY must name a readable file; Is a directory"), "{said:?}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_certificate_is_doubted_before_and_after_its_time() {
     let second = TimeDelta::seconds(1);
     assert_eq!(pair.doubt(pair.not_before), None);
     assert_eq!(pair.doubt(pair.not_after), None);
-    assert!(pair.doubt(pair.not_before - second).unwrap().ends_with("it will be from 2025-01-01 00:00:00 UTC"));
+    assert!(pair.doubt(pair.not_before - second).unwrap().ends_with("it is valid from 2025-01-01 00:00:00 UTC"));
     assert!(pair.doubt(pair.not_after + second).unwrap().ends_with("it was valid until 2026-01-01 00:00:00 UTC"));
 }
 
@@ -181,15 +181,15 @@ fn tls_is_on_with_both_files_off_with_neither_and_wrong_with_one() {
     );
     let said =
         |certificate, key| settings(certificate, key).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(said(certificate, ""), ["TLS_KEY is not set: TLS_CERTIFICATE needs the file with its private key"]);
-    assert_eq!(said("", private_key), ["TLS_CERTIFICATE is not set: TLS_KEY needs the file with its certificate"]);
+    assert_eq!(said(certificate, ""), ["TLS_KEY is required with TLS_CERTIFICATE: the file with its private key"]);
+    assert_eq!(said("", private_key), ["TLS_CERTIFICATE is required with TLS_KEY: the file with its certificate"]);
     let both = said("/none/chain.pem", "/none/key.pem");
     assert_eq!(both.len(), 2, "{both:?}");
     assert!(
-        both[0].starts_with("TLS_CERTIFICATE is \"/none/chain.pem\": the file cannot be read: No such"),
+        both[0].starts_with("TLS_CERTIFICATE must name a readable file, not \"/none/chain.pem\"; No such"),
         "{both:?}"
     );
-    assert!(both[1].starts_with("TLS_KEY is \"/none/key.pem\": the file cannot be read: No such"), "{both:?}");
+    assert!(both[1].starts_with("TLS_KEY must name a readable file, not \"/none/key.pem\"; No such"), "{both:?}");
 }
 
 #[test]

@@ -117,7 +117,10 @@ fn a_misspelt_name_is_a_mistake_in_env_files_only() {
     let said: Vec<_> = mistakes(&sources).iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
-        [".env line 2 sets TIMEZONES: did you mean TIMEZONE?", ".env line 4 sets HOSTS: did you mean HOST?",]
+        [
+            ".env line 2 must not set TIMEZONES; did you mean TIMEZONE?",
+            ".env line 4 must not set HOSTS; did you mean HOST?",
+        ]
     );
     let told = Settings::from_sources(&sources).unwrap_err().to_string();
     assert!(told.contains(&said[0]) && told.contains(&said[1]), "{told}");
@@ -129,8 +132,8 @@ fn a_console_s_word_is_a_hint_unless_ours_is_set() {
     assert_eq!(
         hints(&alone),
         [
-            "LINE_CHANNEL_ID is set, which the gateway does not read: it calls that LINE_CLIENT_ID",
-            "TWITTER_CLIENT_ID (.env line 1) is set, which the gateway does not read: it calls that X_CLIENT_ID",
+            "LINE_CHANNEL_ID is set, but the gateway does not read it; it reads LINE_CLIENT_ID",
+            "TWITTER_CLIENT_ID (.env line 1) is set, but the gateway does not read it; it reads X_CLIENT_ID",
         ]
     );
     assert!(mistakes(&alone).is_empty());

@@ -66,7 +66,8 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
         }
     };
     if client_id.split_once('.').is_some_and(|(first, _)| first == team_id) {
-        reader.wrong(&APPLE_CLIENT_ID, "the identifier of the Services ID alone, without the team id in front of it");
+        let rule = "must be the identifier of the Services ID alone; remove the team id in front of it";
+        reader.wrong(&APPLE_CLIENT_ID, rule);
         return None;
     }
     let name = PREFIX.to_ascii_lowercase().parse().ok()?;
@@ -102,10 +103,10 @@ fn needs_all(reader: &mut Reader<'_>, parts: &[(&Variable, bool)]) {
     let there: Vec<_> = parts.iter().filter(|(_, is_set)| *is_set).map(|(variable, _)| variable.name).collect();
     let (there, verb) = (there.join(" and "), if there.len() == 1 { "is" } else { "are" });
     for (variable, _) in parts.iter().filter(|(_, is_set)| !is_set) {
-        reader.wrong(
+        reader.required(
             variable,
             format!(
-                "{there} {verb} set, and Apple needs APPLE_CLIENT_ID, APPLE_TEAM_ID, APPLE_KEY_ID and APPLE_PRIVATE_KEY"
+                "because {there} {verb} set; Apple needs APPLE_CLIENT_ID, APPLE_TEAM_ID, APPLE_KEY_ID and APPLE_PRIVATE_KEY"
             ),
         );
     }
@@ -119,21 +120,22 @@ fn optional<T>(text: &str, parse: fn(&str) -> Result<T, String>) -> Result<Optio
 fn identifier(text: &str) -> Result<String, String> {
     let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let good = text.len() <= LONGEST_IDENTIFIER && text.contains('.') && text.split('.').all(part);
-    good.then(|| text.to_owned()).ok_or_else(|| "an identifier such as com.example.web".to_owned())
+    good.then(|| text.to_owned()).ok_or_else(|| "must be an identifier such as com.example.web".to_owned())
 }
 
 /// The id of a team or a key.
 fn short_id(text: &str) -> Result<String, String> {
     let good = text.len() == ID_LENGTH && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    good.then(|| text.to_owned()).ok_or_else(|| "10 upper-case letters and digits, as in ABCDE12345".to_owned())
+    good.then(|| text.to_owned())
+        .ok_or_else(|| "must be 10 upper-case letters and digits, such as ABCDE12345".to_owned())
 }
 
 /// The text of a `.p8` file. Settings often hold `\n` where the file has line ends.
 fn private_key(text: &str) -> Result<Secret, String> {
     let pem = text.replace("\\r", "").replace("\\n", "\n");
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-        "the text of the key's .p8 file, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----, with its line ends \
-         or with \\n in their place"
+        "must be the text of the key's .p8 file, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----; its line ends \
+         may be written \\n"
             .to_owned()
     })?;
     let is_p256 =
@@ -141,7 +143,7 @@ fn private_key(text: &str) -> Result<Secret, String> {
     if is_p256 {
         Ok(Secret::new(pem))
     } else {
-        Err("a private key over P-256, as in every .p8 file of Apple's".to_owned())
+        Err("must be a private key over P-256, as in every .p8 file from Apple".to_owned())
     }
 }
 
@@ -152,7 +154,7 @@ fn authorize_without_scope(text: &str, environment: Environment) -> Result<Url, 
     match decided {
         None => Ok(url),
         Some(name) => Err(format!(
-            "an address without the parameter {name}: APPLE_SCOPES decides what is asked for and how it comes"
+            "must be a URL without the parameter {name}; APPLE_SCOPES decides what is requested and how it is returned"
         )),
     }
 }

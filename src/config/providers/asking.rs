@@ -7,7 +7,7 @@ use crate::{
     config::{
         Environment,
         reader::{Reader, one_of},
-        report::{Mistake, shown},
+        report::{Mistake, broken},
     },
     domain::gateway::models::{
         login::scope_words,
@@ -25,10 +25,10 @@ pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result
     match binding_parameters(&url).as_slice() {
         [] => Ok(url),
         [name] => {
-            Err(format!("an address without the parameter {name}: it binds each sign-in, so the gateway sets it"))
+            Err(format!("must be a URL without the parameter {name}; it binds each sign-in, so the gateway sets it"))
         }
         names => Err(format!(
-            "an address without the parameters {}: they bind each sign-in, so the gateway sets them",
+            "must be a URL without the parameters {}; they bind each sign-in, so the gateway sets them",
             names.join(", ")
         )),
     }
@@ -38,9 +38,9 @@ pub(super) fn authorize_endpoint(text: &str, environment: Environment) -> Result
 pub(super) fn read_scopes(reader: &mut Reader<'_>, prefix: &str, usual: &str, oidc: bool) -> Option<String> {
     member(reader, &format!("{prefix}_SCOPES"), usual, |text| {
         if !is_printable(text) {
-            Err("words of printable ASCII, separated as the provider wants them".to_owned())
+            Err("must be words of printable ASCII, separated as the provider expects them".to_owned())
         } else if oidc && scope_words(text).all(|word| word != "openid") {
-            Err("one of the words is openid: without it there is no id token".to_owned())
+            Err("must include the word openid; without it there is no id token".to_owned())
         } else {
             Ok(text.to_owned())
         }
@@ -63,9 +63,11 @@ pub(super) fn read_more_scopes(reader: &mut Reader<'_>, prefix: &str, authorize:
     member(reader, &format!("{prefix}_MORE_SCOPES"), "", |text| {
         let words: Vec<_> = scope_words(text).map(str::to_owned).collect();
         if !is_printable(text) {
-            Err("words of printable ASCII, separated by blanks or commas".to_owned())
+            Err("must be words of printable ASCII, separated by blanks or commas".to_owned())
         } else if is_set_elsewhere && !words.is_empty() {
-            Err(format!("nothing, as long as {prefix}_AUTHORIZE_URL has the parameter scope, which wins over them"))
+            Err(format!(
+                "must be unset while {prefix}_AUTHORIZE_URL has the parameter scope; the parameter takes precedence"
+            ))
         } else {
             Ok(words)
         }
@@ -84,8 +86,9 @@ pub(super) fn read_prompt(
     if let Some((text, place)) =
         reader.value_and_place(&name).filter(|(text, _)| known.is_some_and(<[_]>::is_empty) && !text.is_empty())
     {
-        let rule = "this provider does not know `prompt`; GET /login/{provider}?auth_type=… makes Facebook and Naver ask again";
-        reader.note(Mistake::new(place, shown(text), rule));
+        let rule = "must be unset; this provider does not know `prompt`. GET /login/{provider}?auth_type=… makes Facebook and \
+                    Naver ask again";
+        reader.note(Mistake::new(place, broken(rule, text)));
         return None;
     }
     let said_there = authorize.and_then(|url| parameter(url, "prompt"));
@@ -96,8 +99,8 @@ pub(super) fn read_prompt(
         (NEVER, _) => Ok(Prompt::Never),
         (words, _) if is_printable(words) && scope_words(words).all(is_word) => Ok(Prompt::Always(words.to_owned())),
         _ => Err(match known {
-            Some(known) => format!("{}, or {NEVER} alone", known.join(", ")),
-            None => format!("words that the provider knows, such as select_account, or {NEVER} alone"),
+            Some(known) => format!("must be {}, or {NEVER} alone", known.join(", ")),
+            None => format!("must be words that the provider knows, such as select_account, or {NEVER} alone"),
         }),
     })
 }
@@ -113,7 +116,7 @@ pub(super) fn read_pkce(reader: &mut Reader<'_>, prefix: &str, pkce: Pkce, is_op
     let usual = if is_open_id || pkce != Pkce::Unknown { "on" } else { "off" };
     member(reader, &format!("{prefix}_PKCE"), usual, |text| match one_of(text, &[("on", true), ("off", false)])? {
         false if pkce == Pkce::Demanded => {
-            Err("on, or leave it out: the provider refuses sign-ins without it".to_owned())
+            Err("must be on or unset; the provider refuses sign-ins without it".to_owned())
         }
         is_on => Ok(is_on),
     })

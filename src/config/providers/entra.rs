@@ -53,7 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
         (None, Some(_)) => return wants_both(reader, &ENTRA_CLIENT_ID, &ENTRA_CLIENT_SECRET),
     };
     let Some(tenant) = tenant? else {
-        reader.wrong(&ENTRA_TENANT, format!("ENTRA_CLIENT_ID is set, and Entra needs {TENANT}"));
+        reader.required(&ENTRA_TENANT, format!("because ENTRA_CLIENT_ID is set: {TENANT}"));
         return None;
     };
     let tenants = allowed(reader, &tenant, tenants?, common.environment)?;
@@ -77,10 +77,15 @@ pub(super) fn read(reader: &mut Reader<'_>, common: &Common<'_>) -> Option<Provi
     })
 }
 
-const TENANT: &str = "the id or a domain of your tenant; or organizations (every tenant), consumers (personal accounts) or common (both)";
+const TENANT: &str =
+    "the id or a domain of your tenant, organizations (every tenant), consumers (personal accounts) or common (both)";
 
 fn tenant_or_none(text: &str) -> Result<Option<EntraTenant>, String> {
-    if text.is_empty() { Ok(None) } else { EntraTenant::parse(text).map(Some).ok_or_else(|| TENANT.to_owned()) }
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        EntraTenant::parse(text).map(Some).ok_or_else(|| format!("must be {TENANT}"))
+    }
 }
 
 fn tenants(text: &str) -> Result<Option<AllowedTenants>, String> {
@@ -89,7 +94,7 @@ fn tenants(text: &str) -> Result<Option<AllowedTenants>, String> {
         "" => Ok(None),
         ANY => Ok(Some(AllowedTenants::Any)),
         _ => ids().map(|ids| Some(AllowedTenants::Listed(ids))).ok_or_else(|| {
-            format!("ids of tenants, such as 72f988bf-86f1-41af-91ab-2d7cd011db47, separated by commas; or {ANY} alone")
+            format!("must be ids of tenants, such as 72f988bf-86f1-41af-91ab-2d7cd011db47, separated by commas, or {ANY} alone")
         }),
     }
 }
@@ -108,15 +113,14 @@ fn allowed(
         (true, None) if environment == Environment::Development => Some(AllowedTenants::Any),
         (true, None) => {
             let need = format!(
-                "the ids of the tenants whose people may sign in, separated by commas, because ENTRA_TENANT is {}; or {ANY}, if \
-                 people of every tenant may",
-                tenant.segment()
+                "the ids of the tenants whose people may sign in, separated by commas, or {ANY} if people of every tenant may"
             );
-            reader.wrong_in_production(&ENTRA_ALLOWED_TENANTS, need);
+            let hint = format!("ENTRA_TENANT is {}", tenant.segment());
+            reader.wrong_in_production(&ENTRA_ALLOWED_TENANTS, &need, &hint);
             None
         }
         (false, Some(_)) => {
-            reader.wrong(&ENTRA_ALLOWED_TENANTS, "nothing, as ENTRA_TENANT is one tenant already");
+            reader.wrong(&ENTRA_ALLOWED_TENANTS, "must be unset; ENTRA_TENANT is one tenant already");
             None
         }
     }
@@ -126,7 +130,7 @@ fn allowed(
 fn groups(text: &str) -> Result<BTreeSet<String>, String> {
     let groups: BTreeSet<_> = entries(text).map(str::to_lowercase).collect();
     if groups.is_empty() && !text.is_empty() {
-        return Err("ids of groups, separated by commas".to_owned());
+        return Err("must be ids of groups, separated by commas".to_owned());
     }
     Ok(groups)
 }

@@ -55,17 +55,17 @@ fn a_provider_is_on_when_its_id_and_secret_are_set() {
 fn one_without_the_other_is_a_mistake() {
     assert_eq!(
         one_mistake("production", &GOOGLE[..1]),
-        "GOOGLE_CLIENT_SECRET is not set: GOOGLE_CLIENT_ID is set, and a provider needs both"
+        "GOOGLE_CLIENT_SECRET is required because GOOGLE_CLIENT_ID is set; a provider needs both"
     );
     assert_eq!(
         one_mistake("production", &GOOGLE[1..]),
-        "GOOGLE_CLIENT_ID is not set: GOOGLE_CLIENT_SECRET is set, and a provider needs both"
+        "GOOGLE_CLIENT_ID is required because GOOGLE_CLIENT_SECRET is set; a provider needs both"
     );
     for missing in 0..3 {
         let mut some = OKTA.to_vec();
         let (name, _) = some.remove(missing);
         let said = one_mistake("production", &some);
-        assert_eq!(said, format!("{name} is not set: OIDC_MY_OKTA needs _ISSUER, _CLIENT_ID and _CLIENT_SECRET"));
+        assert_eq!(said, format!("{name} is required; OIDC_MY_OKTA needs _ISSUER, _CLIENT_ID and _CLIENT_SECRET"));
     }
 }
 
@@ -132,7 +132,7 @@ fn naver_and_kakao_speak_open_id_connect_unless_that_is_off() {
     assert_eq!(kakao(&[("KAKAO_SCOPES", "gender birthday")]).1, "openid gender birthday");
     assert_eq!(kakao(&[("KAKAO_SCOPES", "gender,openid")]).1, "gender,openid");
     assert_eq!(kakao(&[("KAKAO_JWKS_URL", "https://a/j")]).0.as_deref(), Some("https://a/j"));
-    assert_eq!(one_mistake("production", &[("KAKAO_OIDC", "no")]), "KAKAO_OIDC is \"no\": either on or off");
+    assert_eq!(one_mistake("production", &[("KAKAO_OIDC", "no")]), "KAKAO_OIDC must be on or off, not \"no\"");
 }
 
 #[test]
@@ -186,15 +186,23 @@ fn an_address_for_browsers_leaves_to_the_gateway_what_binds_a_sign_in() {
     {
         let address = format!("https://a/authorize?hl=ko&{name}=x");
         let said = one_mistake("production", &[&GOOGLE[..], &[("GOOGLE_AUTHORIZE_URL", &address)]].concat());
-        let begin = format!("GOOGLE_AUTHORIZE_URL is {address:?}: an address without the parameter {name}: ");
+        let begin = format!("GOOGLE_AUTHORIZE_URL must be a URL without the parameter {name}, not {address:?}; ");
         assert!(said.starts_with(&begin), "{said}");
     }
     let both = [("GOOGLE_AUTHORIZE_URL", "https://a/authorize?nonce=2&hl=ko&state=1")];
     let said = one_mistake("production", &[&GOOGLE[..], &both].concat());
-    assert!(said.contains(": an address without the parameters state, nonce: they bind"), "{said}");
+    assert!(
+        said.contains(" must be a URL without the parameters state, nonce, not ") && said.contains("; they bind"),
+        "{said}"
+    );
     let scoped = [("KAKAO_AUTHORIZE_URL", "https://a/b?scope=c"), ("KAKAO_MORE_SCOPES", "gender")];
     let said = one_mistake("production", &scoped);
-    assert!(said.starts_with("KAKAO_MORE_SCOPES is \"gender\": nothing, as long as KAKAO_AUTHORIZE_URL has"), "{said}");
+    assert!(
+        said.starts_with(
+            "KAKAO_MORE_SCOPES must be unset while KAKAO_AUTHORIZE_URL has the parameter scope, not \"gender\""
+        ),
+        "{said}"
+    );
 }
 
 #[test]
@@ -210,7 +218,7 @@ fn google_may_be_for_one_domain_and_kakao_proves_its_notices_with_a_key() {
     assert!(matches!(plain[1].kind, ProviderKind::Kakao { admin_key: None, .. }));
     for domain in ["*", "jinmini", "https://jinmini.com", "jinmini..com", "jinmini.com, b.com"] {
         let said = one_mistake("production", &[("GOOGLE_HOSTED_DOMAIN", domain)]);
-        assert_eq!(said, format!("GOOGLE_HOSTED_DOMAIN is {domain:?}: a domain such as example.com"));
+        assert_eq!(said, format!("GOOGLE_HOSTED_DOMAIN must be a domain such as example.com, not {domain:?}"));
     }
 }
 
@@ -242,40 +250,43 @@ fn entra_is_for_one_tenant_or_for_those_that_are_named() {
         assert_eq!(entra("production", &[tenant, ("ENTRA_ALLOWED_TENANTS", "any")]).tenants, AllowedTenants::Any);
         assert_eq!(entra("development", &[tenant]).tenants, AllowedTenants::Any);
         let said = one_mistake("production", &[&ENTRA[..], &[tenant]].concat());
-        let begin =
-            "ENTRA_ALLOWED_TENANTS is not set: production needs the ids of the tenants whose people may sign in";
-        assert!(said.starts_with(begin) && said.ends_with("or any, if people of every tenant may"), "{said}");
+        let begin = "ENTRA_ALLOWED_TENANTS is required in production: the ids of the tenants whose people may sign in";
+        let end = format!("or any if people of every tenant may; ENTRA_TENANT is {}", tenant.1);
+        assert!(said.starts_with(begin) && said.ends_with(&end), "{said}");
     }
     for (more, begin) in [
-        (&[][..], "ENTRA_TENANT is not set: ENTRA_CLIENT_ID is set, and Entra needs the id or a domain of your tenant"),
-        (&[("ENTRA_TENANT", "contoso")], "ENTRA_TENANT is \"contoso\": the id or a domain of your tenant"),
-        (&[("ENTRA_TENANT", CONTOSO), ("ENTRA_ALLOWED_TENANTS", CONTOSO)], "ENTRA_ALLOWED_TENANTS is \"72f988bf"),
+        (&[][..], "ENTRA_TENANT is required because ENTRA_CLIENT_ID is set: the id or a domain of your tenant"),
+        (&[("ENTRA_TENANT", "contoso")], "ENTRA_TENANT must be the id or a domain of your tenant"),
+        (
+            &[("ENTRA_TENANT", CONTOSO), ("ENTRA_ALLOWED_TENANTS", CONTOSO)],
+            "ENTRA_ALLOWED_TENANTS must be unset, not \"72f988bf",
+        ),
         (
             &[("ENTRA_TENANT", "common"), ("ENTRA_ALLOWED_TENANTS", "contoso.com")],
-            "ENTRA_ALLOWED_TENANTS is \"contoso.com\": ids of tenants",
+            "ENTRA_ALLOWED_TENANTS must be ids of tenants, such as 72f988bf-86f1-41af-91ab-2d7cd011db47, separated by commas, or any alone, not \"contoso.com\"",
         ),
         (
             &[("ENTRA_TENANT", "common"), ("ENTRA_ALLOWED_TENANTS", ",")],
-            "ENTRA_ALLOWED_TENANTS is \",\": ids of tenants",
+            "ENTRA_ALLOWED_TENANTS must be ids of tenants, such as 72f988bf-86f1-41af-91ab-2d7cd011db47, separated by commas, or any alone, not \",\"",
         ),
         (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_GROUPS", " , ")],
-            "ENTRA_GROUPS is \",\": ids of groups, separated by commas",
+            "ENTRA_GROUPS must be ids of groups, separated by commas, not \",\"",
         ),
         (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_SCOPES", "email")],
-            "ENTRA_SCOPES is \"email\": one of the words is openid",
+            "ENTRA_SCOPES must include the word openid, not \"email\"",
         ),
         (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_AUTHORITY_URL", "http://a")],
-            "ENTRA_AUTHORITY_URL is \"http://a\": an https",
+            "ENTRA_AUTHORITY_URL must be an https URL without user and fragment, not \"http://a\"",
         ),
     ] {
         let said = one_mistake("production", &[&ENTRA[..], more].concat());
         assert!(said.starts_with(begin), "{said}");
     }
     let said = one_mistake("production", &ENTRA[..1]);
-    assert_eq!(said, "ENTRA_CLIENT_SECRET is not set: ENTRA_CLIENT_ID is set, and a provider needs both");
+    assert_eq!(said, "ENTRA_CLIENT_SECRET is required because ENTRA_CLIENT_ID is set; a provider needs both");
 }
 
 /// The key of RFC 6979 §A.2.5.
@@ -344,7 +355,7 @@ fn missing_variables_of_apple_are_named() {
         assert_eq!(
             one_mistake("production", &some),
             format!(
-                "{missing} is not set: {} are set, and Apple needs APPLE_CLIENT_ID, APPLE_TEAM_ID, APPLE_KEY_ID and \
+                "{missing} is required because {} are set; Apple needs APPLE_CLIENT_ID, APPLE_TEAM_ID, APPLE_KEY_ID and \
                  APPLE_PRIVATE_KEY",
                 there.join(" and ")
             )
@@ -352,7 +363,7 @@ fn missing_variables_of_apple_are_named() {
     }
     let said = read("production", &APPLE[..1]).unwrap_err();
     assert_eq!(said.len(), 3, "{said:#?}");
-    assert!(said[0].starts_with("APPLE_TEAM_ID is not set: APPLE_CLIENT_ID is set, and Apple needs"), "{said:#?}");
+    assert!(said[0].starts_with("APPLE_TEAM_ID is required because APPLE_CLIENT_ID is set; Apple needs"), "{said:#?}");
 }
 
 #[test]
@@ -361,22 +372,18 @@ fn apples_ids_have_the_shape_of_apples() {
         ("APPLE_CLIENT_ID", "web", "an identifier such as com.example.web"),
         ("APPLE_CLIENT_ID", "com..web", "an identifier such as com.example.web"),
         ("APPLE_CLIENT_ID", "com.example.*", "an identifier such as com.example.web"),
-        (
-            "APPLE_CLIENT_ID",
-            "TEAM567890.com.example.web",
-            "the identifier of the Services ID alone, without the team id",
-        ),
-        ("APPLE_TEAM_ID", "team567890", "10 upper-case letters and digits"),
-        ("APPLE_TEAM_ID", "TEAM56789", "10 upper-case letters and digits"),
-        ("APPLE_KEY_ID", "AuthKey_KEY4567890.p8", "10 upper-case letters and digits"),
+        ("APPLE_CLIENT_ID", "TEAM567890.com.example.web", "the identifier of the Services ID alone"),
+        ("APPLE_TEAM_ID", "team567890", "10 upper-case letters and digits, such as ABCDE12345"),
+        ("APPLE_TEAM_ID", "TEAM56789", "10 upper-case letters and digits, such as ABCDE12345"),
+        ("APPLE_KEY_ID", "AuthKey_KEY4567890.p8", "10 upper-case letters and digits, such as ABCDE12345"),
     ] {
         let said = one_mistake("production", &apple_with(name, value));
-        assert!(said.starts_with(&format!("{name} is {value:?}: {rule}")), "{said}");
+        assert!(said.starts_with(&format!("{name} must be {rule}, not {value:?}")), "{said}");
     }
     for parameter in ["scope=email", "response_mode=query"] {
         let address = format!("https://a/b?{parameter}");
         let said = one_mistake("production", &[&APPLE[..], &[("APPLE_AUTHORIZE_URL", &address)]].concat());
-        assert!(said.contains(": an address without the parameter "), "{said}");
+        assert!(said.contains(" must be a URL without the parameter "), "{said}");
     }
 }
 
@@ -394,16 +401,16 @@ fn apples_key_is_taken_as_settings_hold_it() {
         assert!(!format!("{apple:?}").contains("PRIVATE KEY"), "{apple:?}");
     }
     for (text, rule) in [
-        ("hunter2", "the text of the key's .p8 file, from -----BEGIN PRIVATE KEY-----"),
-        ("/run/secrets/AuthKey_KEY4567890.p8", "the text of the key's .p8 file"),
-        (&P8.replace("MIGTAgEA", "MIGSAgEA"), "a private key over P-256, as in every .p8 file of Apple's"),
-        (&P8.replace('\n', "\t"), "a value is UTF-8 without control characters but line ends"),
-        (P384, "a private key over P-256"),
-        (include_str!("../../adapters/client_keys/tests/p256.pem"), "the text of the key's .p8 file"),
+        ("hunter2", "must be the text of the key's .p8 file, from -----BEGIN PRIVATE KEY-----"),
+        ("/run/secrets/AuthKey_KEY4567890.p8", "must be the text of the key's .p8 file"),
+        (&P8.replace("MIGTAgEA", "MIGSAgEA"), "must be a private key over P-256, as in every .p8 file from Apple"),
+        (&P8.replace('\n', "\t"), "must be UTF-8 without control characters other than line ends"),
+        (P384, "must be a private key over P-256"),
+        (include_str!("../../adapters/client_keys/tests/p256.pem"), "must be the text of the key's .p8 file"),
     ] {
         let said = one_mistake("production", &apple_with("APPLE_PRIVATE_KEY", text));
-        let begin = "APPLE_PRIVATE_KEY has a value that cannot be used (it is not shown here): ";
-        assert!(said.starts_with(&format!("{begin}{rule}")), "{said}");
+        assert!(said.starts_with(&format!("APPLE_PRIVATE_KEY {rule}")), "{said}");
+        assert!(said.ends_with("; its value is not shown because it is secret"), "{said}");
     }
 }
 
@@ -422,9 +429,9 @@ fn http_is_for_loopback_in_development() {
         let said = one_mistake(mode, &[("GITHUB_TOKEN_URL", url)]);
         assert!(said.starts_with("GITHUB_TOKEN_URL ") && !said.contains("hunter2"), "{said}");
         let said = one_mistake(mode, &[&[("OIDC_MY_OKTA_ISSUER", url)], &OKTA[1..]].concat());
-        assert!(said.starts_with("OIDC_MY_OKTA_ISSUER cannot be used: "), "{said}");
+        assert!(said.starts_with("OIDC_MY_OKTA_ISSUER must be ") && !said.contains("hunter2"), "{said}");
         let said = one_mistake(mode, &[("OAUTH_REDIRECT_URIS", url)]);
-        assert!(said.starts_with("OAUTH_REDIRECT_URIS "), "{said}");
+        assert!(said.starts_with("OAUTH_REDIRECT_URIS must be ") && !said.contains("hunter2"), "{said}");
     }
 }
 
@@ -453,42 +460,74 @@ fn redirect_uris_are_exact_strings() {
 #[test]
 fn mistakes_are_told_and_show_no_secret() {
     for (name, value, begin) in [
-        ("GOOGLE_CLIENT_ID", "two words", "GOOGLE_CLIENT_ID is \"two words\": printable ASCII without blanks"),
-        ("GOOGLE_SCOPES", "email", "GOOGLE_SCOPES is \"email\": one of the words is openid"),
-        ("GITHUB_SCOPES", "가", "GITHUB_SCOPES is \"가\": words of printable ASCII"),
-        ("GOOGLE_PKCE", "yes", "GOOGLE_PKCE is \"yes\": either on or off"),
+        ("GOOGLE_CLIENT_ID", "two words", "GOOGLE_CLIENT_ID must be printable ASCII without blanks, not \"two words\""),
+        ("GOOGLE_SCOPES", "email", "GOOGLE_SCOPES must include the word openid, not \"email\""),
+        (
+            "GITHUB_SCOPES",
+            "가",
+            "GITHUB_SCOPES must be words of printable ASCII, separated as the provider expects them, not \"가\"",
+        ),
+        ("GOOGLE_PKCE", "yes", "GOOGLE_PKCE must be on or off, not \"yes\""),
         (
             "GOOGLE_PROMPT",
             "select_acount",
-            "GOOGLE_PROMPT is \"select_acount\": consent, select_account, or never alone",
+            "GOOGLE_PROMPT must be consent, select_account, or never alone, not \"select_acount\"",
         ),
-        ("GOOGLE_PROMPT", "never consent", "GOOGLE_PROMPT is \"never consent\": consent, select_account"),
-        ("LINE_PROMPT", "none", "LINE_PROMPT is \"none\": consent, login, or never alone"),
-        ("ENTRA_PROMPT", "create", "ENTRA_PROMPT is \"create\": login, consent, select_account, or never alone"),
-        ("X_PKCE", "off", "X_PKCE is \"off\": on, or leave it out: the provider refuses sign-ins without it"),
-        ("OIDC_MY_OKTA_PROMPT", "가", "OIDC_MY_OKTA_PROMPT is \"가\": words that the provider knows"),
+        (
+            "GOOGLE_PROMPT",
+            "never consent",
+            "GOOGLE_PROMPT must be consent, select_account, or never alone, not \"never consent\"",
+        ),
+        ("LINE_PROMPT", "none", "LINE_PROMPT must be consent, login, or never alone, not \"none\""),
+        (
+            "ENTRA_PROMPT",
+            "create",
+            "ENTRA_PROMPT must be login, consent, select_account, or never alone, not \"create\"",
+        ),
+        ("X_PKCE", "off", "X_PKCE must be on or unset, not \"off\"; the provider refuses sign-ins without it"),
+        (
+            "OIDC_MY_OKTA_PROMPT",
+            "가",
+            "OIDC_MY_OKTA_PROMPT must be words that the provider knows, such as select_account, or never alone, not \"가\"",
+        ),
         (
             "NAVER_PROMPT",
             "login",
-            "NAVER_PROMPT is \"login\": this provider does not know `prompt`; GET /login/{provider}?auth_type",
+            "NAVER_PROMPT must be unset, not \"login\"; this provider does not know `prompt`. GET /login/{provider}?auth_type",
         ),
-        ("FACEBOOK_PROMPT", "never", "FACEBOOK_PROMPT is \"never\": this provider does not know `prompt`"),
-        ("GITHUB_MORE_SCOPES", "가", "GITHUB_MORE_SCOPES is \"가\": words of printable ASCII"),
-        ("NAVER_UNBOUND_CODES", "on", "NAVER_UNBOUND_CODES is \"on\": either accept or refuse"),
-        ("FACEBOOK_API_VERSION", "25", "FACEBOOK_API_VERSION is \"25\": a version such as v26.0"),
-        ("OIDC_MY_OKTA_ISSUER", "https://a?b", "OIDC_MY_OKTA_ISSUER cannot be used: an issuer has no query"),
+        (
+            "FACEBOOK_PROMPT",
+            "never",
+            "FACEBOOK_PROMPT must be unset, not \"never\"; this provider does not know `prompt`",
+        ),
+        (
+            "GITHUB_MORE_SCOPES",
+            "가",
+            "GITHUB_MORE_SCOPES must be words of printable ASCII, separated by blanks or commas, not \"가\"",
+        ),
+        ("NAVER_UNBOUND_CODES", "on", "NAVER_UNBOUND_CODES must be accept or refuse, not \"on\""),
+        ("FACEBOOK_API_VERSION", "25", "FACEBOOK_API_VERSION must be a version such as v26.0, not \"25\""),
+        (
+            "OIDC_MY_OKTA_ISSUER",
+            "https://a?b",
+            "OIDC_MY_OKTA_ISSUER must be an issuer without a query; its value is not shown",
+        ),
         (
             "OIDC_MY_OKTA_ID_TOKEN_ALG",
             "none",
-            "OIDC_MY_OKTA_ID_TOKEN_ALG is \"none\": HS256, if the client secret signs",
+            "OIDC_MY_OKTA_ID_TOKEN_ALG must be HS256, if the client secret signs the id tokens, or unset, not \"none\"",
         ),
         (
             "OIDC_MY_OKTA_ID_TOKEN_ALG",
             "RS256",
-            "OIDC_MY_OKTA_ID_TOKEN_ALG is \"RS256\": HS256, if the client secret signs",
+            "OIDC_MY_OKTA_ID_TOKEN_ALG must be HS256, if the client secret signs the id tokens, or unset, not \"RS256\"",
         ),
-        ("OIDC_MY_OKTA_SCOPES", "email", "OIDC_MY_OKTA_SCOPES is \"email\": one of the words is openid"),
-        ("OIDC_MY_OKTA_CLIENT_SECRET", "hunter2\u{1}", "OIDC_MY_OKTA_CLIENT_SECRET cannot be used: a value has no"),
+        ("OIDC_MY_OKTA_SCOPES", "email", "OIDC_MY_OKTA_SCOPES must include the word openid, not \"email\""),
+        (
+            "OIDC_MY_OKTA_CLIENT_SECRET",
+            "hunter2\u{1}",
+            "OIDC_MY_OKTA_CLIENT_SECRET must be text without control characters; its value is not shown",
+        ),
     ] {
         let said = one_mistake("production", &[&GOOGLE[..], &OKTA, &[(name, value)]].concat());
         assert!(said.starts_with(begin) && !said.contains("hunter2"), "{said}");
@@ -502,12 +541,14 @@ fn another_provider_needs_a_name_of_its_own() {
         one_mistake("production", &[(&names[0], "https://a"), (&names[1], "b"), (&names[2], "c")])
     };
     for stem in ["GOOGLE", "KAKAO", "ENTRA", "LINE", "X"] {
-        let remedy = format!("the gateway knows this provider by itself: set {stem}_CLIENT_ID and the like instead");
-        assert_eq!(said_of(stem), format!("OIDC_{stem}_ISSUER names no provider: {remedy}"));
+        let rule = "must not be set, because the gateway knows this provider";
+        let remedy = format!("set {stem}_CLIENT_ID and the like instead");
+        assert_eq!(said_of(stem), format!("OIDC_{stem}_ISSUER {rule}; {remedy}"));
     }
     for stem in ["1A", "a", "A.B", &"A".repeat(33)] {
         let said = said_of(stem);
-        assert!(said.starts_with(&format!("OIDC_{stem}_ISSUER names no provider: the name behind OIDC_")), "{said}");
+        let begin = format!("OIDC_{stem}_ISSUER must have the name of a provider after OIDC_; ");
+        assert!(said.starts_with(&begin), "{said}");
     }
 }
 
@@ -516,7 +557,8 @@ fn a_slip_of_the_pen_is_found_in_env_and_what_others_need_is_left_alone() {
     let said = |name: &str| {
         let sources = Sources::default().with_dotenv(&format!("GATEWAY_ENV=development\n{name}=x\n"));
         let mistakes = Settings::from_sources(&sources).err();
-        mistakes.and_then(|mistakes| mistakes.iter().map(ToString::to_string).find(|said| said.contains(" sets ")))
+        mistakes
+            .and_then(|mistakes| mistakes.iter().map(ToString::to_string).find(|said| said.contains(" must not set ")))
     };
     for (name, meant) in [
         ("GOOGLE_AUTHORISE_URL", "GOOGLE_AUTHORIZE_URL"),

@@ -23,20 +23,20 @@ pub(super) fn hosted_domain(text: &str) -> Result<Option<String>, String> {
     match text {
         "" => Ok(None),
         text if good => Ok(Some(text.to_ascii_lowercase())),
-        _ => Err("a domain such as example.com".to_owned()),
+        _ => Err("must be a domain such as example.com".to_owned()),
     }
 }
 
 pub(super) fn client_id(text: &str) -> Result<String, String> {
     let good = text.bytes().all(|b| b.is_ascii_graphic());
-    good.then(|| text.to_owned()).ok_or_else(|| "printable ASCII without blanks".to_owned())
+    good.then(|| text.to_owned()).ok_or_else(|| "must be printable ASCII without blanks".to_owned())
 }
 
 pub(super) fn version(text: &str) -> Result<String, String> {
     let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let good =
         text.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(a, b)| number(a) && number(b));
-    good.then(|| text.to_owned()).ok_or_else(|| "a version such as v26.0".to_owned())
+    good.then(|| text.to_owned()).ok_or_else(|| "must be a version such as v26.0".to_owned())
 }
 
 /// https, or in development http on this machine.
@@ -46,7 +46,7 @@ fn is_safe(url: &Url, environment: Environment) -> bool {
     (url.scheme() == "https" || local) && url.has_host() && anonymous && url.fragment().is_none()
 }
 
-const SAFE: &str = "an https address without user and fragment (in development http://localhost will do)";
+const SAFE: &str = "must be an https URL without user and fragment; in development http://localhost is allowed, too";
 
 pub(super) fn endpoint(text: &str, environment: Environment) -> Result<Url, String> {
     Url::parse(text).ok().filter(|url| is_safe(url, environment)).ok_or_else(|| SAFE.to_owned())
@@ -54,7 +54,7 @@ pub(super) fn endpoint(text: &str, environment: Environment) -> Result<Url, Stri
 
 pub(super) fn issuer(text: &str, environment: Environment) -> Result<String, String> {
     let good = endpoint(text, environment)?.query().is_none() && !text.contains('?');
-    good.then(|| text.to_owned()).ok_or_else(|| "an issuer has no query".to_owned())
+    good.then(|| text.to_owned()).ok_or_else(|| "must be an issuer without a query".to_owned())
 }
 
 /// Kept as written: redirect URIs are compared as strings (RFC 9700 §2.1). A code that was sent to `/login`, under any
@@ -62,11 +62,18 @@ pub(super) fn issuer(text: &str, environment: Environment) -> Result<String, Str
 pub(super) fn redirect_uri(text: &str, environment: Environment, bases: &[String]) -> Result<String, String> {
     if bases.iter().any(|base| text.strip_prefix(base).is_some_and(|path| path.starts_with("/login/"))) {
         return Err(
-            "the address of a front end of yours: codes that are sent to the gateway's own /login are redeemed there"
+            "must be addresses of your front ends; codes that are sent to the gateway's own /login are redeemed there"
                 .to_owned(),
         );
     }
     let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['*', '\\', '#']);
     let good = plain && endpoint(text, environment).is_ok();
-    good.then(|| text.to_owned()).ok_or_else(|| format!("{SAFE}; {text:?} is none, and there are no wildcards"))
+    good.then(|| text.to_owned()).ok_or_else(|| {
+        // The text before an @ may hold a password.
+        let which = if text.contains('@') { "the one with an @".to_owned() } else { format!("{text:?}") };
+        format!(
+            "must be https URLs without user and fragment, separated by commas; {which} is not. There are no wildcards; in \
+             development http://localhost is allowed, too"
+        )
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::{Parser, RouteEntry, provider_name, reader::one_of};
+use super::{Parser, RouteEntry, broken_by, provider_name, reader::one_of};
 use crate::domain::gateway::models::{
     access::{Accepted, Access, ClaimDemand, ClaimValue, Demands},
     scope::Scope,
@@ -33,7 +33,7 @@ impl Parser<'_> {
         let scope = self.scope("scope", entry.scope.as_ref());
         let any_scope = match &entry.any_scope {
             Some(none) if none.get_ref().is_empty() => {
-                self.field("any_scope", none, |_| Err("one word or more".to_owned()))
+                self.field("any_scope", none, |_| Err("must have at least one word".to_owned()))
             }
             given => self.scope("any_scope", given.as_ref()),
         };
@@ -59,11 +59,11 @@ impl Parser<'_> {
 
     /// An open route demands nothing of callers.
     fn demands_nothing(&mut self, entry: &RouteEntry) -> bool {
-        const RULE: &str = "what is demanded of callers needs access = \"token\" or \"session\"";
+        const RULE: &str = "must not be set on an open route; it needs access = \"token\" or \"session\"";
         let mut is_consistent = true;
         let mut note = |parser: &mut Self, at: Option<Spanned<()>>, name: &str| {
             if let Some(at) = at {
-                parser.note(&at, format!("{name} is set on an open route"), RULE);
+                parser.note(&at, format!("{name} {RULE}"));
                 is_consistent = false;
             }
         };
@@ -81,14 +81,15 @@ impl Parser<'_> {
         }
         let scope = entry.scope.as_ref().or(entry.any_scope.as_ref());
         if let Some(scope) = scope {
-            let rule = "a session has no scope: words of scope need access = \"token\"";
-            self.note(scope, "scope is demanded where a session would do", rule);
+            let rule = "must not be set where a session is enough; a session has no scope: it needs access = \"token\"";
+            self.note(scope, format!("scope {rule}"));
         }
         let claims = entry.claims.iter().flat_map(|claims| claims.get_ref().keys());
         let mut can_be_met = scope.is_none();
         for claim in claims.filter(|claim| claim.get_ref() != OF_SESSION) {
-            let rule = format!("a session has no claim but {OF_SESSION}: all others need access = \"token\"");
-            self.note(claim, format!("the claim {} is demanded where a session would do", claim.get_ref()), rule);
+            let rule = format!("a session has only the claim {OF_SESSION}: all others need access = \"token\"");
+            let name = claim.get_ref();
+            self.note(claim, format!("the claim {name} must not be demanded where a session is enough; {rule}"));
             can_be_met = false;
         }
         can_be_met
@@ -118,11 +119,8 @@ impl Parser<'_> {
         let text = name.get_ref();
         // Of these claims, the client is the only one that identifies the caller and is not in a header anyway.
         if is_reserved_claim(text) && text != "client_id" {
-            self.note(
-                name,
-                format!("claims has {text:?}"),
-                "a claim of one's own, or client_id: the others are judged always",
-            );
+            let rule = "claims must have only claims of your own and client_id; the gateway always checks the others";
+            self.note(name, broken_by(rule, &format!("{text:?}")));
             return None;
         }
         let one_of = self.field(&format!("claims.{text}"), value, values);
@@ -137,7 +135,7 @@ fn place<T>(of: &Spanned<T>) -> Spanned<()> {
 fn scope_of(words: &[String]) -> Result<Scope, String> {
     let each_is_one_word = words.iter().all(|word| !word.is_empty() && !word.contains(' '));
     let scope = words.join(" ").parse().ok().filter(|_| each_is_one_word);
-    scope.ok_or_else(|| "a list of words, such as [\"read\", \"write\"]".to_owned())
+    scope.ok_or_else(|| "must be a list of words, such as [\"read\", \"write\"]".to_owned())
 }
 
 /// The allowed values of a claim.
@@ -152,7 +150,9 @@ fn values(value: &toml::Value) -> Result<Vec<ClaimValue>, String> {
         toml::Value::Array(values) => values.iter().map(one).collect(),
         value => one(value).map(|value| vec![value]),
     };
-    let rule = || "a text, a whole number, true, false, or a list of such of which one is enough".to_owned();
+    let rule = || {
+        "must be a text, a whole number, true or false, or a list of these; one match in a list is enough".to_owned()
+    };
     values.filter(|values| !values.is_empty()).ok_or_else(rule)
 }
 
@@ -211,27 +211,39 @@ provider = 'google'";
     #[test]
     fn nonsense_is_reported_with_its_line() {
         for (lines, begin) in [
-            ("access = 'both'", "4: access is \"both\": either open or token or session or token-or-session"),
-            ("access = 'session'\nscope = ['a']", "5: scope is demanded where a session would do: a session has no"),
-            ("access = 'token-or-session'\nany_scope = ['a']", "5: scope is demanded where a session would do: a"),
+            ("access = 'both'", "4: access must be open, token, session or token-or-session, not \"both\""),
+            (
+                "access = 'session'\nscope = ['a']",
+                "5: scope must not be set where a session is enough; a session has no",
+            ),
+            ("access = 'token-or-session'\nany_scope = ['a']", "5: scope must not be set where a session is enough; a"),
             (
                 "access = 'session'\nclaims = { team = 'a' }",
-                "5: the claim team is demanded where a session would do: a",
+                "5: the claim team must not be demanded where a session is enough; a",
             ),
             (
                 "access = 'token-or-session'\nclaims = { email = 'a', client_id = 'b' }",
-                "5: the claim client_id is demanded where a session would do: a session has no claim but email",
+                "5: the claim client_id must not be demanded where a session is enough; a session has only the claim email",
             ),
-            ("access = 'open'\nany_scope = ['a']", "5: any_scope is set on an open route: what is demanded"),
-            ("access = 'open'\nclaims = { a = 1 }", "5: claims is set on an open route: what is demanded"),
-            ("access = 'open'\nprovider = 'google'", "5: provider is set on an open route: what is demanded"),
-            ("provider = 'github'", "4: provider is \"github\": a provider that is switched on: google"),
-            ("any_scope = []", "4: any_scope is []: one word or more"),
-            ("claims = { exp = 1 }", "4: claims has \"exp\": a claim of one's own, or client_id"),
-            ("claims = { sub = 'a' }", "4: claims has \"sub\": a claim of one's own, or client_id"),
-            ("claims = { a = [] }", "4: claims.a is Array([]): a text, a whole number"),
-            ("claims = { a = 1.5 }", "4: claims.a is Float(1.5): a text, a whole number"),
-            ("claims = { a = { b = 1 } }", "4: claims.a is Table("),
+            ("access = 'open'\nany_scope = ['a']", "5: any_scope must not be set on an open route; it needs access"),
+            ("access = 'open'\nclaims = { a = 1 }", "5: claims must not be set on an open route; it needs access"),
+            ("access = 'open'\nprovider = 'google'", "5: provider must not be set on an open route; it needs access"),
+            ("provider = 'github'", "4: provider must be a provider that is on (google), not \"github\""),
+            ("any_scope = []", "4: any_scope must have at least one word, not []"),
+            ("claims = { exp = 1 }", "4: claims must have only claims of your own and client_id, not \"exp\""),
+            ("claims = { sub = 'a' }", "4: claims must have only claims of your own and client_id, not \"sub\""),
+            (
+                "claims = { a = [] }",
+                "4: claims.a must be a text, a whole number, true or false, or a list of these, not Array([])",
+            ),
+            (
+                "claims = { a = 1.5 }",
+                "4: claims.a must be a text, a whole number, true or false, or a list of these, not Float(1.5)",
+            ),
+            (
+                "claims = { a = { b = 1 } }",
+                "4: claims.a must be a text, a whole number, true or false, or a list of these, not Table(",
+            ),
             ("claims = 'a'", "4: cannot be read: invalid type: string"),
         ] {
             let said = access(lines).unwrap_err();

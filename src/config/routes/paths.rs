@@ -22,11 +22,11 @@ impl Parser<'_> {
     /// Routes live under `/api`, so that they can never conflict with the gateway's own paths.
     pub(super) fn path(&mut self, entry: &RouteEntry) -> Option<PathPrefix> {
         self.field("path", &entry.path, |text| {
-            let prefix: PathPrefix = parsed(text)?;
+            let prefix: PathPrefix = parsed(text, "a path")?;
             match prefix.as_str().strip_prefix(SERVICES_PREFIX) {
                 Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
                 _ => Err(format!(
-                    "a path under {SERVICES_PREFIX}, such as {SERVICES_PREFIX}/users; the others are the gateway's own"
+                    "must be a path under {SERVICES_PREFIX}, such as {SERVICES_PREFIX}/users; all others are the gateway's own"
                 )),
             }
         })
@@ -35,14 +35,16 @@ impl Parser<'_> {
     pub(super) fn methods(&mut self, given: Option<&Spanned<Vec<String>>>) -> Option<Methods> {
         match given {
             None => Some(Methods::All),
-            Some(given) => self.field("methods", given, |texts| Methods::only(texts).map_err(|rule| rule.to_string())),
+            Some(given) => {
+                self.field("methods", given, |texts| Methods::only(texts).map_err(|rule| format!("must be {rule}")))
+            }
         }
     }
 
     /// Registers the route's path and methods, and notes a conflict with another route.
     pub(super) fn take(&mut self, entry: &RouteEntry, path: &PathPrefix, methods: &Methods) {
         let here = || Spanned::new(entry.path.span(), ());
-        let problem = || format!("path is {:?}", entry.path.get_ref());
+        let text = entry.path.get_ref();
         let of_path = self.taken.methods.entry(path.clone()).or_default();
         let rival = of_path.iter().find(|(known, _)| known.compete_with(methods)).map(|(_, place)| here_of(place));
         of_path.push((methods.clone(), here()));
@@ -56,18 +58,19 @@ impl Parser<'_> {
         };
         if let Some(rival) = rival {
             let line = self.line(&rival);
+            let hint = "two routes of one path need different methods";
             self.note(
                 &entry.path,
-                problem(),
-                format!("line {line} has a route for it already; two routes of one path need methods that differ"),
+                format!("path must not be {text:?}; line {line} has a route for it already, and {hint}"),
             );
         }
         if let Some(twin) = twin {
             let line = self.line(&twin);
-            let rule = format!(
-                "line {line} has the same in another case, and a service that ignores case takes one for the other"
+            let hint = "a service that ignores case confuses the two";
+            self.note(
+                &entry.path,
+                format!("path must not be {text:?}; line {line} has it in another case, and {hint}"),
             );
-            self.note(&entry.path, problem(), rule);
         }
     }
 
@@ -132,7 +135,8 @@ mod tests {
             ("path = '/api/x'", 11),
         ] {
             let said = routes(&format!("{text}{}", route(lines))).unwrap_err();
-            let begin = format!("gateway.toml line 15: path is \"/api/x\": line {line} has a route for it already");
+            let begin =
+                format!("gateway.toml line 15: path must not be \"/api/x\"; line {line} has a route for it already");
             assert!(said.len() == 1 && said[0].starts_with(&begin), "{said:?}");
         }
     }
@@ -140,13 +144,19 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_their_line() {
         for (lines, begin) in [
-            ("path = '/users'", "3: path is \"/users\": a path under /api"),
-            ("path = '/api/a%3Ab'", "3: path is \"/api/a%3Ab\": a path begins with /"),
-            ("path = '/api/x'\nmethods = []", "4: methods is []: methods in upper case"),
-            ("path = '/api/x'\nmethods = ['get']", "4: methods is [\"get\"]: methods in upper case"),
+            ("path = '/users'", "3: path must be a path under /api, such as /api/users, not \"/users\""),
+            ("path = '/api/a%3Ab'", "3: path must be a path, not \"/api/a%3Ab\"; a path begins with /"),
+            (
+                "path = '/api/x'\nmethods = []",
+                "4: methods must be methods in upper case, such as [\"GET\", \"POST\"], one or more, not []",
+            ),
+            (
+                "path = '/api/x'\nmethods = ['get']",
+                "4: methods must be methods in upper case, such as [\"GET\", \"POST\"], one or more, not [\"get\"]",
+            ),
             (
                 "path = '/api/x'\nallow = ['semicolon', 'slash']",
-                "4: allow is [\"semicolon\", \"slash\"]: either encoded-slash or encoded-backslash or semicolon or double-slash",
+                "4: allow must be encoded-slash, encoded-backslash, semicolon or double-slash, not [\"semicolon\", \"slash\"]",
             ),
         ] {
             let said = routes(&route(lines)).unwrap_err();
@@ -155,7 +165,8 @@ mod tests {
         }
         let said = routes(&[route("path = '/api/Users/x'"), route("path = '/api/users/X'")].concat()).unwrap_err();
         assert!(
-            said[0].starts_with("gateway.toml line 6: path is \"/api/users/X\": line 3 has the same in another case")
+            said[0]
+                .starts_with("gateway.toml line 6: path must not be \"/api/users/X\"; line 3 has it in another case")
         );
         assert_eq!(said.len(), 1);
     }

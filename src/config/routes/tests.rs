@@ -125,21 +125,21 @@ assertion = true
 "#;
     let said = routes(text).unwrap_err();
     let begins = [
-        "gateway.toml line 3: path is \"/users\": a path under /api",
-        "gateway.toml line 4: service is \"Auth\": a service name has",
-        "gateway.toml line 5: upstream_path is \"users\": a path begins with /",
-        "gateway.toml line 6: access is \"opne\": either open or token or session or token-or-session",
-        "gateway.toml line 7: body_limit is \"10\": a size such as",
-        "gateway.toml line 13: scope is set on an open route: what is demanded of callers needs",
-        "gateway.toml line 16: path is \"/api/x\": line 10 has a route for it already",
-        "gateway.toml line 18: scope is [\"read write\"]: a list of words",
+        "gateway.toml line 3: path must be a path under /api, such as /api/users, not \"/users\"",
+        "gateway.toml line 4: service must be the name of a service, not \"Auth\"; a service name has",
+        "gateway.toml line 5: upstream_path must be a path, not \"users\"; a path begins with /",
+        "gateway.toml line 6: access must be open, token, session or token-or-session, not \"opne\"",
+        "gateway.toml line 7: body_limit must be a size such as 64KiB or 10MiB, not \"10\"",
+        "gateway.toml line 13: scope must not be set on an open route; it needs access",
+        "gateway.toml line 16: path must not be \"/api/x\"; line 10 has a route for it already",
+        "gateway.toml line 18: scope must be a list of words, such as [\"read\", \"write\"], not [\"read write\"]",
         "gateway.toml line 20: cannot be read: missing field `service`",
         "gateway.toml line 26: cannot be read: unknown field `acess`, expected one of `path`",
-        "gateway.toml line 32: idle_timeout is \"10\": a duration such as 500ms or 10s, from 1ms to 1d",
-        "gateway.toml line 33: total_timeout is \"25h\": a duration such as",
-        "gateway.toml line 34: end_with_token is set on an open route: it needs access",
-        "gateway.toml line 35: assertion is true: no service can check one",
-        "gateway.toml line 37: has \"service\": it is a list of routes",
+        "gateway.toml line 32: idle_timeout must be a duration from 1ms to 1d, such as 500ms or 10s, not \"10\"",
+        "gateway.toml line 33: total_timeout must be a duration from 1ms to 1d, such as 500ms or 10s, not \"25h\"",
+        "gateway.toml line 34: end_with_token must not be set on an open route; it needs access",
+        "gateway.toml line 35: assertion must be false with TOKEN_ALGORITHM=HS256, not true; only the gateway has the key",
+        "gateway.toml line 37: the file must have only routes, each under a line [[routes]], not \"service\"",
     ];
     assert_eq!(said.len(), begins.len(), "{said:#?}");
     for (said, begin) in said.iter().zip(begins) {
@@ -163,24 +163,30 @@ fn a_providers_token_goes_into_authorization_unless_a_header_is_named() {
 #[test]
 fn a_providers_token_that_could_not_be_sent_is_told_with_its_line() {
     for (lines, begin) in [
-        ("provider_token = 'Google'", "4: provider_token is \"Google\": a provider's name has"),
+        (
+            "provider_token = 'Google'",
+            "4: provider_token must be the name of a provider, not \"Google\"; a provider's name has",
+        ),
         (
             "provider_token = 'github'",
-            "4: provider_token is \"github\": a provider that is switched on: google, my-idp",
+            "4: provider_token must be a provider that is on (google, my-idp), not \"github\"",
         ),
-        ("access = 'open'\nprovider_token = 'google'", "5: provider_token is set on an open route: whose token"),
+        (
+            "access = 'open'\nprovider_token = 'google'",
+            "5: provider_token must not be set on an open route; only a credential says whose token",
+        ),
         (
             "forward_authorization = true\nprovider_token = 'google'",
-            "5: provider_token and forward_authorization both want Authorization: one of them",
+            "5: provider_token and forward_authorization must not both use Authorization; remove one of them",
         ),
         (
             "forward_authorization = true\nprovider_token = 'google'\nprovider_token_header = 'AUTHORIZATION'",
-            "5: provider_token and forward_authorization both want Authorization: one of them",
+            "5: provider_token and forward_authorization must not both use Authorization; remove one of them",
         ),
-        ("provider_token_header = 'X-Token'", "4: provider_token_header stands alone: provider_token says"),
+        ("provider_token_header = 'X-Token'", "4: provider_token_header needs provider_token; it names the provider"),
         (
             "provider_token = 'google'\nprovider_token_header = 'X-User-Token'",
-            "5: provider_token_header is \"X-User-Token\": a header's name has",
+            "5: provider_token_header must be a header for a token, not \"X-User-Token\"; a header's name has",
         ),
     ] {
         let said = routes(&format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n")).unwrap_err();
@@ -201,9 +207,10 @@ fn a_service_that_has_no_address_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         said,
         [
-            "gateway.toml line 3: service is \"reprots\": a service with an address, and REPROTS_SERVICE_URL is not set; \
+            "gateway.toml line 3: service must be a service with an address, not \"reprots\"; REPROTS_SERVICE_URL is not set; \
              did you mean \"reports\"?",
-            "gateway.toml line 6: service is \"user-mail\": a service with an address, and USER_MAIL_SERVICE_URL is not set",
+            "gateway.toml line 6: service must be a service with an address, not \"user-mail\"; USER_MAIL_SERVICE_URL is not \
+             set",
         ]
     );
     // The shipped routes are not the operator's mistake.
@@ -223,7 +230,7 @@ fn a_service_sees_no_unchecked_token() {
         assert!(with(access).unwrap()[0].forward_authorization, "{access}");
     }
     let begin =
-        "gateway.toml line 5: forward_authorization is set on a route for sessions alone: no token is looked at";
+        "gateway.toml line 5: forward_authorization must not be set on a route for sessions alone; no token is checked";
     let said = with("session").unwrap_err();
     assert!(said.len() == 1 && said[0].starts_with(begin), "{said:?}");
 }
@@ -234,5 +241,7 @@ fn broken_toml_is_told_with_its_line() {
     assert!(said[0].starts_with("gateway.toml line 2: cannot be read"), "{said:?}");
     let said = routes("[[routes]]\npath = 1\nservice = \"x\"\n").unwrap_err();
     assert!(said[0].starts_with("gateway.toml line 2: cannot be read: invalid type: integer"), "{said:?}");
-    assert!(routes("routes = 1").unwrap_err()[0].starts_with("gateway.toml line 1: has \"routes\""));
+    let said = routes("routes = 1").unwrap_err();
+    assert!(said[0].starts_with("gateway.toml line 1: the file must have only routes"), "{said:?}");
+    assert!(said[0].ends_with(", not \"routes\""), "{said:?}");
 }
