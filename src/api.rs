@@ -63,11 +63,11 @@ use crate::domain::gateway::{
 pub struct ApiParts {
     /// Tokens.
     pub tokens: TokenController,
-    /// The grants of people at providers.
+    /// Grants of people at providers.
     pub oauth: OAuthController,
-    /// Notices of providers.
+    /// Notices from providers.
     pub notices: NoticeController,
-    /// Signing in at providers.
+    /// Sign-ins at providers.
     pub logins: LoginController,
     /// Accounts of people.
     pub accounts: AccountController,
@@ -83,7 +83,7 @@ pub struct ApiParts {
     pub domain: String,
     /// The API is served at the root and under this path: empty, or `/…`.
     pub prefix: String,
-    /// Other sites whose pages may call the API.
+    /// The origins of other sites whose pages may call the API.
     pub allowed_origins: AllowedOrigins,
     /// Whether the development helpers are included.
     pub development: bool,
@@ -92,25 +92,26 @@ pub struct ApiParts {
 /// How operations are grouped in Swagger.
 #[derive(Tags)]
 pub(crate) enum Tag {
-    /// Access and refresh tokens: create, verify, refresh, revoke.
+    /// Create, verify, refresh and revoke access tokens and refresh tokens.
     Tokens,
-    /// For programs: the OAuth 2.0 endpoints, with errors as RFC 6749 §5.2 has them.
+    /// OAuth 2.0 endpoints for programs. Errors are those of RFC 6749 §5.2.
     #[oai(rename = "Machine clients")]
     Clients,
-    /// In a browser: sign in at a provider, see who is signed in, sign out.
+    /// For browsers: sign in with a password or at a provider, add providers, manage sessions, and sign out.
     #[oai(rename = "Sign in")]
     SignIn,
-    /// Accounts of people: sign up and in with a password, see who you are, add and take providers, delete.
+    /// Accounts of people: sign up and sign in with a password, get the account, set a password, remove providers, and
+    /// delete the account.
     Accounts,
-    /// What people allowed us at providers: exchange, look up, refresh, delete.
+    /// Grants of people at providers: exchange codes, and get, refresh and delete grants. Receives notices from providers.
     OAuth,
-    /// Development only: see with your own eyes that what you type arrives.
+    /// Development only: send any text and see it arrive.
     Playground,
-    /// What others need to trust our tokens.
+    /// Public keys and metadata, for services that verify the gateway's tokens and for machine clients.
     Discovery,
-    /// Is it running, is it ready.
+    /// Liveness and readiness of the gateway.
     Health,
-    /// Where you are.
+    /// Entry point of the API.
     Welcome,
 }
 
@@ -196,13 +197,15 @@ impl Api {
 
 fn described<T: OpenApi>(api: T, domain: &str, prefix: &str) -> OpenApiService<T, ()> {
     let service = OpenApiService::new(api, format!("Gateway of {domain}"), env!("CARGO_PKG_VERSION")).description(
-        "Issues and revokes tokens, keeps people's tokens at providers, and proxies `/api/…` to services.\n\n\
-         1. `POST /tokens/create` gives an access token and a refresh token.\n\
+        "The gateway issues and revokes tokens, stores people's OAuth tokens, and proxies `/api/…` to services.\n\n\
+         To call an operation that requires a token:\n\n\
+         1. Call `POST /tokens/create` to get an access token and a refresh token.\n\
          2. Press **Authorize** and paste the access token.\n\
-         3. Call what needs one, here or with `curl -H 'Authorization: Bearer …'`.\n\n\
-         Or [sign in](login?return_to=%2Fdocs): what is yours under **OAuth** then needs no token in this browser.\n\n\
-         Errors are `application/problem+json` (RFC 9457) with a stable `code`; those of **Machine clients** are JSON as \
-         RFC 6749 §5.2 has them.",
+         3. Call the operation, here or with `curl -H 'Authorization: Bearer …'`.\n\n\
+         Alternatively, [sign in](login?return_to=%2Fdocs). The operations on your own grants under **OAuth** then require no \
+         token in this browser.\n\n\
+         Errors are `application/problem+json` (RFC 9457) with a stable `code`. Errors of **Machine clients** are JSON as in \
+         RFC 6749 §5.2.",
     );
     let service = if prefix.is_empty() { service } else { service.server(prefix) };
     service.server("/")

@@ -15,14 +15,14 @@ use crate::domain::gateway::models::{
 /// Media type of the document.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// One mistake in one field of a request.
+/// The error of one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
-    /// The field.
+    /// The name of the field.
     pub field: String,
-    /// The kind of mistake, for programs.
+    /// The kind of the error, for programs.
     pub code: String,
-    /// The remedy, for people.
+    /// The requirement that the field violates, for people.
     pub message: String,
 }
 
@@ -32,18 +32,18 @@ pub struct Problem {
     /// `about:blank`: the code is more specific than a URI (RFC 9457 §4.2.1).
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The status in words.
+    /// The reason phrase of the status.
     pub title: &'static str,
     /// The status of the response.
     pub status: u16,
     /// The cause and the remedy.
     pub detail: Cow<'static, str>,
-    /// Stable and machine-readable.
+    /// The error code, for programs. It is stable.
     pub code: &'static str,
     /// The id of the request in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The mistakes, field by field.
+    /// The errors of the fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// The value of `WWW-Authenticate`.
@@ -117,13 +117,13 @@ impl Problem {
             Denied::ClaimMissing(demand) => Self::new(
                 StatusCode::FORBIDDEN,
                 "claim_missing",
-                format!("the claims of the caller do not say what this needs: {demand}"),
+                format!("this needs a caller with the claim {demand}"),
             ),
             Denied::ProviderMissing(provider) => Self::new(
                 StatusCode::FORBIDDEN,
                 "provider_missing",
                 format!(
-                    "this needs somebody who is known at {provider}; add it to your account at /login/{provider}/link"
+                    "this needs an account with an identity at {provider}; add the provider at /login/{provider}/link"
                 ),
             ),
         }
@@ -134,18 +134,18 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "cross_site_request",
-            "a session counts only in requests from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin), or from the \
-             server of a front end, which sends `X-CSRF: 1`; programs send a bearer token, where one will do",
+            "a session is accepted only from a page of this site or of ALLOWED_ORIGINS (Sec-Fetch-Site, Origin), or from the server \
+             of a front end that sends `X-CSRF: 1`; other programs must send a bearer token, if the operation accepts one",
         )
     }
 
-    /// A page of another site would open a session whose cookie no browser keeps: 403.
+    /// A page of another site would open a session, but browsers would not store its cookie: 403.
     pub fn cross_site_session() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "cross_site_session",
-            "this page is of another site than the gateway, so no browser would keep the cookie of its session. Let the front end \
-             pass /e/… on to the gateway, so that both have one origin, or give them names of one domain, such as app.jinmini.com \
+            "this page is on another site than the gateway, so browsers would not store the session's cookie. Let the front end \
+             proxy /e/… to the gateway, so that both have one origin, or use host names of one domain, such as app.jinmini.com \
              and api.jinmini.com",
         )
     }
@@ -179,7 +179,7 @@ impl Problem {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal_error",
-            "the gateway failed to answer this; the request id leads to the reason in its log",
+            "the gateway failed; its log gives the reason under the request id",
         )
     }
 
@@ -201,10 +201,10 @@ impl Problem {
     }
 }
 
-/// Why a caller must send a (better) token: the content of `WWW-Authenticate` (RFC 6750 §3).
+/// The reason to send another token: the value of `WWW-Authenticate` (RFC 6750 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
-    /// There is no token, so no error is named (RFC 6750 §3.1).
+    /// The token is missing. The challenge names no error then (RFC 6750 §3.1).
     TokenMissing,
     /// The token is malformed.
     InvalidRequest,

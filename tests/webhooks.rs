@@ -185,7 +185,7 @@ fn providers_without_events_have_no_receiver_and_invalid_events_are_refused() {
     );
     let refused = refused.json();
     assert_eq!(refused["err"], "invalid_request");
-    assert!(refused["description"].as_str().unwrap().contains("no security event token"), "{refused}");
+    assert!(refused["description"].as_str().unwrap().contains("must be a security event token"), "{refused}");
     send("kakao", ("Content-Type", "application/json"), b"{}").expect_problem(415, "unsupported_media_type");
     send("kakao", event, &vec![b'a'; 300 * 1024]).expect_problem(413, "body_too_large");
     // The keys cannot be fetched: the sender should repeat it.

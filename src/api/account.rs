@@ -27,11 +27,11 @@ use crate::{
 };
 
 problems! {
-    /// Of the question who somebody is.
+    /// Problems of `GET /accounts/me`.
     MeProblems: 400, 401, 409, 500, 503;
-    /// Of a new password.
+    /// Problems of `POST /accounts/password`.
     PasswordProblems: 400, 401, 403, 409, 413, 415, 422, 429, 500, 503;
-    /// Of taking a provider from an account.
+    /// Problems of `DELETE /accounts/me/providers/{provider}`.
     UnlinkProblems: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503;
 }
 
@@ -48,12 +48,16 @@ impl AccountApi {
 
 #[OpenApi(prefix_path = "/accounts", tag = "Tag::Accounts")]
 impl AccountApi {
-    /// Sign up with an e-mail and a password
+    /// Sign up with an e-mail address and a password
     ///
-    /// Makes an account and signs its owner in, with a session as after a sign-in at a provider. 409 `email_taken` if somebody
-    /// signed up with it: without sending mail there is no other way to tell, so each sign-up counts for the client's address
-    /// as a failed log-in does, whatever the answer. An account at a provider with the same e-mail is another one: an e-mail links nothing. From a
-    /// browser it must be called by a page of this site or of `ALLOWED_ORIGINS`.
+    /// Creates an account and signs the user in. The response sets the session cookie, as a sign-in at a provider does.
+    ///
+    /// - Returns 409 `email_taken` if an account already signs in with this e-mail address. The gateway sends no mail, so
+    ///   it cannot hide this. Each sign-up therefore counts for the client's address like a failed sign-in, whatever its
+    ///   response.
+    /// - An e-mail address never links accounts. An account that was created by a sign-in at a provider stays separate,
+    ///   even if the provider reports this address.
+    /// - A browser may call this operation only from a page of this site or of `ALLOWED_ORIGINS`.
     #[oai(path = "/signup", method = "post", operation_id = "sign_up")]
     async fn sign_up(&self, request: &Request, body: JsonBody<SignUpRequest>) -> SignUpAnswer {
         let context = RequestContext::of(request);
@@ -63,15 +67,26 @@ impl AccountApi {
         ))
     }
 
-    /// Sign in with an e-mail and a password
+    /// Sign in with an e-mail address and a password
     ///
-    /// Opens a session as after a sign-in at a provider; the one that the browser had is over. 401 `invalid_credentials`
-    /// whether it is the e-mail or the password that is wrong, after the same time. Clients that fail have to wait: from the
-    /// 5th failure for an e-mail a second, then twice as long each time, up to a minute; from the 50th of a client's address
-    /// (of IPv6 its /64) likewise, up to 15 minutes. Until then it is 429 with `Retry-After`, for the right password too, and
-    /// each attempt counts for the address. Failures of others do not delay a client without failures of its own (until a
-    /// hundred such clients have failed for the e-mail), and never a browser that signed in to the account before, which shows
-    /// the cookie `gateway_device`. The right password ends the e-mail's delay; an hour without an attempt ends both.
+    /// Starts a session, as a sign-in at a provider does, and ends the previous session of the browser.
+    ///
+    /// Returns 401 `invalid_credentials` if the e-mail address or the password is wrong. Neither the response nor its time
+    /// reveals which one.
+    ///
+    /// Failed attempts delay further attempts of the client:
+    ///
+    /// - For an e-mail address, the 5th failure causes a delay of one second. Each further failure doubles the delay, up to
+    ///   one minute.
+    /// - For a client's address (for IPv6, its /64 network), the 50th failure causes a delay of one second. Each further
+    ///   failure doubles the delay, up to 15 minutes.
+    /// - An attempt during a delay returns 429 with `Retry-After`, even with the right password. It counts as a failure of
+    ///   the client's address.
+    /// - A client without failures of its own is not delayed by the failures of other clients, until 100 such clients have
+    ///   failed for the e-mail address.
+    /// - A browser that has signed in to the account before is never delayed by the failures of other clients. It is
+    ///   recognised by the cookie `gateway_device`.
+    /// - The right password ends the delay for the e-mail address. One hour without an attempt ends both delays.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(&self, request: &Request, body: JsonBody<LogInRequest>) -> LogInAnswer {
         let context = RequestContext::of(request);
@@ -81,7 +96,7 @@ impl AccountApi {
         ))
     }
 
-    /// Who you are
+    /// Get your account
     #[oai(path = "/me", method = "get", operation_id = "get_account")]
     async fn show(&self, caller: Caller) -> Result<Json<AccountDocument>, MeProblems> {
         Ok(Json(self.accounts.show(&caller.0).await?))
@@ -89,9 +104,12 @@ impl AccountApi {
 
     /// Delete your account
     ///
-    /// With your grants (revoked at the providers as far as these can be reached), identities, sessions and tokens: none of
-    /// them is good any more, here at once and on every replica within a second. It takes the session of a browser and, if
-    /// there is one, the password; a token is refused (403 `session_required`).
+    /// Deletes the account with its grants, identities, sessions and tokens. The grants are also revoked at the providers
+    /// that can be reached. Sessions and tokens become invalid at once in this replica, and within one second in every
+    /// other replica.
+    ///
+    /// Requires the session of a browser and, if the account has one, the password. Returns 403 `session_required` for a
+    /// token.
     #[oai(path = "/me", method = "delete", operation_id = "delete_account")]
     async fn remove(
         &self,
@@ -105,9 +123,13 @@ impl AccountApi {
 
     /// Set a password
     ///
-    /// It takes the session of a browser, and the current password unless there is none yet; then `email` is needed, to sign in
-    /// with. A token is refused (403 `session_required`). Every other session and every token of the account is over. Wrong
-    /// current passwords count as failed log-ins; asking for an e-mail counts for the client's address as a sign-up does.
+    /// Sets the first password of the account, or changes it. Ends every other session and revokes every token of the
+    /// account.
+    ///
+    /// - Requires the session of a browser. Returns 403 `session_required` for a token.
+    /// - If the account has a password, `current_password` is required. A wrong one counts as a failed sign-in.
+    /// - If the account has no password, `email` is required: the address to sign in with. A request with `email` counts
+    ///   for the client's address like a sign-up.
     #[oai(path = "/password", method = "post", operation_id = "change_password")]
     async fn change_password(
         &self,
@@ -119,17 +141,21 @@ impl AccountApi {
         Ok(Json(self.accounts.change_password(body.0, &caller.0, client).await?))
     }
 
-    /// Take a provider from your account
+    /// Remove a provider from your account
     ///
-    /// What it had there is forgotten, and revoked at the provider if that can be reached. 409 `last_way_in` if nobody could
-    /// sign in any more. It takes the session of a browser and, if there is one, the password; a token is refused (403
-    /// `session_required`). To add a provider, open `/login/{provider}/link`.
+    /// Deletes the identity and the grants of this provider from the account. The grants are also revoked at the provider
+    /// if it can be reached. Returns 409 `last_way_in` if this is the only way to sign in to the account.
+    ///
+    /// Requires the session of a browser and, if the account has one, the password. Returns 403 `session_required` for a
+    /// token.
+    ///
+    /// To add a provider, open `/login/{provider}/link`.
     #[oai(path = "/me/providers/:provider", method = "delete", operation_id = "unlink_provider")]
     async fn unlink(
         &self,
         request: &Request,
         caller: SessionOnly,
-        /// One of those in `GET /accounts/me`.
+        /// Name of a provider in the response of `GET /accounts/me`.
         provider: Path<String>,
         body: OptionalJsonBody<UnlinkProviderRequest>,
     ) -> Result<Json<ProviderUnlinked>, UnlinkProblems> {
@@ -146,12 +172,12 @@ fn answer<T: ToJSON>(outcome: Result<WithCookie<T>, Problem>, context: &RequestC
 }
 
 answers! {
-    /// Of a sign-up.
-    SignUpAnswer(AccountDocument): [json::<AccountDocument>("The account; the session is in the cookie.")], described: 400, 403, 409, 413, 415, 422, 429, 500, 503;
-    /// Of a log-in.
-    LogInAnswer(AccountDocument): [json::<AccountDocument>("The account; the session is in the cookie.")], described: 400, 401, 403, 413, 415, 422, 429, 500, 503;
-    /// Of the end of an account.
-    DeletedAnswer(AccountDeleted): [json::<AccountDeleted>("The account is gone.")], described: 400, 401, 403, 409, 413, 415, 422, 429, 500, 503;
+    /// Response of `POST /accounts/signup`.
+    SignUpAnswer(AccountDocument): [json::<AccountDocument>("The new account. The session is in the cookie.")], described: 400, 403, 409, 413, 415, 422, 429, 500, 503;
+    /// Response of `POST /accounts/login`.
+    LogInAnswer(AccountDocument): [json::<AccountDocument>("The account. The session is in the cookie.")], described: 400, 401, 403, 413, 415, 422, 429, 500, 503;
+    /// Response of `DELETE /accounts/me`.
+    DeletedAnswer(AccountDeleted): [json::<AccountDeleted>("The account was deleted.")], described: 400, 401, 403, 409, 413, 415, 422, 429, 500, 503;
 }
 
 fn json<T: Type>(description: &'static str) -> MetaResponse {

@@ -37,31 +37,38 @@ impl ClientApi {
 
 #[OpenApi(tag = "Tag::Clients")]
 impl ClientApi {
-    /// Get a token
+    /// Request a token
     ///
-    /// The token endpoint (RFC 6749 §3.2) with the grants `client_credentials` (§4.4) and `refresh_token` (§6). A client is
-    /// added with `gateway client add` and authenticates by `client_secret_basic`, `client_secret_post` or `private_key_jwt`
-    /// (RFC 7523). Refresh tokens of `/tokens/create` and of sign-ins are taken as well, unless they were issued to another
-    /// client; they rotate as at `/tokens/refresh`. A scope may be narrowed. Errors are those of RFC 6749 §5.2.
+    /// Token endpoint (RFC 6749 §3.2) with the grants `client_credentials` (§4.4) and `refresh_token` (§6).
+    ///
+    /// - `gateway client add` adds a client. The client authenticates with `client_secret_basic`, `client_secret_post` or
+    ///   `private_key_jwt` (RFC 7523).
+    /// - Refresh tokens from `/tokens/create` and from sign-ins are accepted, too, unless they were issued to another
+    ///   client. They rotate as at `/tokens/refresh`.
+    /// - A request may narrow the scope.
+    /// - Errors are those of RFC 6749 §5.2.
     #[oai(path = "/oauth2/token", method = "post", operation_id = "oauth2_token")]
     async fn token(&self, client: ClientProof, form: ClientBody<ClientTokenRequest>) -> OAuthAnswer<ClientTokens> {
         OAuthAnswer(self.clients.token(call(client, form)).await)
     }
 
-    /// End a token
+    /// Revoke a token
     ///
-    /// RFC 7009. 200 whether or not it was known. A client may end its own tokens, and those that were issued to no client;
-    /// for another client's token the answer is `invalid_grant`. A refresh token takes along every token of its family.
-    /// Both kinds of tokens can be ended, so that `unsupported_token_type` never comes up.
+    /// Revocation endpoint (RFC 7009). Returns 200 whether or not the token is known.
+    ///
+    /// - A client may revoke its own tokens, and tokens that were issued to no client. For another client's token, the
+    ///   error is `invalid_grant`.
+    /// - A refresh token is revoked with every token of its family.
+    /// - Access tokens and refresh tokens can be revoked, so `unsupported_token_type` never occurs.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "oauth2_revoke")]
     async fn revoke(&self, client: ClientProof, form: ClientBody<ClientTokenQuestion>) -> RevocationAnswer {
         RevocationAnswer(self.clients.revoke(call(client, form)).await)
     }
 
-    /// Look at a token
+    /// Introspect a token
     ///
-    /// RFC 7662. Any client may ask of any token of this gateway, whomever it is meant for. Of a token that is not good the
-    /// answer is `{"active": false}` and nothing more.
+    /// Introspection endpoint (RFC 7662). Any client may introspect any token of this gateway, whatever its audience. For an
+    /// invalid token, the response is only `{"active": false}`.
     #[oai(path = "/oauth2/introspect", method = "post", operation_id = "oauth2_introspect")]
     async fn introspect(
         &self,
@@ -86,13 +93,13 @@ impl MetadataApi {
 #[OpenApi(tag = "Tag::Discovery")]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl MetadataApi {
-    /// Where machine clients find everything
+    /// Get the authorization server metadata
     ///
-    /// The metadata of this authorization server (RFC 8414). Where `PUBLIC_URL` has a path, as in `https://app.example.com/e`, it is
-    /// also at `/.well-known/oauth-authorization-server/e` (§3.1), for clients that know the issuer alone.
+    /// Metadata of this authorization server (RFC 8414). If `PUBLIC_URL` has a path, as in `https://app.example.com/e`, it
+    /// is also available at `/.well-known/oauth-authorization-server/e` (§3.1), for clients that only know the issuer.
     ///
-    /// There is no `/.well-known/openid-configuration`: OpenID Connect wants an authorization endpoint and id tokens in it, and the
-    /// gateway has neither for others.
+    /// There is no `/.well-known/openid-configuration`, because OpenID Connect requires an authorization endpoint and id
+    /// tokens. The gateway offers neither to other programs.
     #[oai(path = "/.well-known/oauth-authorization-server", method = "get", operation_id = "oauth2_metadata")]
     async fn metadata(&self) -> WithHeaders<Json<ServerMetadata>> {
         WithHeaders::new(Json(self.clients.metadata())).header(header::CACHE_CONTROL, "public, max-age=300")
@@ -129,8 +136,8 @@ impl<'a> ApiExtractor<'a> for ClientProof {
             MetaSecurityScheme {
                 ty: "http",
                 description: Some(
-                    "A machine client: client_id and client_secret of `gateway client add`. It may send them, or an assertion that it \
-                     signed, in the form instead (`client_secret_post`, `private_key_jwt`).",
+                    "The `client_id` and `client_secret` of a machine client, from `gateway client add`. The client may instead send \
+                     them, or an assertion that it signed, in the form (`client_secret_post`, `private_key_jwt`).",
                 ),
                 name: None,
                 key_in: None,
@@ -153,7 +160,7 @@ impl<'a> ApiExtractor<'a> for ClientProof {
     }
 }
 
-/// A client's form, or the error in it: that is reported as in RFC 6749, too.
+/// A client's form, or the error in it, which is reported as in RFC 6749.
 struct ClientBody<T> {
     posted: PostedForm,
     documented: PhantomData<fn() -> T>,
@@ -202,7 +209,7 @@ impl<T: ToJSON + Send> IntoResponse for OAuthAnswer<T> {
 impl<T: Type + ToJSON> ApiResponse for OAuthAnswer<T> {
     fn meta() -> MetaResponses {
         let json = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
-        with_refusals(described_as(200, "As the standard has it.", vec![json]))
+        with_refusals(described_as(200, "The request succeeded.", vec![json]))
     }
 
     fn register(registry: &mut Registry) {
@@ -225,7 +232,7 @@ impl IntoResponse for RevocationAnswer {
 
 impl ApiResponse for RevocationAnswer {
     fn meta() -> MetaResponses {
-        with_refusals(described_as(200, "If this was a token of this gateway, it is not good any more.", vec![]))
+        with_refusals(described_as(200, "If this was a token of this gateway, it is no longer valid.", vec![]))
     }
 
     fn register(registry: &mut Registry) {
@@ -261,11 +268,11 @@ fn with_refusals(good: MetaResponse) -> MetaResponses {
         described_as(status, description, vec![content])
     };
     let refusals = [
-        (400, "The request is not good; `error` says why."),
-        (401, "The client is not who it says, or does not say: `invalid_client`."),
+        (400, "The request is invalid. `error` gives the reason."),
+        (401, "The client did not authenticate, or its credentials are invalid: `invalid_client`."),
         (413, "The body is larger than 256 KiB."),
-        (415, "The body is no form."),
-        (500, "The gateway failed; its log says why."),
+        (415, "The body is not a form."),
+        (500, "The gateway failed. Its log gives the reason."),
         (503, "The gateway cannot reach its store at the moment."),
     ];
     MetaResponses { responses: std::iter::once(good).chain(refusals.map(refused)).collect() }

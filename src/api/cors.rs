@@ -16,8 +16,8 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, co
 /// The headers that pages may read: the cause of a failure, and the id of the request in the log.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("x-request-id, www-authenticate, retry-after");
 
-/// How long a browser may cache a preflight, in seconds. An origin that is removed from the list is refused at once all
-/// the same: every response names its permitted readers.
+/// How long a browser may cache a preflight, in seconds. An origin that is removed from the list is still refused at
+/// once: every response names its permitted readers.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// The path of published keys and metadata (RFC 8615).

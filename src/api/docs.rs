@@ -78,7 +78,7 @@ impl Documents {
         Arc::new(Self { make: Box::new(make), title, state: Mutex::default() })
     }
 
-    /// Replaces the described services. The documents are created anew on the next request.
+    /// Replaces the described services. The documents are created again on the next request.
     pub fn publish(&self, services: Vec<DescribedService>) {
         *self.state() = State { services, ..State::default() };
     }
@@ -107,7 +107,7 @@ impl Documents {
         made
     }
 
-    /// A poisoned lock is used all the same: missing documents are created anew.
+    /// A poisoned lock is still used: missing documents are created again.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -139,11 +139,11 @@ async fn form<T: DeserializeOwned>(request: &Request, body: &mut RequestBody) ->
     }
     let bytes = read(request, body).await?;
     if parameters(&bytes) > MAX_FORM_PARAMETERS {
-        return Err(bad_request(format!("the form has more than {MAX_FORM_PARAMETERS} parameters; send fewer")));
+        return Err(bad_request(format!("the form must not have more than {MAX_FORM_PARAMETERS} parameters")));
     }
     let mut body = RequestBody::new(Body::from(bytes));
     let form = <Form<T> as FromRequest>::from_request(request, &mut body).await;
-    form.map(|Form(form)| form).map_err(|_| bad_request("the form cannot be read"))
+    form.map(|Form(form)| form).map_err(|_| bad_request("the form is malformed"))
 }
 
 /// The maximum number of parameters in a form: `&` is the only separator (WHATWG URL §5.1).
@@ -199,7 +199,7 @@ impl<'a> ApiExtractor<'a> for DummyBody {
             MediaType::PlainText | MediaType::Form | MediaType::SecurityEvent | MediaType::Other => {
                 match String::from_utf8(bytes) {
                     Ok(token) => Ok(Self(CreateDummyToken { token })),
-                    Err(_) => Err(bad_request("the text is not UTF-8").into()),
+                    Err(_) => Err(bad_request("the text must be UTF-8").into()),
                 }
             }
         }
@@ -232,14 +232,14 @@ impl MediaType {
 
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, ProblemError> {
     let too_large = || {
-        ProblemError(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 256 KiB"))
+        ProblemError(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body must be at most 256 KiB"))
     };
     // A body that is announced as too large is refused before it is sent (RFC 9110 §10.1.1).
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > BODY_LIMIT_BYTES) {
         return Err(too_large());
     }
-    let broken_off = || bad_request("the body broke off or could not be read");
+    let broken_off = || bad_request("the body is incomplete");
     match body.take().map_err(|_| broken_off())?.into_bytes_limit(BODY_LIMIT_BYTES).await {
         Ok(bytes) => Ok(bytes.to_vec()),
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
@@ -251,7 +251,7 @@ fn unsupported(wanted: &str) -> ProblemError {
     ProblemError(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        format!("send the body with `Content-Type: {wanted}`"),
+        format!("the body must have `Content-Type: {wanted}`"),
     ))
 }
 

@@ -22,10 +22,10 @@ pub(super) struct HealthApi {
 
 #[derive(ApiResponse)]
 enum Ready {
-    /// Ready to serve.
+    /// The gateway is ready to serve.
     #[oai(status = 200)]
     Ok(Json<Health>),
-    /// Running, but better not sent any requests for now; `checks` says why.
+    /// The gateway runs but should receive no requests for now. `checks` gives the reason.
     #[oai(status = 503)]
     Unavailable(Json<Health>),
 }
@@ -39,18 +39,18 @@ impl HealthApi {
 #[OpenApi(tag = "Tag::Health")]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl HealthApi {
-    /// Is it running?
+    /// Check liveness
     ///
-    /// Restart the process if this does not answer.
+    /// Returns 200 while the process runs. Restart the process if it does not respond.
     #[oai(path = "/livez", method = "get", operation_id = "livez")]
     async fn livez(&self) -> Json<Health> {
         Json(Health::of(Vec::new()))
     }
 
-    /// Is it ready?
+    /// Check readiness
     ///
-    /// Send it no requests while this answers 503: the store cannot be reached, or revocations of other replicas do not
-    /// arrive.
+    /// Returns 503 if the gateway is still starting, if it cannot reach its store, or if revocations of other replicas do
+    /// not arrive. Send it no requests until it returns 200.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> Ready {
         let health = Health::of(self.readiness.check().await);

@@ -1,4 +1,4 @@
-//! `/login…` and `/signup`: signing in and up in a browser, with a password or at a provider.
+//! `/login…` and `/signup`: sign-in and sign-up in a browser, with a password or at a provider.
 
 mod pages;
 mod signup;
@@ -75,14 +75,16 @@ impl LoginApi {
     reason = "each argument is a parameter in the document, and poem-openapi wants async operations"
 )]
 impl LoginApi {
-    /// Where people can sign in
+    /// Show the sign-in page
     ///
-    /// A page with a form for e-mail and password and a link for each provider; the providers as JSON for programs.
+    /// Returns a page to a browser, with a form for e-mail address and password and a link for each provider. Returns the
+    /// providers as JSON to programs.
     #[oai(path = "/", method = "get", operation_id = "login_page")]
     async fn choose(
         &self,
         request: &Request,
-        /// Where the browser goes when somebody is signed in: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Destination of the browser after the sign-in: a path of this site, or a URL at one of the exact origins in
+        /// `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
         caller: OptionalSession,
     ) -> ChoiceAnswer {
@@ -96,10 +98,10 @@ impl LoginApi {
         })
     }
 
-    /// Sign in with the form of the page
+    /// Sign in with the form of the sign-in page
     ///
-    /// What `POST /accounts/login` does, for the page of `GET /login`: the browser goes where it wanted to, or is shown the page
-    /// again with what was wrong.
+    /// Signs in like `POST /accounts/login`, for the page of `GET /login`. The browser is redirected to `return_to`, or gets
+    /// the page again with the mistakes.
     #[oai(path = "/", method = "post", operation_id = "log_in_by_form")]
     async fn log_in(&self, request: &Request, form: FormBody<LogInForm>) -> LogInFormAnswer {
         let LogInForm { email, password, return_to } = form.0;
@@ -122,29 +124,35 @@ impl LoginApi {
 
     /// Sign in at a provider
     ///
-    /// Open it in a browser: it goes to the provider, and from there to the callback. Each attempt has a `state` of its own,
-    /// PKCE and a nonce where the provider knows them, and ten minutes; a browser has up to five under way. Only a navigation
-    /// begins one (403 `not_a_navigation`): what a page loads from here does not.
+    /// Open this URL in a browser. It redirects to the provider, which redirects to the callback.
     ///
-    /// A provider may give a refresh token only to a person who was asked for their consent (Google; OpenID Connect with the scope
-    /// `offline_access`). If none came and none is held, the browser goes there once more from the callback, already signed in, with
-    /// `prompt=consent`, and then where it wanted to, whatever the person says. `<PROVIDER>_PROMPT` changes that.
+    /// - Each attempt has its own `state`, and uses PKCE and a nonce if the provider supports them. It expires after ten
+    ///   minutes.
+    /// - A browser can have up to five attempts under way.
+    /// - Only a navigation starts an attempt. Returns 403 `not_a_navigation` for a resource that a page loads from here.
+    ///
+    /// Some providers issue a refresh token only after they have asked the person for consent (Google; OpenID Connect with
+    /// the scope `offline_access`). If the provider issued none and none is stored, the callback redirects the browser to
+    /// the provider once more, with `prompt=consent`. The person is already signed in then, and the browser goes on to
+    /// `return_to` whether or not the person consents. `<PROVIDER>_PROMPT` changes this.
     #[oai(path = "/:provider", method = "get", operation_id = "login")]
     async fn begin(
         &self,
         request: &Request,
-        /// One of `GET /oauth/providers`.
+        /// Name of a provider in the response of `GET /oauth/providers`.
         provider: Path<String>,
-        /// Where the browser goes when somebody is signed in: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Destination of the browser after the sign-in: a path of this site, or a URL at one of the exact origins in
+        /// `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
-        /// Who is likely to sign in, such as an e-mail address (OpenID Connect Core §3.1.2.1). Google, GitHub, Kakao and OpenID Connect
-        /// providers are told; others are not.
+        /// Person who is likely to sign in, such as an e-mail address (OpenID Connect Core §3.1.2.1). It is sent to Google,
+        /// GitHub, Kakao and OpenID Connect providers, and not to others.
         login_hint: Query<Option<String>>,
-        /// What the provider is to do anew: `reprompt` (Naver) or `rerequest` (Facebook) asks once more for what the person did not
-        /// allow, `reauthenticate` (both) for their password. 400 `unknown_auth_type` at any other provider.
+        /// Step that the provider repeats: `reprompt` (Naver) and `rerequest` (Facebook) ask again for permissions that the
+        /// person declined, `reauthenticate` (both) asks for the password. Returns 400 `unknown_auth_type` for any other
+        /// provider.
         auth_type: Query<Option<String>>,
-        /// What to ask for besides what is set: words of `<PROVIDER>_MORE_SCOPES` or `OIDC_<NAME>_MORE_SCOPES`, separated by blanks.
-        /// 400 `scope_not_allowed` for any other.
+        /// Additional scope to request: words from `<PROVIDER>_MORE_SCOPES` or `OIDC_<NAME>_MORE_SCOPES`, separated by a
+        /// space. Returns 400 `scope_not_allowed` for any other word.
         scope: Query<Option<String>>,
     ) -> BeginAnswer {
         let query =
@@ -153,17 +161,18 @@ impl LoginApi {
         BeginAnswer(answer(request, outcome, &SIGN_IN, "../login"))
     }
 
-    /// What adding a provider to your account needs
+    /// Show the page that adds a provider to your account
     ///
-    /// A page that asks for it, for a browser that is signed in; one that is not is sent to sign in. JSON for programs: a front
-    /// end can ask by itself, with a form that it sends to the same path.
+    /// Returns a page with a form to a browser that is signed in, and redirects any other browser to the sign-in page.
+    /// Returns JSON to programs: a front end can show its own form, and send it to the same path.
     #[oai(path = "/:provider/link", method = "get", operation_id = "link_page")]
     async fn ask_to_link(
         &self,
         request: &Request,
-        /// One of `GET /oauth/providers`.
+        /// Name of a provider in the response of `GET /oauth/providers`.
         provider: Path<String>,
-        /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Destination of the browser after the provider was added: a path of this site, or a URL at one of the exact
+        /// origins in `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
         caller: Session,
     ) -> LinkPageAnswer {
@@ -180,15 +189,18 @@ impl LoginApi {
 
     /// Add a provider to your account
     ///
-    /// Sends the browser to the provider, as a sign-in does. Whoever has that identity can sign in to the account from then
-    /// on, so it takes the session of a browser and, if there is one, the password, and it begins with a form on a page of
-    /// this site or of `ALLOWED_ORIGINS`. An identity of another account is refused (409 `linked_elsewhere`), and accounts are
-    /// never merged; what was begun in one session does not count in another (409 `other_session`).
+    /// Redirects the browser to the provider, as a sign-in does. The identity at the provider can then sign in to the
+    /// account.
+    ///
+    /// - Requires the session of a browser and, if the account has one, the password. The form must be on a page of this
+    ///   site or of `ALLOWED_ORIGINS`.
+    /// - The callback returns 409 `linked_elsewhere` if the identity belongs to another account. Accounts are never merged.
+    /// - The callback returns 409 `other_session` if the browser's session is no longer the one that began the attempt.
     #[oai(path = "/:provider/link", method = "post", operation_id = "link_provider")]
     async fn link(
         &self,
         request: &Request,
-        /// One of `GET /oauth/providers`.
+        /// Name of a provider in the response of `GET /oauth/providers`.
         provider: Path<String>,
         caller: Session,
         form: FormBody<LinkRequest>,
@@ -198,31 +210,33 @@ impl LoginApi {
         LinkAnswer(answer(request, outcome, &LINK, "link"))
     }
 
-    /// Where a provider sends the browser back to
+    /// Finish a sign-in at a provider
     ///
-    /// Not to be called by hand. The account is found or made by provider and subject (never by e-mail), the grant is kept,
-    /// a session is opened, and the browser goes where it wanted to.
+    /// The provider redirects the browser to this URL. Do not call it by hand.
+    ///
+    /// The gateway finds or creates the account by provider and subject, never by e-mail address. It stores the grant,
+    /// starts a session, and redirects the browser to `return_to`.
     #[oai(path = "/:provider/callback", method = "get", operation_id = "login_callback")]
     async fn finish(
         &self,
         request: &Request,
-        /// One of `GET /oauth/providers`.
+        /// Name of a provider in the response of `GET /oauth/providers`.
         provider: Path<String>,
-        /// The attempt that this ends.
+        /// State of the attempt.
         state: Query<Option<String>>,
-        /// The authorization code.
+        /// Authorization code.
         code: Query<Option<String>>,
-        /// Why there is no code (RFC 6749 §4.1.2.1).
+        /// Error code, if there is no authorization code (RFC 6749 §4.1.2.1).
         error: Query<Option<String>>,
-        /// Who sends the browser back (RFC 9207).
+        /// Issuer of the response (RFC 9207).
         iss: Query<Option<String>>,
-        /// What came as a form, sealed by `POST` to this path. Nothing else may stand beside it.
+        /// Response that the provider sent as a form, sealed by `POST` to this path. Excludes all other parameters.
         posted: Query<Option<String>>,
     ) -> FinishAnswer {
         let query = if is_said_once(request) {
             CallbackQuery { state: state.0, code: code.0, error: error.0, iss: iss.0, posted: posted.0 }
         } else {
-            // Of two values either could be the forged one (RFC 6749 §3.1).
+            // If a parameter repeats, either value could be forged (RFC 6749 §3.1).
             CallbackQuery::default()
         };
         let outcome =
@@ -233,16 +247,18 @@ impl LoginApi {
         }
     }
 
-    /// Where a provider sends the browser back to with a form
+    /// Receive the form of a sign-in at Apple
     ///
-    /// Not to be called by hand. Apple answers like this (`response_mode=form_post`), and no other provider: 404 `no_form_response`
-    /// there. A form of another site brings no cookie of ours, so nothing is decided here: the browser goes on to `GET` of this path
-    /// with what the form says, sealed, and brings its cookies there.
+    /// Apple sends the browser to this URL with a form (`response_mode=form_post`). Do not call it by hand. Returns 404
+    /// `no_form_response` for any other provider.
+    ///
+    /// A form from another site carries no cookies, so this operation only seals the form's contents. It redirects the
+    /// browser to `GET` of this path, where the browser sends its cookies.
     #[oai(path = "/:provider/callback", method = "post", operation_id = "login_callback_by_form")]
     async fn finish_by_form(
         &self,
         request: &Request,
-        /// One of `GET /oauth/providers`.
+        /// Name of a provider in the response of `GET /oauth/providers`.
         provider: Path<String>,
         form: FormBody<CallbackForm>,
     ) -> PostedAnswer {
@@ -264,7 +280,7 @@ fn is_to_link(request: &Request) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|parameter| parameter == "link=true"))
 }
 
-/// Redirects the browser, or shows the failure. `begin_again` is the link to retry, relative to this path.
+/// Redirects the browser, or shows the failure. `begin_again` is the link for a retry, relative to this path.
 fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &FailurePage, begin_again: &str) -> Response {
     match outcome {
         Ok(Redirect { location, cookies }) => with_cookies(see_other(location.expose()), cookies),
@@ -293,19 +309,19 @@ fn asked_again(request: &Request, problem: Problem, page: String, leads_to: &[St
 }
 
 answers! {
-    /// Of the question where people can sign in.
-    ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
-    /// Of the form with a password.
+    /// Response of `GET /login`.
+    ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("The sign-in page, or the enabled providers.")], problem_or_page: 400, 500;
+    /// Response of `POST /login`.
     LogInFormAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 413, 415, 422, 429, 500, 503;
-    /// Of the begin of a sign-in.
+    /// Response of `GET /login/{provider}`.
     BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
-    /// Of the question what adding a provider needs.
-    LinkPageAnswer(LinkForm): on_the_way(json_or_page::<LinkForm>("What it needs.")), problem_or_page: 400, 401, 404, 409, 500, 503;
-    /// Of the request to add one.
+    /// Response of `GET /login/{provider}/link`.
+    LinkPageAnswer(LinkForm): on_the_way(json_or_page::<LinkForm>("The page with the form, or the contents of the form.")), problem_or_page: 400, 401, 404, 409, 500, 503;
+    /// Response of `POST /login/{provider}/link`.
     LinkAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
-    /// Of its end.
+    /// Response of `GET /login/{provider}/callback`.
     FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 429, 500, 502, 503;
-    /// Of a form that a provider sends the browser back with.
+    /// Response of `POST /login/{provider}/callback`.
     PostedAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
 }
 

@@ -1,4 +1,4 @@
-//! `/oauth/webhooks…`, `/oauth/events…`: notices of providers. `/oauth/deletions…`: the progress of a deletion.
+//! `/oauth/webhooks…`, `/oauth/events…`: notices from providers. `/oauth/deletions…`: the progress of a deletion.
 
 mod pages;
 
@@ -25,13 +25,13 @@ use crate::domain::gateway::{
 };
 
 problems! {
-    /// Of a provider's notice.
+    /// Problems of `POST /oauth/webhooks/{provider}`.
     NoticeProblems: 400, 403, 404, 413, 415, 500, 503;
-    /// Of a provider's notice in a query.
+    /// Problems of `GET /oauth/webhooks/{provider}`.
     QueriedNoticeProblems: 400, 403, 404, 500, 503;
-    /// Of the request to delete a person's data.
+    /// Problems of `POST /oauth/webhooks/{provider}/deletion`.
     DeletionProblems: 400, 403, 404, 413, 415, 500, 503;
-    /// Of a security event. What is wrong with the token itself is no problem document.
+    /// Problems of `POST /oauth/events/{provider}`. Errors of the token itself are not problem documents.
     EventProblems: 404, 413, 415, 500, 503;
 }
 
@@ -48,32 +48,41 @@ impl NoticeApi {
 
 #[OpenApi(prefix_path = "/oauth", tag = "Tag::OAuth")]
 impl NoticeApi {
-    /// For providers: somebody took back what they allowed
+    /// Receive a provider's notice that a person unlinked the app
     ///
-    /// Naver, Kakao, Facebook, Apple and GitHub Apps call this when a person unlinks us there; it is the URL to write into their consoles.
-    /// Every grant of that person is then `revoked`, until the person signs in at the provider again. Naver and Facebook sign their
-    /// notices with the client secret; Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`). GitHub signs JSON
-    /// with the webhook secret (`GITHUB_WEBHOOK_SECRET`); of its events `github_app_authorization` has an effect, and all others are
-    /// acknowledged. Apple sends JSON with a JWT that its own keys sign (`consent-revoked`, `account-deleted`; whether mail is forwarded
-    /// changes nothing here).
+    /// For providers. Register this URL in the console of Naver, Kakao, Facebook, Apple or a GitHub App. The provider calls
+    /// it when a person unlinks the app there. All grants of this person become `revoked` until the person signs in at the
+    /// provider again.
     ///
-    /// The answer comes once the notice is stored, and the notice is worked off then. The answer is the same whether or not we know
-    /// the person, and however often the notice comes. 403 `notice_not_verified` if the proof is not good: what lacks is no token,
-    /// so that a 401 and its challenge would lead nowhere. 404 if the provider is not switched on, sends no such notices, or (Kakao,
-    /// GitHub) the key or secret is not set. 503 if the store is away and the provider wants to hear of that.
+    /// Each provider proves its notices:
+    ///
+    /// - Naver and Facebook sign with the client secret.
+    /// - Kakao sends `Authorization: KakaoAK` with the admin key (`KAKAO_ADMIN_KEY`).
+    /// - GitHub signs JSON with the webhook secret (`GITHUB_WEBHOOK_SECRET`). Only its event `github_app_authorization` has
+    ///   an effect. All other events are acknowledged.
+    /// - Apple sends JSON with a JWT that is signed with Apple's keys. Its events `consent-revoked` and `account-deleted`
+    ///   have an effect. Events about mail forwarding are acknowledged.
+    ///
+    /// The gateway stores the notice, responds, and then applies it. The response does not depend on whether the person is
+    /// known, or on how often the notice is sent.
+    ///
+    /// - Returns 403 `notice_not_verified` if the proof is invalid. It is not 401, because a token would not help.
+    /// - Returns 404 if the provider is not enabled or sends no such notices, or if the key or secret is not set (Kakao,
+    ///   GitHub).
+    /// - Returns 503 if the store is unavailable and the provider accepts errors.
     #[oai(path = "/webhooks/:provider", method = "post", operation_id = "receive_unlink_notice")]
     async fn receive(
         &self,
-        /// `naver`, `kakao`, `facebook`, `apple` or `github`.
+        /// Name of the provider: `naver`, `kakao`, `facebook`, `apple` or `github`.
         provider: Path<String>,
         authorization: RawAuthorization,
-        /// GitHub: what happened.
+        /// GitHub: name of the event.
         #[oai(name = "X-GitHub-Event")]
         event: Header<Option<String>>,
-        /// GitHub: names the delivery.
+        /// GitHub: id of the delivery.
         #[oai(name = "X-GitHub-Delivery")]
         delivery: Header<Option<String>>,
-        /// GitHub: `sha256=` and the HMAC of the body in hexadecimal digits.
+        /// GitHub: `sha256=`, followed by the HMAC of the body in hexadecimal digits.
         #[oai(name = "X-Hub-Signature-256")]
         signature: Header<Option<String>>,
         body: NoticeBody,
@@ -82,16 +91,16 @@ impl NoticeApi {
         Ok(self.notices.receive(&provider.0, authorization.0, headers, body.0).await?)
     }
 
-    /// For Kakao: somebody took back what they allowed
+    /// Receive Kakao's notice that a person unlinked the app
     ///
-    /// The same for a webhook that is set to GET in Kakao's console.
+    /// For Kakao, if the webhook is set to GET in its console. It has the same effect as the POST operation.
     #[oai(path = "/webhooks/:provider", method = "get", operation_id = "receive_unlink_notice_in_query")]
     async fn receive_in_query(
         &self,
-        /// `kakao`.
+        /// Name of the provider: `kakao`.
         provider: Path<String>,
         authorization: RawAuthorization,
-        /// The person.
+        /// Id of the person at Kakao.
         user_id: Query<Option<String>>,
     ) -> Result<NoticeAcknowledged, QueriedNoticeProblems> {
         let form = UnlinkForm { user_id: user_id.0, ..UnlinkForm::default() };
@@ -99,49 +108,62 @@ impl NoticeApi {
         Ok(self.notices.receive(&provider.0, authorization.0, headers, NoticePayload::Form(form)).await?)
     }
 
-    /// For Google and Kakao: something happened to an account
+    /// Receive a security event about an account
     ///
-    /// Receives Security Event Tokens (RFC 8417) as RFC 8935 has it: Google's Cross-Account Protection (RISC) and Kakao's account
-    /// status changes. It is the URL to register there. A token is verified with the keys of its issuer and is for our client id;
-    /// it is 202 once it is stored, and worked off then. What ends sessions at the provider ends the sessions and tokens of the
-    /// person's account here; what takes tokens back there marks the person's grants `revoked`; a disabled account does both. All else
-    /// is logged. The same token (`jti`) counts once. Errors of the token are those of RFC 8935 §2.4; 503 asks to send it again.
+    /// For Google and Kakao. Register this URL for Google's Cross-Account Protection (RISC) and Kakao's account status
+    /// changes. It receives Security Event Tokens (RFC 8417) by the protocol of RFC 8935.
+    ///
+    /// The gateway verifies the token with the keys of its issuer, and requires its own client id as the audience. It
+    /// stores the event, responds with 202, and then applies it:
+    ///
+    /// - An event that ends sessions at the provider ends the sessions and tokens of the person's account here.
+    /// - An event that revokes tokens at the provider marks the person's grants as `revoked`.
+    /// - An event that disables the account at the provider does both.
+    /// - All other events are logged.
+    ///
+    /// A token (`jti`) that is sent again has no further effect. Errors of the token are those of RFC 8935 §2.4. After a
+    /// 503, the provider must send the token again.
     #[oai(path = "/events/:provider", method = "post", operation_id = "receive_security_event")]
     async fn receive_event(
         &self,
-        /// `google` or `kakao`.
+        /// Name of the provider: `google` or `kakao`.
         provider: Path<String>,
         token: SecurityEventBody,
     ) -> Result<SecurityEventReceived, EventProblems> {
         Ok(self.notices.receive_event(&provider.0, token.0).await?)
     }
 
-    /// For Facebook: somebody wants their data deleted
+    /// Request the deletion of a person's data
     ///
-    /// Facebook's data deletion callback; it is the URL to write into the app's settings. It is signed as the notice of a person who
-    /// unlinks us is. The answer comes once the request is stored; it is carried out at once as a rule. Deleted are the person's
-    /// identity at Facebook, with its name and e-mail address, and the grants of it; the whole account, with its sessions and tokens, if
-    /// there is no other way to sign in to it. A person who has signed in at Facebook again since keeps what there is. 503 if the store
-    /// is away: the person can ask again.
+    /// For Facebook. Register this URL as the data deletion callback in the app's settings. Facebook signs the request like
+    /// the notice that a person unlinked the app.
+    ///
+    /// The gateway stores the request, responds, and usually carries it out at once:
+    ///
+    /// - It deletes the person's identity at Facebook, with its name and e-mail address, and the grants of this identity.
+    /// - If there is no other way to sign in to the account, it deletes the whole account, with its sessions and tokens.
+    /// - If the person has signed in at Facebook again since the request, it deletes nothing.
+    ///
+    /// Returns 503 if the store is unavailable. The person can then repeat the request.
     #[oai(path = "/webhooks/:provider/deletion", method = "post", operation_id = "request_data_deletion")]
     async fn request_deletion(
         &self,
-        /// `facebook`.
+        /// Name of the provider: `facebook`.
         provider: Path<String>,
         form: FormBody<DeletionForm>,
     ) -> Result<Json<DeletionRequested>, DeletionProblems> {
         Ok(Json(self.notices.request_deletion(&provider.0, form.0).await?))
     }
 
-    /// How far a deletion is
+    /// Get the status of a deletion
     ///
-    /// A page for the person who asked for it, and JSON for programs. It says nothing of the person, and is there until a year after
-    /// everything was deleted.
+    /// Returns a page to a browser, for the person who requested the deletion, and JSON to programs. The response does not
+    /// identify the person. It is available until one year after the deletion is done.
     #[oai(path = "/deletions/:confirmation_code", method = "get", operation_id = "get_data_deletion")]
     async fn deletion(
         &self,
         request: &Request,
-        /// What the request was answered with.
+        /// `confirmation_code` from the response to the request.
         confirmation_code: Path<String>,
     ) -> DeletionAnswer {
         DeletionAnswer(match self.notices.deletion(&confirmation_code.0).await {
@@ -160,6 +182,6 @@ impl NoticeApi {
 }
 
 answers! {
-    /// Of the question how far a deletion is.
-    DeletionAnswer(DeletionStatus): [json_or_page::<DeletionStatus>("How far it is.")], problem_or_page: 404, 500, 503;
+    /// Response of `GET /oauth/deletions/{confirmation_code}`.
+    DeletionAnswer(DeletionStatus): [json_or_page::<DeletionStatus>("The status of the deletion.")], problem_or_page: 404, 500, 503;
 }

@@ -18,11 +18,11 @@ use crate::domain::gateway::{
 };
 
 problems! {
-    /// Of an exchange.
+    /// Problems of `POST /oauth`.
     ExchangeProblems: 400, 401, 403, 409, 413, 415, 422, 429, 500, 502, 503;
-    /// Of a list.
+    /// Problems of `GET /oauth`.
     ListProblems: 400, 401, 422, 500, 503;
-    /// Of a call about one grant.
+    /// Problems of an operation on one grant.
     GrantProblems: 400, 401, 403, 404, 409, 500, 502, 503;
 }
 
@@ -40,29 +40,42 @@ impl OAuthApi {
 #[OpenApi(prefix_path = "/oauth", tag = "Tag::OAuth")]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl OAuthApi {
-    /// The providers that are switched on
+    /// List the enabled providers
     ///
-    /// A provider is on when its client id and secret are set. Open a `sign_in` link in a browser to sign in there.
+    /// A provider is enabled if its client id and secret are set. To sign in at a provider, open its `sign_in` link in a
+    /// browser.
     #[oai(path = "/providers", method = "get", operation_id = "list_oauth_providers")]
     async fn providers(&self) -> Json<OAuthProviders> {
         Json(self.vault.providers())
     }
 
-    /// Exchange an authorization code and keep the grant
+    /// Exchange an authorization code and store the grant
     ///
-    /// For a front end that sends browsers to a provider itself, with a redirect URI of its own (`OAUTH_REDIRECT_URIS`); it checks
-    /// the `state` there. Wherever the provider has them, the `code_verifier` (PKCE) and the `nonce` (OpenID Connect) are
-    /// needed; another nonce than the id token holds is 400 `nonce_mismatch`. A code that was begun at `/login` is redeemed there
-    /// alone, so codes of a provider with neither (Facebook, or Naver by plain OAuth 2.0) are refused unless the operator has said otherwise.
+    /// For a front end that sends browsers to a provider itself, with its own redirect URI (`OAUTH_REDIRECT_URIS`). The
+    /// front end must check the `state` itself.
     ///
-    /// Without a caller the exchange is the sign-in: the account is found or made by provider and subject (never by e-mail),
-    /// and `tokens` holds our own tokens for it. With a token the grant is kept if the identity is one of your account; 403
-    /// `identity_not_linked` otherwise, since services see tokens. With the session of a browser and, if there is one, the
-    /// `password`, the identity is added to your account. Exchanges that fail delay the next of the client's address, like failed
-    /// log-ins: from the 50th a second, then twice as long each time, up to 15 minutes (429).
+    /// The request must prove that the code belongs to this front end:
     ///
-    /// If the provider gives no refresh token, the one that is held for the same identity stays. Google, and others with the scope
-    /// `offline_access`, may give one only for a request with `prompt=consent`, which is the front end's to send.
+    /// - `code_verifier` is required if the provider supports PKCE.
+    /// - `nonce` is required for OpenID Connect. Returns 400 `nonce_mismatch` if the id token contains another nonce.
+    /// - A provider with neither cannot be used here by default, because its codes could stem from a sign-in that began at
+    ///   `/login` (Naver with plain OAuth 2.0). `<PROVIDER>_UNBOUND_CODES=accept` allows it, and is the default for
+    ///   Facebook, which compares the redirect URIs.
+    ///
+    /// The credentials of the request determine the account:
+    ///
+    /// - Without credentials, the exchange is a sign-in. The account is found or created by provider and subject, never by
+    ///   e-mail address. The gateway's own tokens for the account are in `tokens`.
+    /// - With a token, the grant is stored if the identity belongs to your account. Otherwise it returns 403
+    ///   `identity_not_linked`: services see tokens, so a token must not add a way to sign in.
+    /// - With the session of a browser and, if the account has one, the `password`, the identity is added to your account.
+    ///
+    /// Failed exchanges delay further exchanges of the client's address, like failed sign-ins. The 50th failure causes a
+    /// delay of one second, and each further failure doubles it, up to 15 minutes. An exchange during the delay returns 429.
+    ///
+    /// If the provider returns no refresh token, the stored refresh token of the same identity is kept. Google, and
+    /// providers with the scope `offline_access`, may return one only if the authorization request contains
+    /// `prompt=consent`. The front end must add it.
     #[oai(path = "/", method = "post", operation_id = "exchange_oauth_code")]
     async fn exchange(
         &self,
@@ -74,33 +87,34 @@ impl OAuthApi {
         Ok(Json(self.vault.exchange(body.0, &caller.0, client).await?))
     }
 
-    /// Your grants
+    /// List your grants
     ///
-    /// Newest first, without their tokens.
+    /// Returns the grants without their tokens, newest first.
     #[oai(path = "/", method = "get", operation_id = "list_oauth_grants")]
     async fn list(
         &self,
         caller: Caller,
-        /// Those at this provider only.
+        /// Name of a provider. Only grants at this provider are returned.
         provider: Query<Option<String>>,
-        /// The `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
-        /// How many at most: 1 to 100, default 20.
+        /// Maximum number of grants in the response, 1 to 100. Default: 20.
         limit: Query<Option<u64>>,
     ) -> Result<Json<OAuthGrants>, ListProblems> {
         Ok(Json(self.vault.list(&caller.0, provider.0, cursor.0, limit.0).await?))
     }
 
-    /// One grant, with tokens that are good
+    /// Get a grant with valid tokens
     ///
-    /// Never an expired access token while it can be refreshed: then it is refreshed first, once, however many ask. 409
-    /// `reauthorization_required` if the provider does not renew it any more, or the person took it back there. The owner may, or a token with the scope
-    /// `oauth:read`; to others it does not exist.
+    /// Refreshes an expired access token first if possible, once for all concurrent callers. Returns 409
+    /// `reauthorization_required` if the provider no longer renews the grant, or if the person revoked it there.
+    ///
+    /// Allowed for the owner of the grant, and for a token with the scope `oauth:read`. Returns 404 for other callers.
     #[oai(path = "/:id", method = "get", operation_id = "get_oauth_grant")]
     async fn open(
         &self,
         caller: Caller,
-        /// The grant.
+        /// Id of the grant.
         id: Path<String>,
     ) -> Result<Json<OAuthGrant>, GrantProblems> {
         Ok(Json(self.vault.open(&caller.0, &id.0).await?))
@@ -108,27 +122,33 @@ impl OAuthApi {
 
     /// Refresh a grant now
     ///
-    /// 503 `provider_unavailable` if the provider gives no new token for now; the one that is good can still be read with GET.
-    /// The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
+    /// Returns 503 `provider_unavailable` if the provider issues no new token at the moment. An access token that is still
+    /// valid can be read with `GET /oauth/{id}`.
+    ///
+    /// Allowed for the owner of the grant, and for a token with the scope `oauth:write`. Returns 403 `insufficient_scope`
+    /// for a token with only the scope `oauth:read`.
     #[oai(path = "/:id/refresh", method = "post", operation_id = "refresh_oauth_grant")]
     async fn refresh(
         &self,
         caller: Caller,
-        /// The grant.
+        /// Id of the grant.
         id: Path<String>,
     ) -> Result<Json<OAuthGrant>, GrantProblems> {
         Ok(Json(self.vault.refresh(&caller.0, &id.0).await?))
     }
 
-    /// Take a grant back and forget it
+    /// Revoke and delete a grant
     ///
-    /// It is revoked at the provider first. If the provider cannot be reached it is forgotten all the same, and the answer
-    /// says so. The owner may, or a token with the scope `oauth:write`; with `oauth:read` alone it is 403 `insufficient_scope`.
+    /// Revokes the grant at the provider, then deletes it. If the provider cannot be reached, the grant is deleted anyway,
+    /// and `revoked_at_provider` is `false`.
+    ///
+    /// Allowed for the owner of the grant, and for a token with the scope `oauth:write`. Returns 403 `insufficient_scope`
+    /// for a token with only the scope `oauth:read`.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_oauth_grant")]
     async fn delete(
         &self,
         caller: Caller,
-        /// The grant.
+        /// Id of the grant.
         id: Path<String>,
     ) -> Result<Json<OAuthGrantDeleted>, GrantProblems> {
         Ok(Json(self.vault.delete(&caller.0, &id.0).await?))

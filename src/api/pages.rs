@@ -163,7 +163,7 @@ pub(super) fn json_or_page<T: Type>(description: &'static str) -> MetaResponse {
 
 /// The response 303 in the OpenAPI document.
 pub(super) fn goes_on() -> MetaResponse {
-    described_as(303, "The browser goes on.", vec![])
+    described_as(303, "Redirects the browser.", vec![])
 }
 
 /// A problem that a browser gets as a page, in the OpenAPI document.

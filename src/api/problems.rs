@@ -71,18 +71,18 @@ pub(super) use problems;
 /// The response in the OpenAPI document for a problem with this status.
 pub(super) fn described(status: u16) -> MetaResponse {
     let description = match status {
-        400 => "The request cannot be read: not JSON, a wrong type, an unknown field.",
-        401 => "There is no token, or it is not good.",
-        403 => "The token, or the proof that was sent instead, does not allow this.",
-        404 => "There is no such thing, or it is somebody else's.",
-        409 => "The state of things does not allow it; `code` says why.",
+        400 => "The request is malformed, for example invalid JSON, a wrong type or an unknown field.",
+        401 => "The credentials are missing or invalid.",
+        403 => "The credentials or the origin of the request do not allow this operation. `code` gives the reason.",
+        404 => "The resource does not exist, or belongs to another account.",
+        409 => "The current state does not allow this operation. `code` gives the reason.",
         413 => "The body is larger than 256 KiB.",
-        415 => "The body is not of the media type that is wanted.",
-        422 => "A field is not valid; `errors` says which and why.",
-        429 => "There were too many attempts; `Retry-After` says how long to wait.",
-        502 => "The provider's answer is not usable.",
-        503 => "The gateway cannot reach its store, or a provider, at the moment.",
-        _ => "The gateway failed; its log says why.",
+        415 => "The media type of the body is not supported.",
+        422 => "A field is invalid. `errors` lists the fields and the reasons.",
+        429 => "Too many attempts. `Retry-After` gives the time to wait, in seconds.",
+        502 => "The provider's response is invalid.",
+        503 => "The gateway cannot reach its store or a provider at the moment.",
+        _ => "The gateway failed. Its log gives the reason.",
     };
     described_as(status, description, vec![document_type()])
 }
@@ -149,17 +149,17 @@ pub(super) fn render(
     let problem = if let Some(ProblemError(problem)) = error.downcast_ref() {
         problem.clone()
     } else if error.is::<NotFoundError>() {
-        Problem::new(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path; /docs lists what there is")
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path; /docs lists all operations")
     } else if error.is::<MethodNotAllowedError>() {
         allow = allowed.at(path).and_then(|methods| HeaderValue::from_str(methods).ok());
         Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            format!("this path has no {method}; the Allow header lists what it has"),
+            format!("this path does not allow {method}; the Allow header lists the allowed methods"),
         )
     } else if error.status().is_client_error() {
         debug!(%error, "request refused by the framework");
-        Problem::new(error.status(), "malformed_request", "the request cannot be read")
+        Problem::new(error.status(), "malformed_request", "the request is malformed")
     } else {
         error!(%error, request_id = context.request_id, "a request failed");
         Problem::internal()

@@ -1,4 +1,4 @@
-//! `/session`, `/sessions` and `/logout`: the session of this browser, the person's other sessions, and tokens for
+//! `/session`, `/sessions` and `/logout`: the session of this browser, the account's other sessions, and tokens for
 //! scripts.
 
 use http::{StatusCode, header};
@@ -28,7 +28,7 @@ use crate::domain::gateway::{
 };
 
 problems! {
-    /// Of an operation that only whoever is signed in may call.
+    /// Problems of an operation that requires the session of a browser.
     SignedInProblems: 401, 403, 500, 503;
 }
 
@@ -46,9 +46,10 @@ impl SessionApi {
 
 #[OpenApi(tag = "Tag::SignIn")]
 impl SessionApi {
-    /// Who is signed in in this browser
+    /// Get the session of this browser
     ///
-    /// Until when, and who they are at the providers. A browser gets a page, or is sent to sign in.
+    /// Returns the signed-in person, the expiry of the session, and the person's identities at providers. A browser gets a
+    /// page, or a redirect to the sign-in page if nobody is signed in.
     #[oai(path = "/session", method = "get", operation_id = "get_session")]
     async fn show(&self, request: &Request, caller: Session) -> SessionAnswer {
         let wants_page = pages::is_wanted(request);
@@ -62,21 +63,24 @@ impl SessionApi {
         })
     }
 
-    /// Tokens for whoever is signed in in this browser
+    /// Create tokens for the session of this browser
     ///
-    /// An access token and a refresh token for the scripts of a page that call `/api/…` by themselves. They belong to the
-    /// session: none of them outlives it, `/tokens/refresh` keeps it alive, and signing out revokes them at once. In the
-    /// browser's console: `fetch('/session/token', {method: 'POST'}).then(it => it.json()).then(console.log)`. A page of
-    /// `ALLOWED_ORIGINS` adds `credentials: 'include'`.
+    /// Returns an access token and a refresh token, for scripts of a page that call `/api/…` directly. The tokens belong to
+    /// the session: they do not outlive it, and a sign-out revokes them at once. A call of `/tokens/refresh` counts as use
+    /// of the session.
+    ///
+    /// To try it in the browser's console, run
+    /// `fetch('/session/token', {method: 'POST'}).then(it => it.json()).then(console.log)`. A page of `ALLOWED_ORIGINS` must
+    /// add `credentials: 'include'`.
     #[oai(path = "/session/token", method = "post", operation_id = "create_session_token")]
     async fn tokens(&self, caller: Session) -> Result<Json<TokenPair>, SignedInProblems> {
         Ok(Json(self.sessions.tokens(&caller.0).await?))
     }
 
-    /// Where one is signed in
+    /// List your sessions
     ///
-    /// The sessions of whoever is signed in in this browser, this one among them, with what they can be told apart by: the
-    /// kind of browser and the network that signed in. Neither `User-Agent` nor address is kept.
+    /// Returns all sessions of the account, including the current one. To tell them apart, each has the kind of the browser
+    /// and the network that it signed in from. The gateway stores neither the `User-Agent` nor the address.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(&self, caller: Session) -> Result<Json<OpenSessions>, SignedInProblems> {
         Ok(Json(self.sessions.list(&caller.0).await?))
@@ -84,21 +88,21 @@ impl SessionApi {
 
     /// Sign out everywhere else
     ///
-    /// Ends all other sessions, and revokes their tokens. This browser stays signed in.
+    /// Ends all other sessions of the account and revokes their tokens. This browser stays signed in.
     #[oai(path = "/sessions", method = "delete", operation_id = "end_other_sessions")]
     async fn end_others(&self, caller: Session) -> Result<Json<SessionsEnded>, SignedInProblems> {
         Ok(Json(self.sessions.end_others(&caller.0).await?))
     }
 
-    /// Sign out somewhere
+    /// Sign out of one session
     ///
-    /// Ends one of one's own sessions, and revokes its tokens.
+    /// Ends a session of your account and revokes its tokens.
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "end_session")]
     async fn end_one(
         &self,
         request: &Request,
         caller: Session,
-        /// As in the list.
+        /// Id of the session, from `GET /sessions`.
         id: Path<String>,
     ) -> EndedAnswer {
         EndedAnswer(match self.sessions.end_one(&caller.0, &id.0).await {
@@ -115,7 +119,7 @@ impl SessionApi {
 
     /// Sign out
     ///
-    /// Ends the session, and revokes its tokens. Signing out again changes nothing.
+    /// Ends the session of this browser and revokes its tokens. A repeated sign-out has no effect.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn end(&self, request: &Request, caller: OptionalSession) -> SignedOutAnswer {
         SignedOutAnswer(match self.sessions.end(&caller.0).await {
@@ -189,17 +193,17 @@ fn person(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> 
 }
 
 answers! {
-    /// Of the question who is signed in.
-    SessionAnswer(SessionDocument): good(json_or_page::<SessionDocument>("Somebody is signed in.")), described: 401, 403, 500, 503;
-    /// Of the end of one session.
+    /// Response of `GET /session`.
+    SessionAnswer(SessionDocument): good(json_or_page::<SessionDocument>("The session of this browser.")), described: 401, 403, 500, 503;
+    /// Response of `DELETE /sessions/{id}`.
     EndedAnswer(SessionsEnded): [ended()], described: 401, 403, 404, 500, 503;
-    /// Of a sign-out.
-    SignedOutAnswer(SignedOut): good(json_or_page::<SignedOut>("Nobody is signed in any more.")), described: 403, 500, 503;
+    /// Response of `POST /logout`.
+    SignedOutAnswer(SignedOut): good(json_or_page::<SignedOut>("The browser is signed out.")), described: 403, 500, 503;
 }
 
 fn ended() -> MetaResponse {
     let json = MetaMediaType { content_type: "application/json", schema: SessionsEnded::schema_ref() };
-    described_as(200, "The session is over.", vec![json])
+    described_as(200, "The session has ended.", vec![json])
 }
 
 /// Adds the redirect.

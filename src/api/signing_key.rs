@@ -23,10 +23,10 @@ impl SigningKeyApi {
 #[OpenApi(tag = "Tag::Discovery")]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl SigningKeyApi {
-    /// The public keys
+    /// Get the public keys
     ///
-    /// A JWK set (RFC 7517). With it any service can verify our access tokens by itself. The next key is listed before it
-    /// signs, the old one until its last token is dead. Empty if tokens are signed with HS256.
+    /// Returns a JWK set (RFC 7517), with which any service can verify the gateway's access tokens. A new key is listed
+    /// before it signs, and an old key until its last token has expired. The set is empty if tokens are signed with HS256.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "jwks")]
     async fn jwks(&self) -> Response<Json<JwkSet>> {
         // Shorter than the time for which a key is published before it signs.

@@ -27,9 +27,9 @@ impl StatusApi {
 #[OpenApi(tag = "Tag::Health")]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl StatusApi {
-    /// How do the providers do?
+    /// Get the state of the providers
     ///
-    /// Names no person and holds no secret.
+    /// The response names no person and contains no secret.
     #[oai(path = "/status", method = "get", operation_id = "status")]
     async fn status(&self) -> Json<Status> {
         Json(self.source.status())

@@ -17,13 +17,13 @@ use crate::domain::gateway::{
 };
 
 problems! {
-    /// Of an operation that needs no caller.
+    /// Problems of an operation without a caller.
     OpenProblems: 400, 413, 415, 422, 500, 503;
-    /// Of an operation that a caller may be refused.
+    /// Problems of an operation that requires a caller.
     CallerProblems: 400, 401, 403, 413, 415, 422, 500, 503;
-    /// Of a dummy token.
+    /// Problems of `POST /tokens/dummy`.
     DummyProblems: 400, 403, 413, 415, 422, 500, 503;
-    /// Of an exchange of a refresh token.
+    /// Problems of `POST /tokens/refresh`.
     GrantProblems: 400, 401, 403, 413, 415, 422, 500, 503;
 }
 
@@ -40,11 +40,12 @@ impl TokenApi {
 
 #[OpenApi(prefix_path = "/tokens", tag = "Tag::Tokens")]
 impl TokenApi {
-    /// Look at a token
+    /// Verify a token
     ///
-    /// Says whether an access token, refresh token or dummy token is good, and what it holds. A token that is not good is
-    /// no error: the answer is 200 with `active: false` and the reason. A refresh token that was used is `revoked` at once, also
-    /// while its repetition at `/tokens/refresh` still gets the same successor.
+    /// Checks an access token, a refresh token or a dummy token, and returns its contents. An invalid token is not an
+    /// error: the response is 200 with `active: false` and the `reason`.
+    ///
+    /// A used refresh token is `revoked` at once, even while `/tokens/refresh` still returns the same successor for it.
     #[oai(path = "/verify", method = "post", operation_id = "verify_token")]
     async fn verify(&self, body: JsonBody<VerifyToken>) -> Result<Json<TokenVerification>, OpenProblems> {
         Ok(Json(self.tokens.verify(body.0).await?))
@@ -52,10 +53,13 @@ impl TokenApi {
 
     /// Exchange a refresh token for a new pair
     ///
-    /// The old refresh token is used up. If the answer got lost, the same one gets the same successor for a few seconds;
-    /// after that its return means that someone has a copy, and everything that descends from it is revoked
-    /// (RFC 9700 §4.14.2). A refresh token that is not good is answered with 401 and the code `invalid_grant`; one that was
-    /// issued to a machine client with 403 and the code `client_required`: the client exchanges it at `/oauth2/token`.
+    /// A refresh token can be exchanged once. If the response was lost, the client may repeat the request: for a few
+    /// seconds, the same refresh token returns the same successor. A later use means that the refresh token was copied, so
+    /// the gateway revokes its family: all tokens that descend from the same creation (RFC 9700 §4.14.2).
+    ///
+    /// - Returns 401 `invalid_grant` if the refresh token is invalid.
+    /// - Returns 403 `client_required` if the refresh token was issued to a machine client. The client exchanges it at
+    ///   `/oauth2/token`.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh_token")]
     async fn refresh(&self, body: JsonBody<RefreshTokens>) -> Result<Json<TokenPair>, GrantProblems> {
         Ok(Json(self.tokens.refresh(body.0).await?))
@@ -63,15 +67,17 @@ impl TokenApi {
 
     /// Revoke a token
     ///
-    /// 200 whether or not it was known (RFC 7009). An access token goes alone; a refresh token takes along every token
-    /// that descends from the same creation. It holds here at once, and on every replica within a second.
+    /// Revokes an access token alone, or a refresh token with its family: all tokens that descend from the same creation.
+    /// Returns 200 whether or not the token is known (RFC 7009).
+    ///
+    /// The revocation takes effect at once in this replica, and within one second in every other replica.
     #[oai(path = "/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke(&self, body: JsonBody<RevokeToken>) -> Result<Json<TokenRevoked>, OpenProblems> {
         Ok(Json(self.tokens.revoke(body.0).await?))
     }
 }
 
-/// Creating tokens with a caller's token.
+/// Creation of tokens with a caller's token.
 #[derive(Clone)]
 pub(super) struct TokenCreationApi {
     tokens: TokenController,
@@ -87,8 +93,8 @@ impl TokenCreationApi {
 impl TokenCreationApi {
     /// Create an access token and a refresh token
     ///
-    /// Send `{}` to take the defaults. The caller needs a token with the scope `tokens:issue`. The new tokens may have no scope that
-    /// the caller's token lacks.
+    /// Send `{}` to use the defaults. The caller needs a token with the scope `tokens:issue`. The new tokens can only have
+    /// scope that the caller's token has.
     #[oai(path = "/create", method = "post", operation_id = "create_token")]
     async fn create(
         &self,
@@ -99,7 +105,7 @@ impl TokenCreationApi {
     }
 }
 
-/// Creating tokens without a caller: in development.
+/// Creation of tokens without a caller, in development.
 #[derive(Clone)]
 pub(super) struct OpenTokenCreationApi {
     tokens: TokenController,
@@ -115,9 +121,12 @@ impl OpenTokenCreationApi {
 impl OpenTokenCreationApi {
     /// Create an access token and a refresh token
     ///
-    /// Send `{}` to take the defaults. In development anybody may, a browser only at `localhost`, at an address or at the host of
-    /// `PUBLIC_URL` or `ALLOWED_ORIGINS` (403 `foreign_host`); in production the caller needs a token with the scope
-    /// `tokens:issue`, and the new tokens may have no scope that the caller's token lacks.
+    /// Send `{}` to use the defaults.
+    ///
+    /// - In development, no token is required. A browser may call this operation only at `localhost`, at an IP address, or
+    ///   at a host of `PUBLIC_URL` or `ALLOWED_ORIGINS`. At another host it returns 403 `foreign_host`.
+    /// - In production, the caller needs a token with the scope `tokens:issue`. The new tokens can only have scope that the
+    ///   caller's token has.
     #[oai(path = "/create", method = "post", operation_id = "create_token")]
     async fn create(
         &self,
@@ -141,12 +150,15 @@ impl DummyTokenApi {
 
 #[OpenApi(prefix_path = "/tokens", tag = "Tag::Playground")]
 impl DummyTokenApi {
-    /// Type anything and see it arrive
+    /// Register any text as a token
     ///
-    /// The text is printed on the gateway's console and is a token from then on: it verifies as active and passes
-    /// `/api/…` as a test identity until it expires or is revoked. So you see a value travel from Swagger through router,
-    /// controller, service and repository. Only in development, and from a browser only by a page of this site or of
-    /// `ALLOWED_ORIGINS`, at `localhost`, an address or one of their hosts (403 `foreign_host`).
+    /// Prints the text on the gateway's console and registers it as a token. You see a value travel from Swagger through
+    /// router, controller, service and repository. The token verifies as active and passes `/api/…` as a test identity,
+    /// until it expires or is revoked.
+    ///
+    /// - This operation exists only in development.
+    /// - A browser may call it only from a page of this site or of `ALLOWED_ORIGINS`, and only at `localhost`, at an IP
+    ///   address or at one of their hosts. At another host it returns 403 `foreign_host`.
     #[oai(path = "/dummy", method = "post", operation_id = "create_dummy_token")]
     async fn dummy(&self, request: &Request, body: DummyBody) -> Result<Json<DummyTokenPair>, DummyProblems> {
         Ok(Json(self.tokens.register_dummy(body.0, &browser(request)).await?))

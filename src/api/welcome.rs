@@ -30,9 +30,9 @@ impl WelcomeApi {
 
 #[OpenApi(tag = "Tag::Welcome")]
 impl WelcomeApi {
-    /// Welcome
+    /// Get the welcome
     ///
-    /// JSON for programs; for a browser (`Accept: text/html`) a small page, which says who is signed in.
+    /// Returns JSON to programs. Returns a page to a browser (`Accept: text/html`), which shows who is signed in.
     #[oai(path = "/", method = "get", operation_id = "welcome")]
     async fn welcome(&self, request: &Request, caller: OptionalSession) -> WelcomeAnswer {
         let welcome = self.welcome.under(&RequestContext::of(request).prefix);
@@ -44,7 +44,7 @@ impl WelcomeApi {
     }
 }
 
-/// The page with the same texts and links.
+/// The page, with the texts and links of the JSON.
 fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
     let Welcome { message, docs, openapi, health, try_it, login } = welcome;
     let prefix = login.trim_end_matches("/login");
@@ -70,6 +70,6 @@ fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
 }
 
 answers! {
-    /// Of the welcome.
-    WelcomeAnswer(Welcome): [json_or_page::<Welcome>("Where you are, and where to go from here.")], described: 500;
+    /// Response of `GET /`.
+    WelcomeAnswer(Welcome): [json_or_page::<Welcome>("The welcome, with links to the rest of the API.")], described: 500;
 }

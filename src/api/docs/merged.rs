@@ -19,8 +19,8 @@ pub struct DescribedService {
     pub components: Vec<(String, Vec<(String, Json)>)>,
 }
 
-/// Merges the services' documents into ours, which is one of 3.1 already: services come first. Our own paths take
-/// precedence.
+/// Merges the services' documents into the gateway's, which is already OpenAPI 3.1. The services' paths come first, but
+/// the gateway's own paths take precedence.
 pub(super) fn merged(mut ours: Json, services: &[DescribedService]) -> Json {
     let own_paths = ours.get_mut("paths").map(std::mem::take).unwrap_or_default().into_members();
     let mut known: HashSet<&str> = own_paths.iter().map(|(path, _)| path.as_str()).collect();

@@ -26,10 +26,10 @@ pub(in crate::api) struct Facts {
 
 /// The statuses of every operation: the data plane refuses invalid HTTP, and anything may fail.
 const OF_EVERY_OPERATION: [(&str, &str); 4] = [
-    ("400", "The request cannot be read: its path, a header or a parameter is invalid."),
+    ("400", "The request is malformed: its path, a header or a parameter is invalid."),
     ("431", "The head of the request is larger than 16 KiB, or has more than 100 headers."),
-    ("500", "The gateway failed; its log says why."),
-    ("503", "The gateway is overloaded, or cannot reach its store, at the moment; try again shortly."),
+    ("500", "The gateway failed. Its log gives the reason."),
+    ("503", "The gateway is overloaded or cannot reach its store at the moment. Try again shortly."),
 ];
 
 /// The limit of the parser (`MAX_FORM_PARAMETERS`).

@@ -56,29 +56,29 @@ macro_rules! callers {
 }
 
 callers! {
-    /// A bearer token, or no credential.
+    /// A bearer token.
     BearerToken: [BEARER], optional: false, with_bearer;
-    /// A bearer token, or the session of a browser.
+    /// A bearer token, or no credential.
     OptionalBearerToken: [BEARER], optional: true, with_bearer;
-    /// A bearer token, the session of a browser, or no credential.
+    /// A bearer token, or the session of a browser.
     Caller: [BEARER, SESSION], optional: false, with_bearer;
-    /// The session of a browser. A bearer token is ignored.
+    /// A bearer token, the session of a browser, or no credential.
     OptionalCaller: [BEARER, SESSION], optional: true, with_bearer;
-    /// The session of a browser, or no credential. A bearer token is ignored.
+    /// The session of a browser. A bearer token is ignored.
     Session: [SESSION], optional: false, |request| Ok(browser(request));
-    /// The session of a browser, and nothing else. A bearer token is refused with an explanation.
+    /// The session of a browser, or no credential. A bearer token is ignored.
     OptionalSession: [SESSION], optional: true, |request| Ok(browser(request));
-    /// The session of a browser, which alone may do this. A bearer token that is sent all the same is refused with a word about it.
+    /// The session of a browser, and nothing else. A bearer token is refused with an explanation.
     SessionOnly: [SESSION], optional: false, with_bearer;
 }
 
 fn register_schemes(registry: &mut Registry) {
-    let bearer = scheme("http", "An access token of this gateway; in development also a dummy token.");
+    let bearer = scheme("http", "An access token of this gateway. In development, also a dummy token.");
     registry.create_security_scheme(
         BEARER,
         MetaSecurityScheme { scheme: Some("bearer"), bearer_format: Some("JWT"), ..bearer },
     );
-    let session = scheme("apiKey", "The session of a browser: sign in at /login, and it is sent along by itself.");
+    let session = scheme("apiKey", "The session of a browser. Sign in at /login, and the browser sends the cookie.");
     registry.create_security_scheme(
         SESSION,
         MetaSecurityScheme { name: Some("gateway_session"), key_in: Some("cookie"), ..session },
@@ -109,7 +109,7 @@ fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
         (None, _) => return Ok(None),
         (Some(one), None) => one,
         (Some(_), Some(_)) => {
-            return Err(bad_credential("there is more than one Authorization header; send one"));
+            return Err(bad_credential("there must be only one Authorization header"));
         }
     };
     let value = value.as_bytes();
@@ -120,7 +120,7 @@ fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
     }
     match std::str::from_utf8(token.trim_ascii()) {
         Ok(token) if !token.is_empty() => Ok(Some(token.to_owned())),
-        _ => Err(bad_credential("write the header as `Authorization: Bearer <access token>`")),
+        _ => Err(bad_credential("the header must be `Authorization: Bearer <access token>`")),
     }
 }
 

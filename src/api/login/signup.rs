@@ -1,4 +1,4 @@
-//! `/signup`: creating an account in a browser.
+//! `/signup`: sign-up in a browser.
 
 use http::StatusCode;
 use poem::{IntoResponse, Request};
@@ -39,14 +39,16 @@ impl SignUpPageApi {
 
 #[OpenApi(prefix_path = "/signup", tag = "Tag::SignIn")]
 impl SignUpPageApi {
-    /// Where people make an account
+    /// Show the sign-up page
     ///
-    /// A page with a form for e-mail, name and password. Programs get the providers, where an account is made by the first sign-in.
+    /// Returns a page to a browser, with a form for e-mail address, name and password. Returns the providers as JSON to
+    /// programs: the first sign-in at a provider creates an account.
     #[oai(path = "/", method = "get", operation_id = "sign_up_page")]
     async fn show(
         &self,
         request: &Request,
-        /// Where the browser goes when the account is made: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+        /// Destination of the browser after the sign-up: a path of this site, or a URL at one of the exact origins in
+        /// `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
         caller: OptionalSession,
     ) -> SignUpPageAnswer {
@@ -60,10 +62,10 @@ impl SignUpPageApi {
         })
     }
 
-    /// Make an account with the form of the page
+    /// Sign up with the form of the sign-up page
     ///
-    /// What `POST /accounts/signup` does, for the page of `GET /signup`: the browser goes where it wanted to, or is shown the page
-    /// again with what was wrong.
+    /// Creates an account like `POST /accounts/signup`, for the page of `GET /signup`. The browser is redirected to
+    /// `return_to`, or gets the page again with the mistakes.
     #[oai(path = "/", method = "post", operation_id = "sign_up_by_form")]
     async fn sign_up(&self, request: &Request, form: FormBody<SignUpForm>) -> SignUpFormAnswer {
         let SignUpForm { email, password, name, return_to } = form.0;
@@ -90,8 +92,8 @@ impl SignUpPageApi {
 }
 
 answers! {
-    /// Of the question where people make an account.
-    SignUpPageAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("Where people can sign in.")], problem_or_page: 400, 500;
-    /// Of the form.
+    /// Response of `GET /signup`.
+    SignUpPageAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("The sign-up page, or the enabled providers.")], problem_or_page: 400, 500;
+    /// Response of `POST /signup`.
     SignUpFormAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 409, 413, 415, 422, 429, 500, 503;
 }

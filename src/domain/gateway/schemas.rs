@@ -1,5 +1,5 @@
-//! What goes over the wire: shapes, their validation and their examples in the OpenAPI document, and the way from and to
-//! models. JSON is read by serde (which names the field that is wrong), then checked by validator.
+//! Requests and responses: their types, validation and examples in the OpenAPI document, and their conversion from and to
+//! models. serde parses JSON and names the invalid field, then validator checks the values.
 
 pub mod account;
 pub mod client;
@@ -22,7 +22,7 @@ use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::problem::{FieldError, Problem};
 
-/// Checks a request that was read.
+/// Validates a parsed request.
 pub fn validated<T: Validate>(request: T) -> Result<T, Problem> {
     match request.validate() {
         Ok(()) => Ok(request),
@@ -40,7 +40,7 @@ fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
                 .map(|error| FieldError {
                     field: field.to_string(),
                     code: error.code.to_string(),
-                    message: error.message.as_deref().unwrap_or("is not valid").to_owned(),
+                    message: error.message.as_deref().unwrap_or("must be valid").to_owned(),
                 })
                 .collect(),
             ValidationErrorsKind::Struct(nested) => field_errors(nested),
@@ -51,22 +51,22 @@ fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
     found
 }
 
-/// Reads JSON. The problem names the field and what it wants, and never quotes what it had: that may be a secret in the
-/// wrong place.
+/// Parses JSON. The problem names the field and its expected type. It never quotes the value, which may be a secret in the
+/// wrong field.
 pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     if json.is_empty() {
-        return Err(malformed("the body is empty; send a JSON object".to_owned()));
+        return Err(malformed("the body must be a JSON object, and is empty".to_owned()));
     }
-    // serde takes `["a"]` for `{"token": "a"}`; the contract does not.
+    // serde accepts `["a"]` for `{"token": "a"}`. The contract does not.
     if json.trim_ascii_start().starts_with(b"[") {
-        return Err(malformed(format!("expected {OBJECT}")));
+        return Err(malformed(format!("the body must be {OBJECT}")));
     }
     let mut reader = serde_json::Deserializer::from_slice(json);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let field = error.path().to_string();
         malformed(explain(&field, error.inner()))
     })?;
-    reader.end().map_err(|_| malformed("there is something behind the JSON object".to_owned()))?;
+    reader.end().map_err(|_| malformed("the body must end after the JSON object".to_owned()))?;
     Ok(parsed)
 }
 
@@ -78,29 +78,29 @@ fn explain(field: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     match error.classify() {
         serde_json::error::Category::Data => {
-            let place = if field == "." { String::new() } else { format!("{field}: ") };
-            // serde's texts read `unknown field …, expected …`, `missing field …`, `invalid type: <what it had>, expected …`.
+            let place = if field == "." { "the body ".to_owned() } else { format!("{field}: ") };
+            // serde's texts are `unknown field …, expected …`, `missing field …` and `invalid type: <the value>, expected …`.
             let (what, wanted) = text.split_once(", expected ").unwrap_or((text.as_str(), ""));
             let wanted = in_words_of_json(wanted.split(" at line ").next().unwrap_or_default());
             if what.starts_with("unknown field") {
-                format!("unknown field; known here: {wanted}")
+                format!("unknown field; must be {wanted}")
             } else if what.starts_with("missing field") || what.starts_with("duplicate field") {
                 what.split(" at line ").next().unwrap_or_default().to_owned()
             } else if wanted.is_empty() {
-                format!("{place}not what is wanted here")
+                format!("{place}must be valid")
             } else {
-                format!("{place}expected {wanted}")
+                format!("{place}must be {wanted}")
             }
         }
         serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
-            format!("the body is not JSON: mistake at line {}, column {}", error.line(), error.column())
+            format!("the body must be valid JSON: error at line {}, column {}", error.line(), error.column())
         }
     }
 }
 
 const OBJECT: &str = "a JSON object";
 
-/// What serde wants, without the names of our types.
+/// The expected type in serde's text, without the names of Rust types.
 fn in_words_of_json(wanted: &str) -> &str {
     match wanted {
         "a map" => OBJECT,
@@ -112,7 +112,7 @@ fn in_words_of_json(wanted: &str) -> &str {
     }
 }
 
-/// A time as it goes out: to the second, with the offset of `timezone`.
+/// A time as responses contain it: to the second, with the offset of `timezone`.
 fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
     time.trunc_subsecs(0).with_timezone(&timezone).fixed_offset()
 }
@@ -141,21 +141,21 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named_without_quoting_what_was_sent() {
-        assert_eq!(detail(""), "the body is empty; send a JSON object");
-        assert_eq!(detail("{"), "the body is not JSON: mistake at line 1, column 1");
+        assert_eq!(detail(""), "the body must be a JSON object, and is empty");
+        assert_eq!(detail("{"), "the body must be valid JSON: error at line 1, column 1");
         assert_eq!(detail("{}"), "missing field `name`");
-        assert_eq!(detail(r#"{"name": 5}"#), "name: expected a string");
-        assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: expected a whole number");
-        assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: expected a whole number");
-        assert_eq!(detail(r#"{"name": "a", "s3cret": 1}"#), "unknown field; known here: `name` or `age`");
+        assert_eq!(detail(r#"{"name": 5}"#), "name: must be a string");
+        assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: must be a whole number");
+        assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: must be a whole number");
+        assert_eq!(detail(r#"{"name": "a", "s3cret": 1}"#), "unknown field; must be `name` or `age`");
         assert_eq!(detail(r#"{"name": "a", "name": "b"}"#), "duplicate field `name`");
-        assert_eq!(detail(r#"{"name": "a"} x"#), "there is something behind the JSON object");
+        assert_eq!(detail(r#"{"name": "a"} x"#), "the body must end after the JSON object");
     }
 
     #[test]
     fn only_an_object_is_taken() {
         for json in ["[]", "[1]", r#" ["a"]"#, r#"["a", 1]"#, "\"s3cret\"", "5", "null", "true"] {
-            assert_eq!(detail(json), "expected a JSON object", "{json}");
+            assert_eq!(detail(json), "the body must be a JSON object", "{json}");
         }
     }
 }

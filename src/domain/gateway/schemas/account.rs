@@ -1,4 +1,4 @@
-//! Accounts over the wire. What holds a password has no `Debug`.
+//! Requests and responses about accounts. Types that hold a password do not implement `Debug`.
 
 use std::borrow::Cow;
 
@@ -11,21 +11,21 @@ use validator::{Validate, ValidationError};
 use super::{local, session::SessionProvider};
 use crate::domain::gateway::models::account::{Email, Password, Profile};
 
-/// A new account that signs in with a password.
+/// A new account with a password.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "SignUp", example, skip_serializing_if_is_none)]
 pub struct SignUpRequest {
-    /// What you will sign in with: an address such as `jane@example.com`, with the domain in ASCII. Two that differ in upper
-    /// and lower case alone are the same. No mail is sent to it, so it stays unproven.
+    /// E-mail address to sign in with, such as `jane@example.com`. The domain must be ASCII. Upper and lower case are not
+    /// distinguished. The gateway sends no mail to the address, so it stays unverified.
     #[validate(custom(function = "is_email"))]
     pub email: String,
-    /// 8 to 256 characters, taken as they are.
+    /// Password of 8 to 256 characters. It is not trimmed or normalised.
     #[validate(custom(function = "is_password"))]
     #[oai(validator(min_length = 8, max_length = 256))]
     pub password: String,
-    /// The name to show.
-    #[validate(length(min = 1, max = 100, message = "write 1 to 100 characters"), custom(function = "is_printable"))]
+    /// Display name, of 1 to 100 characters.
+    #[validate(length(min = 1, max = 100, message = "must be 1 to 100 characters"), custom(function = "is_printable"))]
     #[oai(validator(min_length = 1, max_length = 100))]
     pub name: Option<String>,
 }
@@ -40,16 +40,16 @@ impl Example for SignUpRequest {
     }
 }
 
-/// An e-mail and the password that goes with it.
+/// The e-mail address and the password of an account.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "LogIn", example)]
 pub struct LogInRequest {
-    /// What you signed up with.
+    /// E-mail address of the account.
     #[validate(custom(function = "is_email"))]
     pub email: String,
-    /// The password.
-    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    /// Password of the account.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: String,
 }
@@ -60,20 +60,20 @@ impl Example for LogInRequest {
     }
 }
 
-/// Another password, or a first one.
+/// A new password for an account.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "ChangePassword", example, skip_serializing_if_is_none)]
 pub struct ChangePasswordRequest {
-    /// The one that holds now; not needed if there is none yet.
-    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    /// Current password. Not needed if the account has none.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub current_password: Option<String>,
-    /// 8 to 256 characters, taken as they are.
+    /// New password of 8 to 256 characters. It is not trimmed or normalised.
     #[validate(custom(function = "is_password"))]
     #[oai(validator(min_length = 8, max_length = 256))]
     pub new_password: String,
-    /// What to sign in with from now on; for an account that had no password yet.
+    /// E-mail address to sign in with from now on. For an account that has no password yet.
     #[validate(custom(function = "is_email"))]
     pub email: Option<String>,
 }
@@ -88,13 +88,13 @@ impl Example for ChangePasswordRequest {
     }
 }
 
-/// The wish to end an account.
+/// The confirmation to delete an account.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "DeleteAccount", example, skip_serializing_if_is_none)]
 pub struct DeleteAccountRequest {
-    /// The password; not needed if there is none.
-    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    /// Password of the account. Not needed if the account has none.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
@@ -105,13 +105,13 @@ impl Example for DeleteAccountRequest {
     }
 }
 
-/// The wish to take a provider from an account.
+/// The confirmation to remove a provider from an account.
 #[derive(Default, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(rename = "UnlinkProvider", example, skip_serializing_if_is_none)]
 pub struct UnlinkProviderRequest {
-    /// The password; not needed if there is none.
-    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    /// Password of the account. Not needed if the account has none.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
@@ -126,22 +126,22 @@ impl Example for UnlinkProviderRequest {
 #[derive(Debug, Object)]
 #[oai(rename = "Account", skip_serializing_if_is_none)]
 pub struct AccountDocument {
-    /// The `sub` of this person's tokens.
+    /// Id of the account: the `sub` claim of its tokens.
     pub id: String,
-    /// What they sign in with here, if they do. Nobody proved that it is theirs.
+    /// E-mail address that the person signs in with here, if there is one. It is unverified.
     pub email: Option<String>,
-    /// What to call the person, if they or a provider told.
+    /// Display name, if the person or a provider gave one.
     pub name: Option<String>,
-    /// Whether they can sign in here with a password.
+    /// Whether the account has a password to sign in with.
     pub has_password: bool,
-    /// Who the person is at the providers.
+    /// Identities of the person at providers.
     pub providers: Vec<SessionProvider>,
-    /// When we first met.
+    /// Time when the account was created.
     pub created_at: DateTime<FixedOffset>,
 }
 
 impl AccountDocument {
-    /// Times go out with the offset of `timezone`.
+    /// Writes times with the offset of `timezone`.
     pub fn from_model(profile: Profile, timezone: Tz) -> Self {
         let name = profile.name().map(str::to_owned);
         let Profile { account, login, identities } = profile;
@@ -156,47 +156,47 @@ impl AccountDocument {
     }
 }
 
-/// A password was set.
+/// The password was set.
 #[derive(Debug, Object)]
 pub struct PasswordChanged {
-    /// What holds now.
+    /// Result, for people.
     pub message: String,
 }
 
 impl PasswordChanged {
-    /// Says so.
+    /// The password was set just now.
     pub fn now() -> Self {
-        Self { message: "the password is set; every other session and every token of the account is over".to_owned() }
+        Self { message: "the password is set; every other session has ended, and every token is revoked".to_owned() }
     }
 }
 
-/// What became of what somebody had allowed at a provider. It is forgotten here in any case.
+/// The result of revoking one grant at its provider. The gateway deletes the grant in any case.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct GrantTakenBack {
-    /// The provider.
+    /// Name of the provider.
     pub provider: String,
-    /// Whether the provider revoked it, too.
+    /// Whether the provider revoked the grant, too.
     pub revoked_at_provider: bool,
-    /// Why it did not.
+    /// Reason, if the provider did not revoke the grant.
     pub reason: Option<String>,
 }
 
-/// A provider is none of the account's any more.
+/// The provider was removed from the account.
 #[derive(Debug, Object)]
 pub struct ProviderUnlinked {
-    /// Which.
+    /// Name of the provider.
     pub provider: String,
-    /// What was allowed there.
+    /// Grants that were deleted with it.
     pub grants: Vec<GrantTakenBack>,
 }
 
-/// An account is gone.
+/// The account was deleted.
 #[derive(Debug, Object)]
 pub struct AccountDeleted {
     /// Always `true`.
     pub deleted: bool,
-    /// What was allowed at providers.
+    /// Grants that were deleted with the account.
     pub grants: Vec<GrantTakenBack>,
 }
 
@@ -214,10 +214,10 @@ fn is_password(text: &str) -> Result<(), ValidationError> {
 
 fn is_printable(text: &str) -> Result<(), ValidationError> {
     if text.chars().any(char::is_control) {
-        return Err(mistake("control_character", "holds a control character; remove it"));
+        return Err(mistake("control_character", "must not contain control characters"));
     }
     if text.trim().is_empty() {
-        return Err(mistake("blank", "write a name, or leave it out"));
+        return Err(mistake("blank", "must not be blank; leave it out if there is no name"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What machine clients send and get (RFC 6749, RFC 7009, RFC 7662), and what they are told of us (RFC 8414).
+//! Requests and responses of machine clients (RFC 6749, RFC 7009, RFC 7662), and the metadata for them (RFC 8414).
 
 mod error;
 mod form;
@@ -12,29 +12,28 @@ pub use error::{OAuthError, OAuthErrorDocument};
 pub use form::{ClientForm, PostedForm};
 pub use metadata::{METADATA_PATH, ServerMetadata};
 
-/// A request for a token (RFC 6749 §4.4.2, §6). Without `Authorization: Basic` it also says who the client is.
+/// A request for a token (RFC 6749 §4.4.2, §6). Without `Authorization: Basic`, it must also authenticate the client.
 #[derive(Debug, Default, Object)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ClientTokenRequest {
-    /// `client_credentials` or `refresh_token`.
+    /// Type of the grant: `client_credentials` or `refresh_token`.
     #[oai(validator(pattern = "^(?:client_credentials|refresh_token)$"))]
     pub grant_type: String,
-    /// What the token shall allow: words separated by a space, within what the client may have, or what was granted. Default:
-    /// all of it.
+    /// Scope of the token: words separated by a space, within the scope of the client or of the refresh token. Default:
+    /// all of that scope.
     pub scope: Option<String>,
-    /// With `refresh_token`: the refresh token. Good for one use.
+    /// Refresh token, for the grant `refresh_token`. It can be used once.
     pub refresh_token: Option<String>,
-    /// With `client_credentials`: whom the token shall be meant for (RFC 8707). There is no choice: it has to be the client's
-    /// own audience.
+    /// Audience of the token (RFC 8707), for the grant `client_credentials`. It must be the client's own audience.
     pub resource: Option<String>,
-    /// Who the client is.
+    /// Id of the client.
     pub client_id: Option<String>,
-    /// Its secret (`client_secret_post`).
+    /// Secret of the client (`client_secret_post`).
     pub client_secret: Option<String>,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` (`private_key_jwt`).
     pub client_assertion_type: Option<String>,
-    /// What the client signed: a JWT with `iss` and `sub` the client, `aud` the issuer or the token endpoint, `exp` at most an
-    /// hour ahead, and a `jti` that it uses once (RFC 7523 §3).
+    /// JWT that the client signed (RFC 7523 §3). `iss` and `sub` are the client id, `aud` is the issuer or the token
+    /// endpoint, `exp` is at most one hour ahead, and each `jti` is used once.
     pub client_assertion: Option<String>,
 }
 
@@ -44,22 +43,24 @@ impl Example for ClientTokenRequest {
     }
 }
 
-/// A token to end or to look at (RFC 7009 §2.1, RFC 7662 §2.1). Without `Authorization: Basic` it also says who the client is.
+/// A token to revoke or to introspect (RFC 7009 §2.1, RFC 7662 §2.1). Without `Authorization: Basic`, the request must also
+/// authenticate the client.
 #[derive(Debug, Default, Object)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ClientTokenQuestion {
-    /// An access token or a refresh token.
+    /// Access token or refresh token.
     #[oai(validator(min_length = 1))]
     pub token: String,
-    /// `access_token` or `refresh_token`. Not needed: the gateway tells them apart by itself, and an unknown hint is ignored.
+    /// Type of the token: `access_token` or `refresh_token`. Optional: the gateway recognises the type itself. An unknown
+    /// hint is ignored.
     pub token_type_hint: Option<String>,
-    /// Who the client is.
+    /// Id of the client.
     pub client_id: Option<String>,
-    /// Its secret (`client_secret_post`).
+    /// Secret of the client (`client_secret_post`).
     pub client_secret: Option<String>,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` (`private_key_jwt`).
     pub client_assertion_type: Option<String>,
-    /// What the client signed (RFC 7523 §3).
+    /// JWT that the client signed (RFC 7523 §3).
     pub client_assertion: Option<String>,
 }
 
@@ -69,19 +70,20 @@ impl Example for ClientTokenQuestion {
     }
 }
 
-/// What a client gets (RFC 6749 §5.1).
+/// The tokens that a client receives (RFC 6749 §5.1).
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct ClientTokens {
-    /// Send it as `Authorization: Bearer …`. A JWT (RFC 9068).
+    /// Access token, to send as `Authorization: Bearer …`. It is a JWT (RFC 9068).
     pub access_token: String,
     /// Always `Bearer`.
     pub token_type: String,
-    /// Life of the access token, in seconds.
+    /// Lifetime of the access token, in seconds.
     pub expires_in: i64,
-    /// What the access token allows; left out if that is nothing.
+    /// Scope of the access token: words separated by a space. Absent if it is empty.
     pub scope: Option<String>,
-    /// With the grant `refresh_token`: the next one. A client that asks for itself gets none, and asks again (§4.4.3).
+    /// Next refresh token, for the grant `refresh_token`. The grant `client_credentials` returns none (§4.4.3): the client
+    /// requests a new access token instead.
     pub refresh_token: Option<String>,
 }
 
@@ -97,36 +99,36 @@ impl From<IssuedToClient> for ClientTokens {
     }
 }
 
-/// What there is to say of a token (RFC 7662 §2.2). Of one that is not good, nothing more than that.
+/// The result of introspecting a token (RFC 7662 §2.2). For an invalid token it contains only `active`.
 #[derive(Debug, Default, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Introspection {
-    /// Whether the token is good.
+    /// Whether the token is valid.
     pub active: bool,
-    /// What it allows.
+    /// Scope of the token: words separated by a space.
     pub scope: Option<String>,
-    /// The client that it was issued to; `gateway` for a token of the gateway's own API.
+    /// Id of the client that the token was issued to. `gateway` for a token of the gateway's own API.
     pub client_id: Option<String>,
-    /// `Bearer`, of an access token.
+    /// `Bearer`, for an access token.
     pub token_type: Option<String>,
-    /// From when on it is refused, in seconds since 1970.
+    /// Time when the token expires, in seconds since 1970.
     pub exp: Option<i64>,
-    /// When it was issued, in seconds since 1970.
+    /// Time when the token was issued, in seconds since 1970.
     pub iat: Option<i64>,
-    /// Not before then, in seconds since 1970.
+    /// Time when the token becomes valid, in seconds since 1970.
     pub nbf: Option<i64>,
-    /// Whom it is for.
+    /// Subject of the token.
     pub sub: Option<String>,
-    /// Whom it is shown to.
+    /// Audience of the token.
     pub aud: Option<Vec<String>>,
-    /// Who issued it.
+    /// Issuer of the token.
     pub iss: Option<String>,
-    /// Its id, of an access token.
+    /// Id of the token, for an access token.
     pub jti: Option<String>,
 }
 
 impl Introspection {
-    /// `issuer` is who issued tokens that do not say so themselves.
+    /// `issuer` is the issuer of tokens that do not name one.
     pub fn from_model(verification: Verification, issuer: &str) -> Self {
         match verification {
             Verification::Inactive(_) => Self::default(),

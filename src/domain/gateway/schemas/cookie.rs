@@ -1,5 +1,5 @@
-//! The cookies of the gateway: their names, and how they are written and read (RFC 6265). All are for the whole host,
-//! unreadable for scripts, and not sent along by other sites except when somebody follows a link.
+//! The cookies of the gateway: their names, and how they are written and read (RFC 6265). All apply to the whole host,
+//! and scripts cannot read them. Requests from other sites carry them only when a person follows a link.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::domain::gateway::models::login::MAX_ATTEMPTS;
 
-/// How the names of cookies are made.
+/// The names and attributes of cookies.
 #[derive(Debug, Clone, Copy)]
 pub struct Cookies {
     is_secure: bool,
@@ -18,8 +18,8 @@ const DEVICE: &str = "gateway_device";
 const LOGIN: &str = "gateway_login_";
 
 impl Cookies {
-    /// `is_secure`: browsers reach the gateway by https. Then no other host and no plain connection can set a cookie of
-    /// ours (`__Host-`).
+    /// `is_secure`: browsers reach the gateway by https. Then no other host and no plain connection can set the gateway's
+    /// cookies (`__Host-`).
     pub fn new(is_secure: bool) -> Self {
         Self { is_secure }
     }
@@ -29,18 +29,18 @@ impl Cookies {
         self.name(SESSION)
     }
 
-    /// The name of the cookie by which a browser shows that it signed in before.
+    /// The name of the cookie that identifies a browser that has signed in before.
     pub fn device(self) -> String {
         self.name(DEVICE)
     }
 
-    /// The name of a cookie of an attempt to sign in. There are [`MAX_ATTEMPTS`] of these names and no more: however many
-    /// attempts begin at once, what a browser sends along stays small.
+    /// The name of the cookie of an attempt to sign in. There are only [`MAX_ATTEMPTS`] names, so the `Cookie` header stays
+    /// small however many attempts begin at once.
     pub fn login(self, slot: usize) -> String {
         self.name(&format!("{LOGIN}{slot}"))
     }
 
-    /// The values of the cookies of attempts to sign in that were sent along, by slot.
+    /// The values of the request's cookies for attempts to sign in, by slot.
     pub fn logins(self, cookies: &[String]) -> [Option<&str>; MAX_ATTEMPTS] {
         std::array::from_fn(|slot| sent(cookies, &self.login(slot)))
     }
@@ -49,34 +49,34 @@ impl Cookies {
         if self.is_secure { format!("__Host-{bare}") } else { bare.to_owned() }
     }
 
-    /// What sets a cookie. The value is ours: letters, digits, `-`, `_` and `.`.
+    /// The `Set-Cookie` value that sets a cookie. The cookie's value has only letters, digits, `-`, `_` and `.`.
     pub fn keep(self, name: &str, value: &str, life: Duration) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
         format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", life.as_secs())
     }
 
-    /// What makes a browser forget a cookie.
+    /// The `Set-Cookie` value that deletes a cookie.
     pub fn forget(self, name: &str) -> String {
         self.keep(name, "", Duration::ZERO)
     }
 }
 
-/// Bytes as they may stand in a cookie.
+/// Encodes bytes for a cookie.
 pub fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes that stand in a cookie.
+/// Decodes the bytes of a cookie.
 pub fn decoded(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// The bytes in a cookie that was sent along, if it is there and holds some.
+/// The bytes in a cookie of the request, if it was sent and can be decoded.
 pub fn sent_bytes(cookies: &[String], name: &str) -> Option<Vec<u8>> {
     decoded(sent(cookies, name)?)
 }
 
-/// The value of a cookie that was sent along.
+/// The value of a cookie of the request.
 pub fn sent<'s>(cookies: &'s [String], name: &str) -> Option<&'s str> {
     pairs(cookies).find(|(sent, _)| *sent == name).map(|(_, value)| value)
 }

@@ -1,36 +1,36 @@
-//! Health over the wire.
+//! The responses about health.
 
 use poem_openapi::Object;
 
-/// Whether the gateway runs, or is ready to serve.
+/// The health of the gateway.
 #[derive(Debug, Object)]
 pub struct Health {
-    /// `ok`, or `unavailable`.
+    /// `ok` or `unavailable`.
     pub status: String,
-    /// What is checked, and how it is.
+    /// Checks and their results.
     pub checks: Vec<HealthCheck>,
 }
 
-/// One thing that is checked.
+/// The result of one check.
 #[derive(Debug, Clone, Object)]
 pub struct HealthCheck {
-    /// What: `store`, `revocations`.
+    /// Name of the check: `start`, `store`, `revocations` or `sessions`.
     pub name: String,
-    /// Whether it is well.
+    /// Whether the check succeeded.
     pub ok: bool,
-    /// What is wrong, in words that give nothing away.
+    /// Reason of a failure, without internal details.
     #[oai(skip_serializing_if_is_none)]
     pub detail: Option<String>,
 }
 
 impl Health {
-    /// Well, if everything is.
+    /// `ok` if every check succeeded.
     pub fn of(checks: Vec<HealthCheck>) -> Self {
         let ok = checks.iter().all(|check| check.ok);
         Self { status: if ok { "ok" } else { "unavailable" }.to_owned(), checks }
     }
 
-    /// Whether everything is well.
+    /// Whether every check succeeded.
     pub fn is_ok(&self) -> bool {
         self.checks.iter().all(|check| check.ok)
     }

@@ -1,4 +1,4 @@
-//! Signing in, over the wire.
+//! Requests and responses of sign-ins in a browser.
 
 use std::borrow::Cow;
 
@@ -19,16 +19,16 @@ use crate::{
     problem::Problem,
 };
 
-/// Sends a browser on (303).
+/// A redirect of the browser (303).
 #[derive(Debug)]
 pub struct Redirect {
-    /// Where to. It may hold a state: not for a log.
+    /// The destination. It may contain a state, which must not be logged.
     pub location: Secret,
     /// `Set-Cookie`
     pub cookies: Vec<String>,
 }
 
-/// What a sign-in is begun with, as it stands in the address.
+/// The query parameters that begin a sign-in.
 #[derive(Debug, Clone, Default)]
 pub struct BeginQuery {
     /// `return_to`
@@ -41,7 +41,7 @@ pub struct BeginQuery {
     pub scope: Option<String>,
 }
 
-/// What came back from a provider, as it stands in the address.
+/// The query parameters of a provider's response.
 #[derive(Debug, Default)]
 pub struct CallbackQuery {
     /// `state`
@@ -52,34 +52,34 @@ pub struct CallbackQuery {
     pub error: Option<String>,
     /// `iss`
     pub iss: Option<String>,
-    /// `posted`: what came as a form, sealed.
+    /// `posted`: a response that was sent as a form, sealed.
     pub posted: Option<String>,
 }
 
-// It holds a code, so it has no `Debug`.
-/// What a provider sends the browser back with, as a form (OAuth 2.0 Form Post Response Mode).
+// No `Debug`: it holds a code.
+/// The response of a provider, as a form (OAuth 2.0 Form Post Response Mode).
 #[derive(Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct CallbackForm {
-    /// The attempt that this ends.
+    /// State of the attempt.
     pub state: Option<String>,
-    /// The authorization code.
+    /// Authorization code.
     pub code: Option<String>,
-    /// Why there is no code (RFC 6749 §4.1.2.1), such as `user_cancelled_authorize`.
+    /// Error code, if there is no authorization code (RFC 6749 §4.1.2.1), such as `user_cancelled_authorize`.
     pub error: Option<String>,
-    /// Who sends the browser back (RFC 9207).
+    /// Issuer of the response (RFC 9207).
     pub iss: Option<String>,
-    /// The person's name and e-mail as JSON, which Apple sends the first time alone: `{"name": {"firstName": "…", "lastName": "…"}}`.
-    /// The name is kept to be shown; the e-mail is that of the id token.
+    /// Name and e-mail address of the person as JSON: `{"name": {"firstName": "…", "lastName": "…"}}`. Apple sends it only
+    /// the first time. The name is stored as the display name. The e-mail address is taken from the id token instead.
     pub user: Option<String>,
 }
 
-/// The longest `user` that is looked at, in bytes.
+/// The maximum length of a `user` that is parsed, in bytes.
 const LONGEST_USER: usize = 8 * 1024;
 
 impl CallbackForm {
-    /// The name in `user`, if there is one. Nobody signed it, so it may be whatever the person wants it to be.
+    /// The name in `user`, if there is one. It is not signed, so the person can choose any name.
     pub fn name(&self) -> Option<String> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -100,23 +100,24 @@ impl CallbackForm {
 }
 
 impl Example for CallbackForm {
-    /// Apple's, after the person did not agree.
+    /// Apple's response if the person did not agree.
     fn example() -> Self {
         Self { state: Some("state".into()), error: Some("user_cancelled_authorize".into()), ..Self::default() }
     }
 }
 
-// It may hold a password, so it has no `Debug`.
-/// The wish to add a provider to the account that is signed in.
+// No `Debug`: it may hold a password.
+/// The form that adds a provider to the signed-in account.
 #[derive(Default, Deserialize, Object, Validate)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct LinkRequest {
-    /// The password of the account; not needed if there is none.
-    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    /// Password of the account. Not needed if the account has none.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
-    /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    /// Destination of the browser after the provider was added: a path of this site, or a URL at one of the exact origins
+    /// in `ALLOWED_ORIGINS`. Default: `/`.
     pub return_to: Option<String>,
 }
 
@@ -126,18 +127,19 @@ impl Example for LinkRequest {
     }
 }
 
-// It holds a password, so it has no `Debug`.
-/// The form of a page by which somebody signs in.
+// No `Debug`: it holds a password.
+/// The form of the sign-in page.
 #[derive(Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct LogInForm {
-    /// What you signed up with.
+    /// E-mail address of the account.
     pub email: String,
-    /// The password.
+    /// Password of the account.
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: String,
-    /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    /// Destination of the browser after the sign-in: a path of this site, or a URL at one of the exact origins in
+    /// `ALLOWED_ORIGINS`. Default: `/`.
     pub return_to: Option<String>,
 }
 
@@ -148,21 +150,22 @@ impl Example for LogInForm {
     }
 }
 
-// It holds a password, so it has no `Debug`.
-/// The form of a page by which somebody makes an account.
+// No `Debug`: it holds a password.
+/// The form of the sign-up page.
 #[derive(Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct SignUpForm {
-    /// What you will sign in with.
+    /// E-mail address to sign in with.
     pub email: String,
-    /// 8 to 256 characters, taken as they are.
+    /// Password of 8 to 256 characters. It is not trimmed or normalised.
     #[oai(validator(min_length = 8, max_length = 256))]
     pub password: String,
-    /// The name to show; a blank one is none.
+    /// Display name, of at most 100 characters. A blank name counts as absent.
     #[oai(validator(max_length = 100))]
     pub name: Option<String>,
-    /// Where the browser goes in the end: a path of this site, or one at exactly one of `ALLOWED_ORIGINS`. Default `/`.
+    /// Destination of the browser after the sign-up: a path of this site, or a URL at one of the exact origins in
+    /// `ALLOWED_ORIGINS`. Default: `/`.
     pub return_to: Option<String>,
 }
 
@@ -173,39 +176,39 @@ impl Example for SignUpForm {
     }
 }
 
-/// What adding a provider needs.
+/// The contents of the form that adds a provider to an account.
 #[derive(Debug, Object)]
 #[oai(rename = "ProviderLink")]
 pub struct LinkForm {
-    /// The provider.
+    /// Name of the provider.
     pub provider: String,
-    /// What it is called by people.
+    /// Name of the provider for people.
     pub display_name: String,
-    /// Whether the password of the account is needed.
+    /// Whether the form must contain the password of the account.
     pub needs_password: bool,
-    /// Where the browser goes in the end.
+    /// Destination of the browser after the provider was added.
     pub return_to: String,
 }
 
 /// The cookie of one attempt to sign in: its label, its expiry, and its sealed contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptCookie {
-    /// Tells it apart from others.
+    /// Distinguishes the attempt from others.
     pub label: String,
-    /// When it expires, in microseconds since 1970. It is not sealed: it only decides which of a browser's own attempts is dropped
-    /// for a new one.
+    /// The expiry, in microseconds since 1970. It is not sealed: it only decides which of a browser's own attempts is
+    /// dropped for a new one.
     pub expires_at: i64,
     /// The sealed contents.
     pub sealed: Vec<u8>,
 }
 
 impl AttemptCookie {
-    /// As the value of a cookie.
+    /// Writes the value of the cookie.
     pub fn write(&self) -> String {
         format!("{}.{}.{}", self.label, self.expires_at, encoded(&self.sealed))
     }
 
-    /// From the value of a cookie, if it is one of ours.
+    /// Reads the value of a cookie. `None` if the gateway did not write it.
     pub fn read(value: &str) -> Option<Self> {
         let mut parts = value.split('.');
         let (label, expires_at, sealed) = (parts.next()?, parts.next()?.parse().ok()?, decoded(parts.next()?)?);
@@ -213,8 +216,8 @@ impl AttemptCookie {
     }
 }
 
-/// The slot for a new attempt: a free one, so that the tabs of a browser do not disturb each other; if there is none, that of the
-/// oldest attempt. Attempts that begin at the same moment do not know of each other, and are spread over the slots by label.
+/// The slot for a new attempt: a free one, so that the tabs of a browser do not disturb each other. Without a free one, it
+/// is the slot of the oldest attempt. Concurrent attempts do not know of each other, and are spread over the slots by label.
 pub fn slot_for(label: &str, kept: &[Option<AttemptCookie>; MAX_ATTEMPTS]) -> usize {
     let free: Vec<usize> = (0..MAX_ATTEMPTS).filter(|&slot| kept[slot].is_none()).collect();
     if !free.is_empty() {
@@ -225,40 +228,40 @@ pub fn slot_for(label: &str, kept: &[Option<AttemptCookie>; MAX_ATTEMPTS]) -> us
     (0..MAX_ATTEMPTS).min_by_key(expiry).unwrap_or_default()
 }
 
-/// Why a sign-in did not work: for programs a problem, for people a page that says the same in Korean, too.
+/// A failed sign-in: a problem for programs, and a page for people, which is also in Korean.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The problem; its detail is the English of the page.
+    /// The problem. Its detail is the English text of the page.
     pub problem: Problem,
-    /// The Korean of the page.
+    /// The Korean text of the page.
     pub korean: Cow<'static, str>,
     /// `Set-Cookie`
     pub cookies: Vec<String>,
-    /// Whether a provider was to be added to an account: whoever is signed in still is.
+    /// Whether the attempt was to add a provider to an account. The person stays signed in then.
     pub is_link: bool,
-    /// Where the browser wanted to go, to begin again with that.
+    /// The destination that the browser asked for, to retry with.
     pub return_to: Option<ReturnTo>,
 }
 
 impl Refusal {
-    /// Of a sign-in, without cookies.
+    /// A failed sign-in, without cookies.
     pub fn new(problem: Problem, korean: impl Into<Cow<'static, str>>) -> Self {
         Self { problem, korean: korean.into(), cookies: Vec::new(), is_link: false, return_to: None }
     }
 
-    /// Of a wish to go there.
+    /// Adds the destination that the browser asked for.
     #[must_use]
     pub fn on_the_way_to(self, return_to: Option<ReturnTo>) -> Self {
         Self { return_to, ..self }
     }
 
-    /// The query with which it is begun again: empty, or `?return_to=…`.
+    /// The query for a retry: empty, or `?return_to=…`.
     pub fn query(&self) -> String {
         query(self.return_to.as_ref())
     }
 
-    /// The query that leads from `/login` to this path, and then where the browser wanted to go. What is too long to come back to is
-    /// left out.
+    /// The query that leads from `/login` to this path, and then to the destination that the browser asked for. A
+    /// destination that is too long is omitted.
     pub fn query_to(&self, path: &str) -> String {
         let whole = ReturnTo::parse(&format!("{path}{}", self.query()), &[]);
         query(whole.or_else(|_| ReturnTo::parse(path, &[])).ok().as_ref())

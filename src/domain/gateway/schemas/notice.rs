@@ -1,4 +1,4 @@
-//! What providers send unasked.
+//! Notices, security events and deletion requests from providers, and the responses to them.
 
 use std::collections::BTreeMap;
 
@@ -10,66 +10,65 @@ use serde::Deserialize;
 use super::local;
 use crate::domain::gateway::models::notice::NoticeProgress;
 
-/// A provider's notice that somebody took back what they allowed. Each provider has fields of its own; more than these may
-/// come, and are not looked at.
+/// A provider's notice that a person unlinked the app. Each provider has its own fields. Additional fields are ignored.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct UnlinkForm {
-    /// Facebook: the signature and what it signs.
+    /// Facebook: signature and signed contents.
     pub signed_request: Option<String>,
-    /// Naver: our client id.
+    /// Naver: client id of the gateway.
     #[serde(rename = "clientId")]
     #[oai(rename = "clientId")]
     pub client_id: Option<String>,
-    /// Naver: the person, encrypted.
+    /// Naver: encrypted id of the person.
     #[serde(rename = "encryptUniqueId")]
     #[oai(rename = "encryptUniqueId")]
     pub encrypt_unique_id: Option<String>,
-    /// Naver: when it was sent, in seconds since 1970.
+    /// Naver: time when the notice was sent, in seconds since 1970.
     pub timestamp: Option<String>,
-    /// Naver: the signature of the three before.
+    /// Naver: signature of the three fields above.
     pub signature: Option<String>,
-    /// Kakao: the person.
+    /// Kakao: id of the person.
     pub user_id: Option<String>,
 }
 
-/// A notice in JSON, of GitHub or Apple. More members come, and are not looked at.
+/// A notice in JSON, from GitHub or Apple. Additional members are ignored.
 #[derive(Debug, Object)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct JsonNotice {
-    /// GitHub, of the event `github_app_authorization`: `revoked`.
+    /// GitHub: `revoked`, for the event `github_app_authorization`.
     pub action: Option<String>,
-    /// GitHub, of the same: the person.
+    /// GitHub: the person, for the event `github_app_authorization`.
     pub sender: Option<GitHubSender>,
-    /// Apple: a JWT that is signed with a key of Apple's.
+    /// Apple: JWT that is signed with one of Apple's keys.
     pub payload: Option<String>,
 }
 
-/// The person whom GitHub's notice is about. More members come, and are not looked at.
+/// The person whom a notice from GitHub is about. Additional members are ignored.
 #[derive(Debug, Object)]
 #[oai(rename = "GitHubSender")]
 pub struct GitHubSender {
-    /// What GitHub calls the person.
+    /// Id of the person at GitHub.
     pub id: i64,
 }
 
 impl Example for JsonNotice {
-    /// GitHub's.
+    /// A notice from GitHub.
     fn example() -> Self {
         Self { action: Some("revoked".to_owned()), sender: Some(GitHubSender { id: 583_231 }), payload: None }
     }
 }
 
-/// What a provider sends, in the form in which it came.
+/// A provider's notice as it was sent.
 pub enum NoticePayload {
     /// A form.
     Form(UnlinkForm),
-    /// JSON, byte by byte.
+    /// The bytes of a JSON body, which the signature covers.
     Json(Vec<u8>),
 }
 
-/// The headers by which GitHub names and proves what it sends.
+/// The headers with which GitHub names and proves a notice.
 pub struct GitHubHeaders {
     /// `X-GitHub-Event`
     pub event: Option<String>,
@@ -80,7 +79,7 @@ pub struct GitHubHeaders {
 }
 
 impl GitHubHeaders {
-    /// Those that came, by their names in lower case.
+    /// The headers that were sent, by their names in lower case.
     pub fn into_headers(self) -> BTreeMap<&'static str, String> {
         [("x-github-event", self.event), ("x-github-delivery", self.delivery), ("x-hub-signature-256", self.signature)]
             .into_iter()
@@ -90,14 +89,14 @@ impl GitHubHeaders {
 }
 
 impl Example for UnlinkForm {
-    /// Kakao's.
+    /// A notice from Kakao.
     fn example() -> Self {
         Self { user_id: Some("123456789".to_owned()), ..Self::default() }
     }
 }
 
 impl UnlinkForm {
-    /// What was sent, by the provider's names.
+    /// The fields that were sent, by the provider's names.
     pub fn into_parameters(self) -> BTreeMap<&'static str, String> {
         [
             ("signed_request", self.signed_request),
@@ -113,12 +112,12 @@ impl UnlinkForm {
     }
 }
 
-/// A provider's notice that somebody wants us to delete what we have of them. More fields may come, and are not looked at.
+/// A person's request, sent by a provider, to delete their data. Additional fields are ignored.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct DeletionForm {
-    /// Facebook: the signature and what it signs.
+    /// Facebook: signature and signed contents.
     pub signed_request: Option<String>,
 }
 
@@ -129,45 +128,45 @@ impl Example for DeletionForm {
 }
 
 impl DeletionForm {
-    /// What was sent, by the provider's names.
+    /// The fields that were sent, by the provider's names.
     pub fn into_parameters(self) -> BTreeMap<&'static str, String> {
         self.signed_request.map(|signed_request| ("signed_request", signed_request)).into_iter().collect()
     }
 }
 
-/// Where the person can see how far the deletion is.
+/// The request was stored. The person can see its status at `url`.
 #[derive(Debug, Object)]
 pub struct DeletionRequested {
-    /// The page that says so.
+    /// URL of the page with the status of the deletion.
     pub url: String,
-    /// The code in its address.
+    /// Code of the request, which is also in `url`.
     pub confirmation_code: String,
 }
 
-/// How far a deletion is.
+/// The state of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum DeletionState {
-    /// The request is stored, and will be carried out.
+    /// The request is stored and will be carried out.
     Received,
-    /// Everything that it asks for is deleted.
+    /// The deletion is done.
     Done,
 }
 
-/// How far the deletion of a person's data is. It says nothing of the person.
+/// The status of the deletion of a person's data. It does not identify the person.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct DeletionStatus {
-    /// How far it is.
+    /// `received` until the data is deleted, then `done`.
     pub status: DeletionState,
-    /// When the request came in.
+    /// Time when the request was received.
     pub received_at: DateTime<FixedOffset>,
-    /// When everything was deleted.
+    /// Time when the deletion was done.
     pub done_at: Option<DateTime<FixedOffset>>,
 }
 
 impl DeletionStatus {
-    /// With times of this zone.
+    /// Writes times with the offset of `timezone`.
     pub fn from_model(progress: &NoticeProgress, timezone: Tz) -> Self {
         Self {
             status: if progress.applied_at.is_some() { DeletionState::Done } else { DeletionState::Received },
@@ -181,66 +180,68 @@ impl DeletionStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum SecurityEventFlaw {
-    /// It is no such token, or its claims are not of the form that the standard wants.
+    /// The body is not a Security Event Token, or its claims do not have the form that the standard requires.
     InvalidRequest,
-    /// It is not signed with a key of its issuer.
+    /// The token is not signed with a key of its issuer.
     InvalidKey,
-    /// The provider did not issue it.
+    /// The token was not issued by the provider.
     InvalidIssuer,
-    /// It is for another app.
+    /// The token is for another app.
     InvalidAudience,
 }
 
-/// What is wrong with a Security Event Token (RFC 8935 §2.3).
+/// The error of a Security Event Token (RFC 8935 §2.3).
 #[derive(Debug, Object)]
 pub struct SecurityEventError {
-    /// The registered code.
+    /// Registered error code.
     pub err: SecurityEventFlaw,
-    /// What was wrong, for people.
+    /// Description of the error, for people.
     pub description: String,
 }
 
-/// What became of a Security Event Token.
+/// The response to a Security Event Token.
 #[derive(Debug, ApiResponse)]
 pub enum SecurityEventReceived {
-    /// It was understood and is kept.
+    /// The token is valid, and its event is stored.
     #[oai(status = 202)]
     Accepted,
-    /// It is no good, and sending it again does not help.
+    /// The token is invalid. Sending it again does not help.
     #[oai(status = 400)]
     Refused(
         Json<SecurityEventError>,
-        /// The language of the description.
+        /// Language of the description.
         #[oai(header = "Content-Language")]
         Option<String>,
     ),
 }
 
 impl SecurityEventReceived {
-    /// Refused for this flaw.
+    /// Refuses a token with this flaw.
     pub fn refused(flaw: SecurityEventFlaw) -> Self {
         let description = match flaw {
             SecurityEventFlaw::InvalidRequest => {
-                "the body is no security event token with iss, aud, iat, jti and events, or it is from the future"
+                "the body must be a security event token with iss, aud, iat, jti and events, and not from the future"
             }
             SecurityEventFlaw::InvalidKey => {
-                "the token is not signed with a key of its issuer, by the algorithm of that key"
+                "the token must be signed with a key of its issuer, by the algorithm of that key"
             }
-            SecurityEventFlaw::InvalidIssuer => "the token's iss is not the issuer of this provider's security events",
-            SecurityEventFlaw::InvalidAudience => "the token's aud is not our client id at this provider",
+            SecurityEventFlaw::InvalidIssuer => "the token's iss must be the issuer of this provider's security events",
+            SecurityEventFlaw::InvalidAudience => {
+                "the token's aud must be the client id of this gateway at the provider"
+            }
         };
         let error = SecurityEventError { err: flaw, description: description.to_owned() };
         Self::Refused(Json(error), Some("en".to_owned()))
     }
 }
 
-/// The notice was understood and is kept. It says no more, so that nobody learns from it whom we know.
+/// The notice is valid and stored. The response says no more, so that it does not reveal which people are known here.
 #[derive(Debug, ApiResponse)]
 pub enum NoticeAcknowledged {
-    /// The notice was understood and is kept (Kakao, Facebook, GitHub, Apple).
+    /// The notice is valid and stored (Kakao, Facebook, GitHub, Apple).
     #[oai(status = 200)]
     Ok,
-    /// The notice was understood and is kept (Naver).
+    /// The notice is valid and stored (Naver).
     #[oai(status = 204)]
     NoContent,
 }

@@ -1,4 +1,4 @@
-//! The OAuth vault over the wire.
+//! The OAuth vault's requests and responses.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, FixedOffset, Utc};
@@ -13,65 +13,67 @@ use crate::domain::gateway::models::{
     token::IssuedTokens,
 };
 
-/// The longest page of a list.
+/// The maximum number of grants in a page.
 pub const MAX_PAGE: u64 = 100;
-/// The page of a list that was not asked for another.
+/// The default number of grants in a page.
 pub const DEFAULT_PAGE: u64 = 20;
 
 /// A provider where people can sign in.
 #[derive(Debug, Object)]
 pub struct OAuthProvider {
-    /// What it is called in paths and requests.
+    /// Name of the provider in paths and requests.
     pub name: String,
-    /// What it is called by people.
+    /// Name of the provider for people.
     pub display_name: String,
-    /// Open this in a browser to sign in there.
+    /// Path to open in a browser to sign in at the provider.
     pub sign_in: String,
 }
 
-/// The providers that are switched on.
+/// The enabled providers.
 #[derive(Debug, Object)]
 pub struct OAuthProviders {
-    /// By name.
+    /// Providers, ordered by name.
     pub providers: Vec<OAuthProvider>,
 }
 
-// It may hold a password, so it has no `Debug`.
+// No `Debug`: it may hold a password.
 /// An authorization code to exchange.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct ExchangeCode {
-    /// The name of a provider that is switched on, such as `google`: `GET /oauth/providers` lists them.
-    #[validate(length(min = 1, max = 32, message = "name a provider; GET /oauth/providers lists them"))]
+    /// Name of an enabled provider, such as `google`. `GET /oauth/providers` lists them.
+    #[validate(length(min = 1, max = 32, message = "must be a provider; GET /oauth/providers lists them"))]
     #[oai(validator(min_length = 1, max_length = 32))]
     pub provider: String,
-    /// The code that the provider sent to the redirect URI.
-    #[validate(length(min = 1, max = 4096, message = "write the code, of at most 4096 characters"))]
+    /// Authorization code that the provider sent to the redirect URI.
+    #[validate(length(min = 1, max = 4096, message = "must be 1 to 4096 characters"))]
     #[oai(validator(min_length = 1, max_length = 4096))]
     pub code: String,
-    /// Where the code was sent: exactly one of `OAUTH_REDIRECT_URIS`, never the gateway's own callback. May be left out if there is only one.
-    #[validate(length(min = 1, max = 2048, message = "write a URI of at most 2048 characters"))]
+    /// Redirect URI that the code was sent to: exactly one of `OAUTH_REDIRECT_URIS`, never the gateway's own callback.
+    /// Optional if there is only one.
+    #[validate(length(min = 1, max = 2048, message = "must be a URI of 1 to 2048 characters"))]
     #[oai(validator(min_length = 1, max_length = 2048))]
     pub redirect_uri: Option<String>,
-    /// PKCE (RFC 7636): needed wherever the provider has it. Codes of a provider with neither PKCE nor a nonce are refused.
-    #[validate(length(min = 43, max = 128, message = "a verifier has 43 to 128 characters"))]
+    /// Code verifier of PKCE (RFC 7636). Required if the provider supports PKCE. Codes of a provider with neither PKCE nor
+    /// a nonce are refused, unless `<PROVIDER>_UNBOUND_CODES` is `accept`.
+    #[validate(length(min = 43, max = 128, message = "must be 43 to 128 characters"))]
     #[oai(validator(min_length = 43, max_length = 128))]
     pub code_verifier: Option<String>,
-    /// The `nonce` of the authorization request: needed for OpenID Connect, where the id token must hold it (400 `nonce_mismatch`).
-    #[validate(length(min = 1, max = 256, message = "a nonce has 1 to 256 characters"))]
+    /// `nonce` of the authorization request. Required for OpenID Connect: the id token must contain it (400
+    /// `nonce_mismatch`).
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub nonce: Option<String>,
-    /// The `state` of the authorization request, for a provider that wants it with the code (Naver); printable ASCII. Left out, the
-    /// gateway makes one up. It proves nothing here: your front end must have compared it with the one that the browser began with.
-    #[validate(
-        length(min = 1, max = 512, message = "a state has 1 to 512 characters"),
-        custom(function = "printable")
-    )]
+    /// `state` of the authorization request, in printable ASCII. For a provider that requires it with the code (Naver).
+    /// Without it, the gateway generates one. The gateway does not check it: your front end must have compared it with the
+    /// `state` that it sent.
+    #[validate(length(min = 1, max = 512, message = "must be 1 to 512 characters"), custom(function = "printable"))]
     #[oai(validator(min_length = 1, max_length = 512, pattern = "^[ -~]*$"))]
     pub state: Option<String>,
-    /// The password of the account that is signed in in the browser, if it has one: needed to add an identity to it.
-    #[validate(length(min = 1, max = 256, message = "write 1 to 256 characters"))]
+    /// Password of the account that is signed in in the browser, if it has one. Required to add an identity to the
+    /// account.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
     #[oai(validator(min_length = 1, max_length = 256))]
     pub password: Option<String>,
 }
@@ -95,37 +97,37 @@ fn printable(state: &str) -> Result<(), ValidationError> {
     if state.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(ValidationError::new("characters").with_message("a state is printable ASCII".into()))
+    Err(ValidationError::new("characters").with_message("must be printable ASCII".into()))
 }
 
 /// A grant with its tokens.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct OAuthGrant {
-    /// Names the grant.
+    /// Id of the grant.
     pub id: String,
-    /// Where it is good.
+    /// Name of the provider.
     pub provider: String,
-    /// For the provider's API.
+    /// Access token for the provider's API.
     pub access_token: String,
-    /// Usually `Bearer`.
+    /// Type of the access token, usually `Bearer`.
     pub token_type: String,
-    /// How long the access token is good, in seconds; absent if it does not expire.
+    /// Remaining lifetime of the access token, in seconds. Absent if it does not expire.
     pub expires_in: Option<i64>,
-    /// From when on it is refused; absent if it does not expire.
+    /// Time when the access token expires. Absent if it does not expire.
     pub expires_at: Option<DateTime<FixedOffset>>,
-    /// Gives the next access token. You need not keep it: the gateway does.
+    /// Refresh token for the next access token. You need not store it: the gateway does.
     pub refresh_token: Option<String>,
-    /// What it allows, as the provider writes it.
+    /// Scope of the access token, as the provider writes it.
     pub scope: Option<String>,
-    /// When it was first allowed.
+    /// Time when the grant was created.
     pub created_at: DateTime<FixedOffset>,
-    /// Our own tokens, if the exchange was a sign-in.
+    /// The gateway's own tokens, if the exchange was a sign-in.
     pub tokens: Option<TokenPair>,
 }
 
 impl OAuthGrant {
-    /// Times go out with the offset of `timezone`.
+    /// Writes times with the offset of `timezone`.
     pub fn from_model(
         grant: &Grant,
         tokens: &ProviderTokens,
@@ -148,23 +150,23 @@ impl OAuthGrant {
     }
 }
 
-/// A grant in a list: without its tokens.
+/// A grant in a list, without its tokens.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct OAuthGrantSummary {
-    /// Names the grant.
+    /// Id of the grant.
     pub id: String,
-    /// Where it is good.
+    /// Name of the provider.
     pub provider: String,
-    /// `active`, `needs_reauthorization` (the person has to sign in at the provider again) or `revoked`.
+    /// `active`, `needs_reauthorization` (the person must sign in at the provider again) or `revoked`.
     pub status: String,
-    /// From when on its access token is refused; the gateway refreshes it before.
+    /// Time when the access token expires. The gateway refreshes it before.
     pub expires_at: Option<DateTime<FixedOffset>>,
-    /// Whether the gateway can refresh it.
+    /// Whether the gateway can refresh the access token.
     pub refreshable: bool,
-    /// When it was first allowed.
+    /// Time when the grant was created.
     pub created_at: DateTime<FixedOffset>,
-    /// When its tokens last changed.
+    /// Time when the tokens of the grant last changed.
     pub updated_at: DateTime<FixedOffset>,
 }
 
@@ -172,14 +174,14 @@ pub struct OAuthGrantSummary {
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct OAuthGrants {
-    /// The grants.
+    /// Grants of this page.
     pub grants: Vec<OAuthGrantSummary>,
-    /// Ask again with this as `cursor` for those behind; absent on the last page.
+    /// `cursor` of the next page. Absent on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl OAuthGrants {
-    /// `grants` may hold one more than `limit`: then there is a next page.
+    /// If `grants` has one more than `limit`, there is a next page.
     pub fn from_models(mut grants: Vec<Grant>, limit: usize, timezone: Tz) -> Self {
         let more = grants.len() > limit;
         grants.truncate(limit);
@@ -205,25 +207,25 @@ impl OAuthGrants {
     }
 }
 
-/// A cursor is opaque to callers: what is in it may change.
+/// A cursor is opaque to callers: its contents may change.
 fn write_cursor(cursor: GrantCursor) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}.{}", cursor.created_at.timestamp_micros(), cursor.id))
 }
 
-/// The cursor that an earlier page ended with, if it is one.
+/// Reads the cursor of an earlier page. `None` if it is invalid.
 pub fn read_cursor(text: &str) -> Option<GrantCursor> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let (micros, id) = text.split_once('.')?;
     Some(GrantCursor { created_at: DateTime::from_timestamp_micros(micros.parse().ok()?)?, id: id.parse().ok()? })
 }
 
-/// A grant was forgotten.
+/// The grant was deleted.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct OAuthGrantDeleted {
-    /// Whether the provider took it back.
+    /// Whether the provider revoked the grant.
     pub revoked_at_provider: bool,
-    /// Why it did not.
+    /// Reason, if the provider did not revoke the grant.
     pub reason: Option<String>,
 }
 

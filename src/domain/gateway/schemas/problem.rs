@@ -1,25 +1,25 @@
-//! The problem document, as the OpenAPI document describes it. What is sent is `crate::problem::Problem`.
+//! The problem document, as the OpenAPI document describes it. Responses contain `crate::problem::Problem`.
 
 use poem_openapi::{Object, types::Example};
 
-/// What went wrong (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Debug, Object)]
 #[oai(rename = "Problem", example)]
 pub struct ProblemDocument {
-    /// `about:blank`; look at `code`.
+    /// Always `about:blank`. `code` identifies the error.
     #[oai(rename = "type")]
     pub kind: String,
-    /// The status in words.
+    /// Reason phrase of the status.
     pub title: String,
-    /// The answer's status.
+    /// Status code of the response.
     pub status: u16,
-    /// What was wrong and what to do.
+    /// Cause of the error and remedy, for people.
     pub detail: String,
-    /// Stable and machine-readable.
+    /// Error code, for programs. It is stable.
     pub code: String,
-    /// Under which id the request is logged; also in `X-Request-Id`.
+    /// Id of the request in the log and in `X-Request-Id`.
     pub request_id: String,
-    /// The mistakes, field by field; only with 422.
+    /// Errors of the fields. Only with 422.
     pub errors: Option<Vec<FieldErrorDocument>>,
 }
 
@@ -29,26 +29,26 @@ impl Example for ProblemDocument {
             kind: "about:blank".into(),
             title: "Unprocessable Entity".into(),
             status: 422,
-            detail: "expires_in: write the number of seconds, 1 or more".into(),
+            detail: "expires_in: must be 1 second or more".into(),
             code: "validation_failed".into(),
             request_id: "7wneeuJWay3JgZrpXyXHQ3".into(),
             errors: Some(vec![FieldErrorDocument {
                 field: "expires_in".into(),
                 code: "range".into(),
-                message: "write the number of seconds, 1 or more".into(),
+                message: "must be 1 second or more".into(),
             }]),
         }
     }
 }
 
-/// One mistake in one field.
+/// The error of one field.
 #[derive(Debug, Object)]
 #[oai(rename = "FieldError")]
 pub struct FieldErrorDocument {
-    /// Which field.
+    /// Name of the field.
     pub field: String,
-    /// What kind of mistake, for programs.
+    /// Kind of the error, for programs.
     pub code: String,
-    /// What to do, for people.
+    /// Requirement that the field violates, for people.
     pub message: String,
 }

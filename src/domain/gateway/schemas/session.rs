@@ -1,4 +1,4 @@
-//! Sessions over the wire.
+//! Responses about sessions.
 
 use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
@@ -11,39 +11,40 @@ use crate::domain::gateway::models::{
     session::Session,
 };
 
-/// Who is signed in.
+/// The session of a browser and its person.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct SessionDocument {
-    /// The account: the `sub` of this person's tokens.
+    /// Id of the account: the `sub` claim of its tokens.
     pub subject: String,
-    /// What to call the person, if they or a provider told.
+    /// Display name, if the person or a provider gave one.
     pub name: Option<String>,
-    /// The e-mail that the person signs in with here, if they do. Nobody proved that it is theirs.
+    /// E-mail address that the person signs in with here, if there is one. It is unverified.
     pub email: Option<String>,
-    /// When they signed in.
+    /// Time of the sign-in.
     pub signed_in_at: DateTime<FixedOffset>,
-    /// The session ends then unless it is used before.
+    /// Time when the session ends if it is not used before.
     pub idle_until: DateTime<FixedOffset>,
-    /// The session ends then in any case.
+    /// Time when the session ends in any case.
     pub expires_at: DateTime<FixedOffset>,
-    /// Who the person is at the providers.
+    /// Identities of the person at providers.
     pub providers: Vec<SessionProvider>,
 }
 
-/// Who a person is at a provider.
+/// The identity of a person at a provider.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct SessionProvider {
-    /// The provider.
+    /// Name of the provider.
     pub provider: String,
-    /// What the provider calls the person.
+    /// Id of the person at the provider.
     pub subject: String,
-    /// E-mail, if the provider told it and vouches that it is the person's.
+    /// E-mail address of the person, if the provider reported it as verified.
     pub email: Option<String>,
-    /// `true` if the e-mail is an address of Apple's private relay, by which the person hides theirs; else left out.
+    /// `true` if the e-mail address is one of Apple's private relay, which hides the person's own address. Absent
+    /// otherwise.
     pub email_is_relay: Option<bool>,
-    /// The name to show, if the provider told it.
+    /// Display name, if the provider reported one.
     pub name: Option<String>,
 }
 
@@ -60,7 +61,7 @@ impl From<ProviderIdentity> for SessionProvider {
 }
 
 impl SessionDocument {
-    /// Times go out with the offset of `timezone`.
+    /// Writes times with the offset of `timezone`.
     pub fn from_model(session: &Session, profile: Profile, timezone: Tz) -> Self {
         Self {
             subject: session.account.to_string(),
@@ -75,43 +76,43 @@ impl SessionDocument {
 }
 
 impl SessionDocument {
-    /// What a page calls the person: their name, their e-mail, or else the account's id.
+    /// The name of the person on a page: the display name, else the e-mail address, else the account's id.
     pub fn shown_name(&self) -> &str {
         self.name.as_deref().or(self.email.as_deref()).unwrap_or(&self.subject)
     }
 }
 
-/// A person's sessions.
+/// The sessions of an account.
 #[derive(Debug, Object)]
 pub struct OpenSessions {
-    /// Those that were used last, the latest first; at most a hundred.
+    /// At most 100 sessions, the most recently used first.
     pub sessions: Vec<OpenSession>,
 }
 
-/// A browser that somebody is signed in with.
+/// A session of an account.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct OpenSession {
-    /// Names it; `DELETE /sessions/{id}` ends it.
+    /// Id of the session, for `DELETE /sessions/{id}`.
     pub id: String,
-    /// Whether it is this browser.
+    /// Whether it is the session of this browser.
     pub current: bool,
-    /// When they signed in.
+    /// Time of the sign-in.
     pub signed_in_at: DateTime<FixedOffset>,
-    /// When it was used last, to within a sixtieth of the time that it may lie idle.
+    /// Time of the last use. It is accurate to one sixtieth of the idle timeout.
     pub used_at: DateTime<FixedOffset>,
-    /// The session ends then unless it is used before.
+    /// Time when the session ends if it is not used before.
     pub idle_until: DateTime<FixedOffset>,
-    /// The session ends then in any case.
+    /// Time when the session ends in any case.
     pub expires_at: DateTime<FixedOffset>,
-    /// The kind of browser that signed in, if it was told: `Firefox on Windows`.
+    /// Kind of the browser that signed in, such as `Firefox on Windows`, if it is known.
     pub browser: Option<String>,
-    /// The network from which they signed in: `203.0.113.0/24`, or a `/48` of IPv6. The address itself is not kept.
+    /// Network that the browser signed in from: `203.0.113.0/24`, or a `/48` for IPv6. The address itself is not stored.
     pub network: Option<String>,
 }
 
 impl OpenSession {
-    /// `current` is the session of whoever looks. Times go out with the offset of `timezone`.
+    /// `current` is the session of the caller. Writes times with the offset of `timezone`.
     pub fn from_model(session: Session, current: SessionId, timezone: Tz) -> Self {
         Self {
             id: session.id.to_string(),
@@ -126,22 +127,22 @@ impl OpenSession {
     }
 }
 
-/// Sessions were ended, and their tokens revoked.
+/// The sessions have ended, and their tokens are revoked.
 #[derive(Debug, Object)]
 pub struct SessionsEnded {
-    /// How many.
+    /// Number of sessions that ended.
     pub ended: usize,
 }
 
-/// Nobody is signed in any more.
+/// The browser is signed out.
 #[derive(Debug, Object)]
 pub struct SignedOut {
-    /// Says so.
+    /// Result, for people.
     pub message: String,
 }
 
 impl SignedOut {
-    /// Says so.
+    /// The browser was signed out just now.
     pub fn now() -> Self {
         Self { message: "signed out".to_owned() }
     }

@@ -1,4 +1,4 @@
-//! What operators see of a running gateway, over the wire.
+//! The status of a running gateway, for operators.
 
 use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
@@ -10,31 +10,31 @@ use crate::domain::gateway::models::{
     provider::health::{Ongoing, TroubleKind},
 };
 
-/// How a gateway does.
+/// The status of a gateway.
 #[derive(Debug, Object)]
 pub struct Status {
-    /// The providers that are switched on, by name.
+    /// Enabled providers, ordered by name.
     pub providers: Vec<ProviderStatus>,
 }
 
-/// How a provider does, as far as this gateway has seen since it started.
+/// The status of a provider, as this gateway has seen it since its start.
 #[derive(Debug, PartialEq, Eq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct ProviderStatus {
-    /// Its name.
+    /// Name of the provider.
     pub name: String,
-    /// Whether it exchanges codes and renews tokens.
+    /// Whether the provider exchanges codes and renews tokens.
     pub ok: bool,
-    /// Who can mend it: `configuration` is for the operator, an `outage` is the provider's.
+    /// Kind of the trouble: the operator can fix a `configuration`, and the provider an `outage`.
     pub kind: Option<String>,
-    /// The provider's error code, or what is wrong with its response.
+    /// Error code of the provider, or the error in its response.
     pub error: Option<String>,
-    /// Since when.
+    /// Time when the trouble began.
     pub since: Option<DateTime<FixedOffset>>,
 }
 
 impl ProviderStatus {
-    /// From what is known of it.
+    /// The status of a provider with this trouble, if any. Writes times with the offset of `timezone`.
     pub fn from_model(name: &ProviderName, trouble: Option<Ongoing>, timezone: Tz) -> Self {
         let name = name.to_string();
         let Some(Ongoing { trouble, since }) = trouble else {

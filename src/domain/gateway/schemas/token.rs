@@ -1,4 +1,4 @@
-//! Tokens over the wire.
+//! Requests and responses about tokens.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -18,39 +18,39 @@ use crate::domain::gateway::models::{
     },
 };
 
-/// The longest text of a dummy token, in bytes: as many characters, if they are ASCII.
+/// The maximum length of a dummy token, in bytes. ASCII text may have as many characters.
 pub const MAX_DUMMY_TEXT: usize = MAX_DUMMY_TEXT_BYTES;
 
-/// The names that claims of one's own may not have.
+/// The names that custom claims must not have.
 pub fn reserved_claims() -> &'static [&'static str] {
     &RESERVED_CLAIMS
 }
 
-/// The largest `claims`, as JSON: with them a token must still fit into a request head.
+/// The maximum size of `claims` as JSON: a token that contains them must still fit into a request head.
 const MAX_CLAIMS_BYTES: usize = 4096;
 
-/// What the tokens shall say. Everything may be left out.
+/// The contents of the new tokens. Every field is optional.
 #[derive(Debug, Default, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct CreateToken {
-    /// Whom the tokens are for: the `sub` claim. Default: you, or `developer` if nobody is signed in.
-    #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
+    /// Subject of the tokens: the `sub` claim. Default: the caller's subject, or `developer` without a caller.
+    #[validate(length(min = 1, max = 255, message = "must be 1 to 255 characters"), custom(function = "is_printable"))]
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     pub subject: Option<String>,
-    /// What the tokens allow: words separated by a space (RFC 6749 §3.3). Default: none.
-    #[validate(length(max = 1024, message = "write at most 1024 characters"), custom(function = "is_scope"))]
+    /// Scope of the tokens: words separated by a space (RFC 6749 §3.3). Default: none.
+    #[validate(length(max = 1024, message = "must be at most 1024 characters"), custom(function = "is_scope"))]
     #[oai(validator(max_length = 1024, pattern = r"^(?:[!#-\[\]-~]+(?: [!#-\[\]-~]+)*)?$"))]
     pub scope: Option<String>,
-    /// Whom the tokens are shown to: the `aud` claim. Default: this gateway, which accepts no other.
-    #[validate(length(min = 1, max = 255, message = "write 1 to 255 characters"), custom(function = "is_printable"))]
+    /// Audience of the tokens: the `aud` claim. Default: this gateway, which accepts no other audience.
+    #[validate(length(min = 1, max = 255, message = "must be 1 to 255 characters"), custom(function = "is_printable"))]
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     pub audience: Option<String>,
-    /// Claims of your own. The names that RFC 9068 uses are taken.
+    /// Custom claims. The names that RFC 9068 uses are reserved.
     #[validate(custom(function = "are_own_claims"))]
     pub claims: Option<HashMap<String, Value>>,
-    /// Life of the access token, in seconds. The default and the most are settings of the gateway.
-    #[validate(range(min = 1, message = "write the number of seconds, 1 or more"))]
+    /// Lifetime of the access token, in seconds. The gateway's settings define the default and the maximum.
+    #[validate(range(min = 1, message = "must be 1 second or more"))]
     #[oai(validator(minimum(value = "1")))]
     pub expires_in: Option<i64>,
 }
@@ -70,7 +70,7 @@ impl From<CreateToken> for TokenRequest {
     fn from(wire: CreateToken) -> Self {
         Self {
             subject: wire.subject,
-            // Validated: an invalid scope does not come here.
+            // Validated before: the scope is valid here.
             scope: wire.scope.and_then(|scope| scope.parse().ok()).unwrap_or_default(),
             audience: wire.audience,
             claims: wire.claims.unwrap_or_default().into_iter().collect(),
@@ -80,13 +80,13 @@ impl From<CreateToken> for TokenRequest {
     }
 }
 
-/// A token to look at.
+/// A token to verify.
 #[derive(Debug, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct VerifyToken {
-    /// An access token, refresh token or dummy token.
-    #[validate(length(min = 1, message = "is empty; paste the token"))]
+    /// Access token, refresh token or dummy token.
+    #[validate(length(min = 1, message = "must not be empty"))]
     #[oai(validator(min_length = 1))]
     pub token: String,
 }
@@ -102,8 +102,8 @@ impl Example for VerifyToken {
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct RefreshTokens {
-    /// The refresh token that came with the last access token.
-    #[validate(length(min = 1, message = "is empty; paste the refresh token"))]
+    /// Refresh token that was issued with the last access token.
+    #[validate(length(min = 1, message = "must not be empty"))]
     #[oai(validator(min_length = 1))]
     pub refresh_token: String,
 }
@@ -114,16 +114,17 @@ impl Example for RefreshTokens {
     }
 }
 
-/// A token to end.
+/// A token to revoke.
 #[derive(Debug, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct RevokeToken {
-    /// An access token, refresh token or dummy token.
-    #[validate(length(min = 1, message = "is empty; paste the token"))]
+    /// Access token, refresh token or dummy token.
+    #[validate(length(min = 1, message = "must not be empty"))]
     #[oai(validator(min_length = 1))]
     pub token: String,
-    /// `access_token` or `refresh_token` (RFC 7009 §2.1). Not needed: the gateway tells them apart by itself.
+    /// Type of the token: `access_token` or `refresh_token` (RFC 7009 §2.1). Optional: the gateway recognises the type
+    /// itself.
     pub token_type_hint: Option<String>,
 }
 
@@ -133,12 +134,12 @@ impl Example for RevokeToken {
     }
 }
 
-/// Any text to serve as a token.
+/// A text to register as a token.
 #[derive(Debug, Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct CreateDummyToken {
-    /// Any text. It is printed on the gateway's console, and is a token from then on.
+    /// Any text. The gateway prints it on its console and registers it as a token.
     #[validate(custom(function = "is_dummy_text"))]
     #[oai(validator(min_length = 1, max_length = 4096))]
     pub token: String,
@@ -158,27 +159,28 @@ impl TryFrom<CreateDummyToken> for DummyText {
     }
 }
 
-/// A pair of tokens (RFC 6749 §5.1).
+/// An access token and a refresh token (RFC 6749 §5.1).
 #[derive(Debug, Object)]
 pub struct TokenPair {
-    /// Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that any service can verify with `/.well-known/jwks.json`.
+    /// Access token, to send as `Authorization: Bearer …`. It is a JWT (RFC 9068) that any service can verify with
+    /// `/.well-known/jwks.json`.
     pub access_token: String,
     /// Always `Bearer`.
     pub token_type: String,
-    /// Life of the access token, in seconds.
+    /// Lifetime of the access token, in seconds.
     pub expires_in: i64,
-    /// Exchange it at `/tokens/refresh` for a new pair. Good for one use.
+    /// Refresh token, to exchange once at `/tokens/refresh` for a new pair.
     pub refresh_token: String,
-    /// How long the refresh token may lie unused, in seconds.
+    /// Lifetime of the refresh token while it is unused, in seconds.
     pub refresh_expires_in: i64,
-    /// What the tokens allow.
+    /// Scope of the tokens: words separated by a space.
     pub scope: String,
-    /// When the tokens were made.
+    /// Time when the tokens were created.
     pub created_at: DateTime<FixedOffset>,
 }
 
 impl TokenPair {
-    /// Times go out with the offset of `timezone`.
+    /// Writes times with the offset of `timezone`.
     pub fn from_model(tokens: &IssuedTokens, timezone: Tz) -> Self {
         Self {
             access_token: tokens.access_token.expose().to_owned(),
@@ -192,37 +194,37 @@ impl TokenPair {
     }
 }
 
-/// What there is to say of a token. An inactive one has a reason and nothing else.
+/// The result of verifying a token. For an inactive token it contains only the reason.
 #[derive(Debug, Default, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct TokenVerification {
-    /// Whether the token is good.
+    /// Whether the token is valid.
     pub active: bool,
-    /// Why it is not: `malformed`, `bad_signature`, `unknown_key`, `expired`, `not_yet_valid`, `wrong_issuer`,
-    /// `wrong_audience`, `revoked` or `unknown`.
+    /// Reason why the token is invalid: `malformed`, `bad_signature`, `unknown_key`, `expired`, `not_yet_valid`,
+    /// `wrong_issuer`, `wrong_audience`, `revoked` or `unknown`.
     pub reason: Option<String>,
-    /// `access_token`, `refresh_token` or `dummy_token`.
+    /// Type of the token: `access_token`, `refresh_token` or `dummy_token`.
     pub token_type: Option<String>,
-    /// Whom it is for.
+    /// Subject of the token.
     pub subject: Option<String>,
-    /// What it allows.
+    /// Scope of the token: words separated by a space.
     pub scope: Option<String>,
-    /// Who issued it.
+    /// Issuer of the token.
     pub issuer: Option<String>,
-    /// Whom it is shown to.
+    /// Audience of the token.
     pub audience: Option<Vec<String>>,
-    /// When it was issued.
+    /// Time when the token was issued.
     pub issued_at: Option<DateTime<FixedOffset>>,
-    /// From when on it is refused.
+    /// Time when the token expires.
     pub expires_at: Option<DateTime<FixedOffset>>,
-    /// Its id: the `jti` claim of an access token.
+    /// Id of the token: the `jti` claim of an access token.
     pub token_id: Option<String>,
-    /// The caller's own claims.
+    /// Custom claims of the token.
     pub claims: Option<HashMap<String, Value>>,
 }
 
 impl TokenVerification {
-    /// `issuer` is who issued tokens that do not say so themselves. Times go out with the offset of `timezone`.
+    /// `issuer` is the issuer of tokens that do not name one. Writes times with the offset of `timezone`.
     pub fn from_model(verification: Verification, issuer: &str, timezone: Tz) -> Self {
         match verification {
             Verification::Inactive(reason) => Self { reason: Some(reason.code().to_owned()), ..Self::default() },
@@ -270,38 +272,38 @@ impl TokenVerification {
     }
 }
 
-/// A revocation took place, or there was nothing to revoke.
+/// The token was revoked, or there was nothing to revoke.
 #[derive(Debug, Object)]
 pub struct TokenRevoked {
-    /// What holds now.
+    /// Result, for people.
     pub message: String,
 }
 
 impl Default for TokenRevoked {
     fn default() -> Self {
-        Self { message: "If this was a token of this gateway, it is not good any more.".into() }
+        Self { message: "If this was a token of this gateway, it is no longer valid.".into() }
     }
 }
 
-/// A dummy token: what was typed is a token now.
+/// A dummy token: the text is registered as a token.
 #[derive(Debug, Object)]
 pub struct DummyTokenPair {
-    /// What happened.
+    /// Result, for people.
     pub message: String,
-    /// Exactly what was typed.
+    /// The text, unchanged.
     pub access_token: String,
-    /// Exchange it at `/tokens/refresh` for a real pair of the same test identity.
+    /// Refresh token, to exchange at `/tokens/refresh` for a real pair with the same test identity.
     pub refresh_token: String,
     /// Always `Bearer`.
     pub token_type: String,
 }
 
 impl DummyTokenPair {
-    /// `typed` goes back as it came.
+    /// Returns `typed` unchanged.
     pub fn from_model(typed: &DummyText, issued: &IssuedDummy) -> Self {
         Self {
             message: format!(
-                "Your token arrived: look at the gateway's console. It is good for {} seconds.",
+                "Your token arrived: look at the gateway's console. It is valid for {} seconds.",
                 (issued.dummy.expires_at - issued.dummy.created_at).num_seconds()
             ),
             access_token: typed.as_str().to_owned(),
@@ -317,7 +319,7 @@ fn mistake(code: &'static str, message: impl Into<Cow<'static, str>>) -> Validat
 
 fn is_printable(text: &str) -> Result<(), ValidationError> {
     if text.chars().any(char::is_control) {
-        return Err(mistake("control_character", "holds a control character; remove it"));
+        return Err(mistake("control_character", "must not contain control characters"));
     }
     Ok(())
 }
@@ -328,11 +330,11 @@ fn is_scope(text: &str) -> Result<(), ValidationError> {
 
 fn are_own_claims(claims: &HashMap<String, Value>) -> Result<(), ValidationError> {
     if let Some(name) = claims.keys().find(|name| is_reserved_claim(name)) {
-        return Err(mistake("reserved_claim", format!("`{name}` is written by the gateway; use another name")));
+        return Err(mistake("reserved_claim", format!("must not contain `{name}`, which the gateway sets itself")));
     }
     let bytes = serde_json::to_vec(claims).map_or(usize::MAX, |json| json.len());
     if bytes > MAX_CLAIMS_BYTES {
-        return Err(mistake("length", format!("write at most {MAX_CLAIMS_BYTES} bytes of JSON")));
+        return Err(mistake("length", format!("must be at most {MAX_CLAIMS_BYTES} bytes of JSON")));
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
-//! The welcome over the wire.
+//! The response of `GET /`.
 
 use poem_openapi::Object;
 
-/// Where you are, and where to go from here.
+/// The welcome, with links to the rest of the API.
 #[derive(Debug, Clone, Object)]
 pub struct Welcome {
-    /// Where you are.
+    /// Name of this gateway, for people.
     pub message: String,
-    /// Swagger UI: everything that can be called.
+    /// Path of Swagger UI.
     pub docs: String,
-    /// The OpenAPI document.
+    /// Path of the OpenAPI document.
     pub openapi: String,
-    /// Whether the gateway is ready.
+    /// Path of the readiness check.
     pub health: String,
-    /// Where people sign in.
+    /// Path of the sign-in page.
     pub login: String,
-    /// A call that goes through to a service.
+    /// Path of an example call to a service.
     pub try_it: String,
 }
 
@@ -32,7 +32,7 @@ impl Welcome {
         }
     }
 
-    /// The same to somebody who came by a prefix: all else is there, too.
+    /// The welcome with its paths under a prefix, where the whole API is served, too.
     #[must_use]
     pub fn under(&self, prefix: &str) -> Self {
         let at = |path: &String| format!("{prefix}{path}");

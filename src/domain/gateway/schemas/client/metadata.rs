@@ -1,51 +1,51 @@
-//! What clients are told of us, so that they find everything else by themselves (RFC 8414).
+//! The metadata from which clients learn the endpoints and their capabilities (RFC 8414).
 
 use poem_openapi::Object;
 
 use crate::domain::gateway::models::client::ClientAlgorithm;
 
-/// Where this document is.
+/// The path of this document.
 pub const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 
-/// How a client may authenticate, by the names of OpenID Connect Core §9.
+/// The client authentication methods, by the names of OpenID Connect Core §9.
 const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 
 /// The metadata of this authorization server (RFC 8414 §2).
 #[derive(Debug, Clone, Object)]
 pub struct ServerMetadata {
-    /// The `iss` of our tokens.
+    /// Issuer of the gateway's tokens: their `iss` claim.
     pub issuer: String,
-    /// Where clients get tokens.
+    /// URL of the token endpoint.
     pub token_endpoint: String,
-    /// How they authenticate there.
+    /// Client authentication methods at the token endpoint.
     pub token_endpoint_auth_methods_supported: Vec<String>,
-    /// What they may sign assertions with.
+    /// Signature algorithms of client assertions at the token endpoint.
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// Where they end tokens.
+    /// URL of the revocation endpoint.
     pub revocation_endpoint: String,
-    /// How they authenticate there.
+    /// Client authentication methods at the revocation endpoint.
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
-    /// What they may sign assertions with.
+    /// Signature algorithms of client assertions at the revocation endpoint.
     pub revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// Where they ask what a token is.
+    /// URL of the introspection endpoint.
     pub introspection_endpoint: String,
-    /// How they authenticate there.
+    /// Client authentication methods at the introspection endpoint.
     pub introspection_endpoint_auth_methods_supported: Vec<String>,
-    /// What they may sign assertions with.
+    /// Signature algorithms of client assertions at the introspection endpoint.
     pub introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// The keys that verify our tokens.
+    /// URL of the public keys that verify the gateway's tokens.
     pub jwks_uri: String,
-    /// What clients may ask for.
+    /// Supported grant types.
     pub grant_types_supported: Vec<String>,
-    /// Empty: there is no authorization endpoint. RFC 8414 §2 requires the member, and readers that check look for it, though
-    /// §3.2 would have an empty one left out.
+    /// Empty, because there is no authorization endpoint. RFC 8414 §2 requires the member, and strict clients check it,
+    /// although §3.2 says to omit empty members.
     pub response_types_supported: Vec<String>,
-    /// For people.
+    /// URL of the documentation for people.
     pub service_documentation: String,
 }
 
 impl ServerMetadata {
-    /// Of a gateway whose own API is at `base` (no slash at its end).
+    /// The metadata of a gateway whose own API is at `base` (without a slash at its end).
     pub fn new(issuer: &str, base: &str) -> Self {
         let at = |path: &str| format!("{base}{path}");
         let methods = || AUTH_METHODS.map(str::to_owned).to_vec();
@@ -70,16 +70,16 @@ impl ServerMetadata {
         }
     }
 
-    /// Where a client looks for this document that knows the issuer alone: the issuer's path stands behind [`METADATA_PATH`], at
-    /// the root of its host (RFC 8414 §3.1).
+    /// The path of this document for clients that only know the issuer: [`METADATA_PATH`], followed by the issuer's path,
+    /// at the root of its host (RFC 8414 §3.1).
     pub fn path_by_issuer(&self) -> String {
         let behind_scheme = self.issuer.split_once("://").map_or("", |(_, rest)| rest);
         let path = behind_scheme.find('/').map_or("", |at| &behind_scheme[at..]);
         format!("{METADATA_PATH}{path}")
     }
 
-    /// The names by which an assertion may call us (RFC 7523 §3): the issuer, or the token endpoint, with the prefix or
-    /// without.
+    /// The permitted audiences of an assertion (RFC 7523 §3): the issuer, or the token endpoint, with the prefix or without
+    /// it.
     pub fn audiences(&self) -> Vec<String> {
         vec![self.issuer.clone(), self.token_endpoint.clone(), format!("{}/oauth2/token", self.issuer)]
     }
