@@ -26,6 +26,13 @@ pub struct FieldError {
     pub message: String,
 }
 
+impl FieldError {
+    /// The error of a field.
+    pub fn new(field: &str, code: &str, message: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), code: code.to_owned(), message: message.into() }
+    }
+}
+
 /// An error, for people and for programs. Never contains a secret, an address or another system's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -75,6 +82,11 @@ impl Problem {
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let detail = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail.join("; ")) }
+    }
+
+    /// One field of the request is invalid: 422.
+    pub fn invalid_field(field: &str, code: &str, message: impl Into<String>) -> Self {
+        Self::invalid_fields(vec![FieldError::new(field, code, message)])
     }
 
     /// A bearer token is not accepted: 401.

@@ -355,7 +355,7 @@ const PARALLELS: &[Parallel] = &[
     Parallel {
         folder: "src/domain/gateway/repositories/redis",
         like: "src/domain/gateway/repositories",
-        apart: &[("connection", "shared by all")],
+        apart: &[("connection", "shared by all"), ("keys", "shared by all")],
     },
     Parallel {
         folder: "src/domain/gateway/services",

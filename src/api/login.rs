@@ -233,11 +233,13 @@ impl LoginApi {
         /// Response that the provider sent as a form, sealed by `POST` to this path. Excludes all other parameters.
         posted: Query<Option<String>>,
     ) -> FinishAnswer {
-        let query = if is_said_once(request) {
-            CallbackQuery { state: state.0, code: code.0, error: error.0, iss: iss.0, posted: posted.0 }
-        } else {
-            // If a parameter repeats, either value could be forged (RFC 6749 §3.1).
-            CallbackQuery::default()
+        let query = CallbackQuery {
+            state: state.0,
+            code: code.0,
+            error: error.0,
+            iss: iss.0,
+            posted: posted.0,
+            repeats: CallbackQuery::repeats(request.uri().query().unwrap_or_default()),
         };
         let outcome =
             self.parts.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
@@ -265,14 +267,6 @@ impl LoginApi {
         let outcome = self.parts.logins.take_form(&provider.0, form.0);
         PostedAnswer(answer(request, outcome, &SIGN_IN, "../../login"))
     }
-}
-
-/// Whether no parameter of the callback repeats.
-fn is_said_once(request: &Request) -> bool {
-    let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
-    ["state", "code", "error", "iss", "posted"]
-        .iter()
-        .all(|name| parameters.iter().filter(|(sent, _)| sent == name).count() <= 1)
 }
 
 /// Whether this is a link of an earlier version, which started adding a provider.

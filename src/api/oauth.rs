@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::gateway::{
     controllers::oauth::OAuthController,
-    schemas::oauth::{ExchangeCode, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProviders},
+    schemas::oauth::{ExchangeCode, ListGrants, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProviders},
 };
 
 problems! {
@@ -101,7 +101,8 @@ impl OAuthApi {
         /// Maximum number of grants in the response, 1 to 100. Default: 20.
         limit: Query<Option<u64>>,
     ) -> Result<Json<OAuthGrants>, ListProblems> {
-        Ok(Json(self.vault.list(&caller.0, provider.0, cursor.0, limit.0).await?))
+        let query = ListGrants { provider: provider.0, cursor: cursor.0, limit: limit.0 };
+        Ok(Json(self.vault.list(&caller.0, query).await?))
     }
 
     /// Get a grant with valid tokens

@@ -10,7 +10,7 @@ use crate::{
     adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
-        models::page::TrustedPages,
+        models::page::PagePolicy,
         repositories::memory::{MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryThrottle},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
@@ -81,7 +81,7 @@ fn sign_ins(bench: &Bench) -> SignIns {
         entropy,
     });
     let cookies = Cookies::new(true);
-    let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, TrustedPages::default()));
+    let callers = Arc::new(Callers::new(bench.service.clone(), sessions.clone(), cookies, PagePolicy::default()));
     let notices = NoticeService::new(NoticeParts {
         store: Arc::new(MemoryNotices::default()),
         oauth: vault.clone(),

@@ -9,7 +9,7 @@ use crate::{
     domain::gateway::{
         models::{
             access::Access,
-            page::{OwnHosts, TrustedPages},
+            page::{OwnHosts, PagePolicy, TrustedPages},
             provider::is_loopback,
             scope::Scope,
             service::{RouteTable, ServiceName},
@@ -59,19 +59,20 @@ pub fn routes_in_force(settings: &Settings) -> RouteTable {
 }
 
 /// Our own pages, and those of the allowed origins.
-pub(super) fn trusted_pages(settings: &Settings) -> TrustedPages {
+fn trusted_pages(settings: &Settings) -> TrustedPages {
     TrustedPages::new(own_origins(settings))
 }
 
 /// In development every caller gets tokens, so the host name that a browser used matters. In production no caller gets
 /// them like that, and proxies in front may send any name.
-pub(super) fn own_hosts(settings: &Settings) -> OwnHosts {
+pub(super) fn page_policy(settings: &Settings) -> PagePolicy {
+    let policy = PagePolicy::new(trusted_pages(settings));
     match settings.environment {
         Environment::Development => {
             let hosts = OwnHosts::of(own_origins(settings));
-            if settings.public.url_is_set { hosts.fixed() } else { hosts }
+            policy.at(if settings.public.url_is_set { hosts.fixed() } else { hosts })
         }
-        Environment::Production => OwnHosts::default(),
+        Environment::Production => policy,
     }
 }
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::{
     StartError, World, clients, open_vault,
-    policies::{
-        cookies, expectations, key_schedule, own_hosts, own_origins, session_limits, token_policy, trusted_pages,
-    },
+    policies::{cookies, expectations, key_schedule, own_origins, page_policy, session_limits, token_policy},
     publisher::SnapshotPublisher,
     readiness::StoreReadiness,
     store::{Store, StoreError},
@@ -141,9 +139,8 @@ impl Services {
 
     pub(super) fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
         let PublicSettings { timezone, allowed_origins, .. } = &settings.public;
-        let (cookies, pages) = (cookies(settings), trusted_pages(settings));
-        let callers = Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, pages);
-        let callers = Arc::new(callers.at(own_hosts(settings)));
+        let (cookies, policy) = (cookies(settings), page_policy(settings));
+        let callers = Arc::new(Callers::new(self.tokens.clone(), self.sessions.clone(), cookies, policy));
         ApiParts {
             tokens: TokenController::new(self.tokens.clone(), callers.clone(), *timezone),
             clients: self.clients.clone(),

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod account;
 pub mod assertion;
+pub mod caller;
 pub mod client;
 pub mod digest;
 pub mod header;
@@ -15,6 +16,7 @@ pub mod notice;
 pub mod oauth;
 pub mod origin;
 pub mod page;
+pub mod paging;
 pub mod path;
 pub mod provider;
 pub mod scope;

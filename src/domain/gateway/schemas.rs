@@ -30,6 +30,11 @@ pub fn validated<T: Validate>(request: T) -> Result<T, Problem> {
     }
 }
 
+/// Checks a request that was read, and converts it into what a service takes.
+pub fn converted<W: Validate, M: TryFrom<W, Error = FieldError>>(request: W) -> Result<M, Problem> {
+    M::try_from(validated(request)?).map_err(|error| Problem::invalid_fields(vec![error]))
+}
+
 fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
     let mut found: Vec<FieldError> = errors
         .errors()

@@ -15,24 +15,25 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::account::{Email, Password},
+        models::account::{LogIn, PasswordChange, SignUp},
         schemas::{
             account::{
                 AccountDeleted, AccountDocument, ChangePasswordRequest, DeleteAccountRequest, GrantTakenBack,
                 LogInRequest, PasswordChanged, ProviderUnlinked, SignUpRequest, UnlinkProviderRequest,
             },
+            converted,
             cookie::{Cookies, encoded},
             validated,
         },
         services::{
             account::{
-                AccountService, LogInError, PasswordChange, PasswordError, SignUp, SignUpError, SignedIn, TRUSTED_FOR,
-                TakenBack, UnlinkError, Visitor,
+                AccountService, LogInError, PasswordError, SignUpError, SignedIn, TRUSTED_FOR, TakenBack, UnlinkError,
+                Visitor,
             },
             session::SessionService,
         },
     },
-    problem::{FieldError, Problem},
+    problem::Problem,
 };
 
 /// The account endpoints.
@@ -72,15 +73,10 @@ impl AccountController {
         credentials: &Credentials,
         sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
-        self.callers.refuse_sessions_that_are_lost(credentials)?;
+        self.callers.check_new_session(credentials)?;
         let device = self.callers.device_cookie(credentials);
         let visitor = self.visitor(credentials, sender, device.as_deref());
-        let request = validated(request)?;
-        let wish = SignUp {
-            email: email("email", &request.email)?,
-            password: chosen("password", request.password)?,
-            name: request.name,
-        };
+        let wish: SignUp = converted(request)?;
         match self.accounts.sign_up(wish, visitor).await {
             Ok(signed_in) => Ok(self.signed_in(signed_in)),
             Err(SignUpError::EmailTaken) => Err(email_taken()),
@@ -96,11 +92,10 @@ impl AccountController {
         credentials: &Credentials,
         sender: &Sender,
     ) -> Result<WithCookie<AccountDocument>, Problem> {
-        self.callers.refuse_sessions_that_are_lost(credentials)?;
+        self.callers.check_new_session(credentials)?;
         let device = self.callers.device_cookie(credentials);
         let visitor = self.visitor(credentials, sender, device.as_deref());
-        let request = validated(request)?;
-        let (email, password) = (email("email", &request.email)?, Password::presented(request.password));
+        let LogIn { email, password } = converted(request)?;
         match self.accounts.log_in(&email, password, visitor).await {
             Ok(signed_in) => Ok(self.signed_in(signed_in)),
             Err(LogInError::InvalidCredentials) => Err(Problem::new(
@@ -130,23 +125,25 @@ impl AccountController {
         credentials: &Credentials,
         client: Option<IpAddr>,
     ) -> Result<PasswordChanged, Problem> {
-        let request = validated(request)?;
-        let change = PasswordChange {
-            new: chosen("new_password", request.new_password)?,
-            email: request.email.map(|text| email("email", &text)).transpose()?,
-        };
-        let proof = Proof { credentials, password: request.current_password, field: "current_password", client };
+        let mut request = validated(request)?;
+        let password = request.current_password.take();
+        let change: PasswordChange = converted(request)?;
+        let proof = Proof { credentials, password, field: "current_password", client };
         let control = proof.control(&self.callers, &self.accounts).await?;
         match self.accounts.change_password(control, change, client).await {
             Ok(()) => Ok(PasswordChanged::now()),
             Err(PasswordError::NoAccount) => Err(no_account()),
             Err(PasswordError::TooMany(too_many)) => Err(too_many_attempts(too_many)),
-            Err(PasswordError::EmailMissing) => {
-                Err(field("email", "required", "write what to sign in with: the account has no e-mail yet"))
-            }
-            Err(PasswordError::OtherEmail) => {
-                Err(field("email", "other_email", "leave it out: the account signs in with another e-mail"))
-            }
+            Err(PasswordError::EmailMissing) => Err(Problem::invalid_field(
+                "email",
+                "required",
+                "write what to sign in with: the account has no e-mail yet",
+            )),
+            Err(PasswordError::OtherEmail) => Err(Problem::invalid_field(
+                "email",
+                "other_email",
+                "leave it out: the account signs in with another e-mail",
+            )),
             Err(PasswordError::EmailTaken) => Err(email_taken()),
             Err(PasswordError::ChangedMeanwhile) => Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -223,16 +220,6 @@ impl AccountController {
     }
 }
 
-/// The text was validated before, by the same rule.
-fn email(name: &str, text: &str) -> Result<Email, Problem> {
-    Email::parse(text).map_err(|invalid| field(name, "email", &invalid.to_string()))
-}
-
-/// The text was validated before, by the same rule.
-fn chosen(name: &str, text: String) -> Result<Password, Problem> {
-    Password::chosen(text).map_err(|unfit| field(name, "length", &unfit.to_string()))
-}
-
 fn grant(taken: &TakenBack) -> GrantTakenBack {
     GrantTakenBack {
         provider: taken.provider.to_string(),
@@ -243,8 +230,4 @@ fn grant(taken: &TakenBack) -> GrantTakenBack {
 
 fn email_taken() -> Problem {
     Problem::new(StatusCode::CONFLICT, "email_taken", "somebody signed up with this e-mail; sign in, or take another")
-}
-
-fn field(name: &str, code: &str, message: &str) -> Problem {
-    Problem::invalid_fields(vec![FieldError { field: name.into(), code: code.into(), message: message.into() }])
 }

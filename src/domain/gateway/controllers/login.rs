@@ -11,15 +11,14 @@ use self::refusals::{
     uncontrolled, unknown_auth_type, unknown_provider,
 };
 use super::{
-    caller::{Callers, Credentials, Sender, refuse_other_than_navigation},
+    caller::{Callers, Credentials, Sender, check_navigation},
     failed,
 };
 use crate::{
     domain::gateway::{
         models::{
             account::Password,
-            login::{ATTEMPT_LIFE, LoginState, MAX_ATTEMPTS, ReturnTo},
-            oauth::MAX_CODE_CHARS,
+            login::{ATTEMPT_LIFE, MAX_ATTEMPTS, ReturnTo},
             secret::Secret,
             session::{Session, SessionSecret},
         },
@@ -34,8 +33,8 @@ use crate::{
         services::{
             account::{AccountService, ControlError},
             login::{
-                AuthorizationRedirect, BeginError, BeginRequest, Callback, FinishError, LoginService, Outcome,
-                PostError, ProviderResponse, Unfinished,
+                Arrival, AuthorizationRedirect, BeginError, BeginRequest, Callback, CallbackParameters, FinishError,
+                LoginService, PostError, ProviderResponse, Unfinished,
             },
             oauth::LinkPermit,
             session::SessionService,
@@ -88,7 +87,7 @@ impl LoginController {
         is_to_link: bool,
         credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
-        refuse_other_than_navigation(credentials).map_err(no_navigation)?;
+        check_navigation(credentials).map_err(no_navigation)?;
         if is_to_link {
             return Err(Refusal::new(
                 Problem::new(
@@ -137,7 +136,7 @@ impl LoginController {
         credentials: &Credentials,
         client: Option<IpAddr>,
     ) -> Result<Redirect, Refusal> {
-        refuse_other_than_navigation(credentials).map_err(no_navigation)?;
+        check_navigation(credentials).map_err(no_navigation)?;
         let request = validated(request).map_err(|problem| Refusal::new(problem, "입력한 값을 확인해 주세요."))?;
         let return_to = request.return_to.as_deref();
         let wanted = self.wanted(return_to);
@@ -155,7 +154,7 @@ impl LoginController {
         client: Option<IpAddr>,
     ) -> Result<LinkPermit, Refusal> {
         let session = self.linking_session(credentials).await?;
-        let control = self.accounts.take_control(&session, password, client).await.map_err(uncontrolled)?;
+        let control = self.accounts.take_control_in(&session, password, client).await.map_err(uncontrolled)?;
         Ok(control.link_permit())
     }
 
@@ -234,6 +233,7 @@ impl LoginController {
             code: form.code.map(Secret::new),
             error: form.error,
             issuer: form.iss,
+            by_form: true,
         };
         match self.logins.post(provider, &response) {
             Ok(sealed) => {
@@ -247,18 +247,6 @@ impl LoginController {
         }
     }
 
-    /// The provider's response. A form counts alone: the parameters of another response must not be added to it.
-    fn response(&self, provider: &str, query: CallbackQuery) -> (ProviderResponse, bool) {
-        let CallbackQuery { state, code, error, iss: issuer, posted } = query;
-        let Some(posted) = posted else {
-            let (state, code) = (state.map(Secret::new), code.map(Secret::new));
-            return (ProviderResponse { state, code, error, issuer, name: None }, false);
-        };
-        let is_alone = state.is_none() && code.is_none() && error.is_none() && issuer.is_none();
-        let sealed = cookie::decoded(&posted).filter(|_| is_alone);
-        (sealed.and_then(|sealed| self.logins.posted(provider, &sealed)).unwrap_or_default(), true)
-    }
-
     /// `GET /login/{provider}/callback`
     pub async fn finish(
         &self,
@@ -267,22 +255,17 @@ impl LoginController {
         cookies: &[String],
         sender: &Sender,
     ) -> Result<Redirect, Refusal> {
-        let (response, by_form) = self.response(provider, query);
-        let state = LoginState::presented(response.state.as_ref().map_or("", Secret::expose));
-        let label = state.label();
+        let CallbackQuery { state, code, error, iss: issuer, posted, repeats } = query;
+        let parameters = CallbackParameters { state, code, error, issuer, posted, repeats };
+        let response = self.logins.response(provider, parameters);
+        let label = response.login_state().label();
         let kept = self.kept(cookies).into_iter().enumerate();
         let kept =
             kept.filter_map(|(slot, attempt)| Some((slot, attempt?))).find(|(_, attempt)| attempt.label == label);
         let used_up = kept.as_ref().map(|(slot, _)| self.cookies.forget(&self.cookies.login(*slot)));
         let sealed = kept.map(|(_, attempt)| attempt.sealed);
-        let ProviderResponse { issuer, name, .. } = response;
-        let outcome = match (response.code, response.error) {
-            (Some(code), None) if code.expose().chars().count() <= MAX_CODE_CHARS => Outcome::Code(code),
-            (None, Some(error)) => Outcome::Error(error),
-            (Some(_), _) | (None, None) => Outcome::Malformed,
-        };
-        let (visitor, client) = (sender.visitor(), sender.address);
-        let returned = Callback { state, sealed, issuer, by_form, name, outcome, visitor, client };
+        let arrival = Arrival { sealed, visitor: sender.visitor(), client: sender.address };
+        let returned = Callback::of(response, arrival);
         let old_session = cookie::sent(cookies, &self.cookies.session());
         match self.logins.finish(provider, returned, old_session).await {
             Ok(finished) => {

@@ -13,23 +13,23 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{access::Denied, account::Password, id::GrantId, identity::Identity, secret::Secret},
+        models::{access::Denied, account::Password, id::GrantId, oauth::GrantQuery, secret::Secret},
         schemas::{
+            converted,
             oauth::{
-                DEFAULT_PAGE, ExchangeCode, MAX_PAGE, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider,
-                OAuthProviders, read_cursor,
+                ExchangeCode, ListGrants, OAuthGrant, OAuthGrantDeleted, OAuthGrants, OAuthProvider, OAuthProviders,
             },
             validated,
         },
         services::{
-            account::{AccountService, ControlError},
+            account::{AccountService, PurposeError},
             oauth::{
                 ExchangeError, ExchangePurpose, ExchangeRequest, GrantError, OAuthService, OpenGrant, Provider,
                 ProviderError,
             },
         },
     },
-    problem::{FieldError, Problem},
+    problem::Problem,
 };
 
 /// The endpoints of the vault.
@@ -81,35 +81,35 @@ impl OAuthController {
                 let (signed_in, now) = (exchanged.signed_in.as_ref(), self.vault.now());
                 Ok(OAuthGrant::from_model(grant, tokens, signed_in, now, self.timezone))
             }
-            Err(ExchangeError::UnknownProvider) => Err(field(
+            Err(ExchangeError::UnknownProvider) => Err(Problem::invalid_field(
                 "provider",
                 "unknown_provider",
                 "no such provider is switched on; GET /oauth/providers lists them",
             )),
-            Err(ExchangeError::Unbound) => Err(field(
+            Err(ExchangeError::Unbound) => Err(Problem::invalid_field(
                 "provider",
                 "unbound_codes",
                 "this provider has neither PKCE nor a nonce, so nothing tells your code from one of a sign-in that was begun at \
                  /login: sign in at /login/{provider}; the operator may set <PROVIDER>_PKCE=on if the provider knows it, or \
                  <PROVIDER>_UNBOUND_CODES=accept to rely on the provider's comparison of redirect URIs",
             )),
-            Err(ExchangeError::NoRedirectUris) => Err(field(
+            Err(ExchangeError::NoRedirectUris) => Err(Problem::invalid_field(
                 "redirect_uri",
                 "not_configured",
                 "no redirect URI is registered here, so no code can be exchanged: the operator has to set OAUTH_REDIRECT_URIS",
             )),
-            Err(ExchangeError::RedirectUri) => Err(field(
+            Err(ExchangeError::RedirectUri) => Err(Problem::invalid_field(
                 "redirect_uri",
                 "unregistered",
                 "write exactly one of OAUTH_REDIRECT_URIS; codes that were sent to the gateway's own callback are redeemed \
                  there alone",
             )),
-            Err(ExchangeError::NonceMissing) => Err(field(
+            Err(ExchangeError::NonceMissing) => Err(Problem::invalid_field(
                 "nonce",
                 "required",
                 "the provider speaks OpenID Connect: send a nonce in the authorization request, and write it here",
             )),
-            Err(ExchangeError::VerifierMissing) => Err(field(
+            Err(ExchangeError::VerifierMissing) => Err(Problem::invalid_field(
                 "code_verifier",
                 "required",
                 "the provider has PKCE: send a code_challenge in the authorization request, and write its verifier here",
@@ -136,56 +136,35 @@ impl OAuthController {
         }
     }
 
-    /// The purpose of an exchange. A token, or a session without the password of an account that has one, does not
-    /// change the ways to sign in.
+    /// The purpose of an exchange.
     async fn purpose(
         &self,
         credentials: &Credentials,
         password: Option<String>,
         client: Option<IpAddr>,
     ) -> Result<ExchangePurpose, Problem> {
-        if credentials.bearer.is_some() {
-            let caller = self.callers.required(credentials).await?;
-            return if password.is_some() { Err(control::session_required()) } else { owner(&caller) };
+        let caller = self.callers.identify(credentials).await?;
+        if caller.is_none() {
+            self.callers.check_host(credentials)?;
         }
-        let Some(session) = self.callers.session(credentials).await? else {
-            self.callers.refuse_other_hosts(credentials)?;
-            return Ok(ExchangePurpose::SignIn);
-        };
-        match self.accounts.take_control(&session, password.map(Password::presented), client).await {
-            Ok(control) => Ok(ExchangePurpose::Link(control.link_permit())),
-            Err(ControlError::PasswordMissing) => Ok(ExchangePurpose::KeepGrant(session.account)),
-            Err(error) => Err(control::refused(error, "password")),
-        }
+        let purpose = self.accounts.exchange_purpose(caller, password.map(Password::presented), client).await;
+        purpose.map_err(|error| match error {
+            PurposeError::Control(error) => control::refused(error, "password"),
+            PurposeError::NoAccount => Problem::new(
+                StatusCode::CONFLICT,
+                "no_account",
+                "your token is not that of a person who signed in, so there is no account to keep this in; call without a token to \
+                 sign in",
+            ),
+        })
     }
 
     /// `GET /oauth`
-    pub async fn list(
-        &self,
-        credentials: &Credentials,
-        provider: Option<String>,
-        cursor: Option<String>,
-        limit: Option<u64>,
-    ) -> Result<OAuthGrants, Problem> {
+    pub async fn list(&self, credentials: &Credentials, query: ListGrants) -> Result<OAuthGrants, Problem> {
         let caller = self.callers.required(credentials).await?;
-        let limit = limit.unwrap_or(DEFAULT_PAGE);
-        if !(1..=MAX_PAGE).contains(&limit) {
-            return Err(field("limit", "range", "write a number from 1 to 100"));
-        }
-        let after = match cursor.as_deref().map(read_cursor) {
-            None => None,
-            Some(Some(cursor)) => Some(cursor),
-            Some(None) => return Err(field("cursor", "cursor", "write the `next_cursor` of the page before")),
-        };
-        let provider = match provider.map(|name| name.parse()).transpose() {
-            Ok(provider) => provider,
-            Err(invalid) => return Err(field("provider", "provider", &format!("{invalid}"))),
-        };
-        // One more than requested shows whether there is a next page.
-        match self.vault.list(&caller, provider, after, limit + 1).await {
-            Ok(grants) => {
-                Ok(OAuthGrants::from_models(grants, usize::try_from(limit).unwrap_or(usize::MAX), self.timezone))
-            }
+        let query: GrantQuery = converted(query)?;
+        match self.vault.list(&caller, query).await {
+            Ok(page) => Ok(OAuthGrants::from_model(&page, self.timezone)),
             Err(failure) => Err(failed(&failure)),
         }
     }
@@ -218,18 +197,6 @@ impl OAuthController {
         let OpenGrant { grant, tokens } = outcome.map_err(refused)?;
         Ok(OAuthGrant::from_model(&grant, &tokens, None, self.vault.now(), self.timezone))
     }
-}
-
-/// The account of a token. Without an account there is no place for a grant.
-fn owner(caller: &Identity) -> Result<ExchangePurpose, Problem> {
-    caller.subject.parse().map(ExchangePurpose::KeepGrant).map_err(|_| {
-        Problem::new(
-            StatusCode::CONFLICT,
-            "no_account",
-            "your token is not that of a person who signed in, so there is no account to keep this in; call without a token to \
-             sign in",
-        )
-    })
 }
 
 /// An invalid id names no grant.
@@ -317,8 +284,4 @@ fn provider_failed(error: &ProviderError) -> Problem {
         ProviderError::InvalidGrant { .. } => (StatusCode::CONFLICT, "reauthorization_required"),
     };
     Problem::new(status, code, reason(error))
-}
-
-fn field(name: &str, code: &str, message: &str) -> Problem {
-    Problem::invalid_fields(vec![FieldError { field: name.into(), code: code.into(), message: message.into() }])
 }

@@ -14,6 +14,7 @@ use crate::{
     domain::gateway::{
         models::token::{DummyText, Rejection, TokenRequest},
         schemas::{
+            converted,
             token::{
                 CreateDummyToken, CreateToken, DummyTokenPair, RefreshTokens, RevokeToken, TokenPair, TokenRevoked,
                 TokenVerification, VerifyToken,
@@ -22,7 +23,7 @@ use crate::{
         },
         services::token::{CreateError, RefreshError, TokenService},
     },
-    problem::{Challenge, FieldError, Problem},
+    problem::{Challenge, Problem},
 };
 
 /// The token endpoints.
@@ -47,15 +48,11 @@ impl TokenController {
     /// `POST /tokens/create`
     pub async fn create(&self, request: CreateToken, credentials: &Credentials) -> Result<TokenPair, Problem> {
         if credentials.bearer.is_none() {
-            self.callers.refuse_other_hosts(credentials)?;
+            self.callers.check_host(credentials)?;
         }
-        let mut wish = TokenRequest::from(validated(request)?);
+        let wish: TokenRequest = converted(request)?;
         let caller = match &credentials.bearer {
-            Some(bearer) => {
-                let identity = of_bearer(&self.tokens, bearer).await?;
-                wish.client = self.tokens.client_of(bearer);
-                Some(identity)
-            }
+            Some(bearer) => Some(of_bearer(&self.tokens, bearer).await?),
             None => None,
         };
         match self.tokens.create(wish, caller).await {
@@ -70,11 +67,10 @@ impl TokenController {
                 )
             }),
             Err(CreateError::Revoked) => Err(Problem::invalid_token(Rejection::Revoked)),
-            Err(CreateError::LifeTooLong { longest }) => Err(Problem::invalid_fields(vec![FieldError {
-                field: "expires_in".into(),
-                code: "range".into(),
-                message: format!("write the number of seconds, 1 to {}", longest.num_seconds()),
-            }])),
+            Err(CreateError::LifeTooLong { longest }) => {
+                let seconds = longest.num_seconds();
+                Err(Problem::invalid_field("expires_in", "range", format!("must be 1 to {seconds} seconds")))
+            }
             Err(CreateError::Failed(failure)) => Err(failed(&failure)),
         }
     }
@@ -126,10 +122,8 @@ impl TokenController {
         request: CreateDummyToken,
         credentials: &Credentials,
     ) -> Result<DummyTokenPair, Problem> {
-        self.callers.refuse_other_sites(credentials)?;
-        let request = validated(request)?;
-        // The text was validated before, by the same rule.
-        let typed = DummyText::try_from(request).map_err(|_| Problem::internal())?;
+        self.callers.check_cookie(credentials)?;
+        let typed: DummyText = converted(request)?;
         match self.tokens.register_dummy(&typed).await {
             Ok(issued) => Ok(DummyTokenPair::from_model(&typed, &issued)),
             Err(failure) => Err(failed(&failure)),

@@ -5,12 +5,14 @@
 mod email;
 mod name;
 mod password;
+mod requests;
 
 use chrono::{DateTime, Utc};
 
 pub use self::email::{Email, InvalidEmail};
 pub use self::name::told_name;
 pub use self::password::{LONGEST_PASSWORD, Password, PasswordHash, SHORTEST_PASSWORD, UnfitPassword};
+pub use self::requests::{LogIn, PasswordChange, SignUp};
 use super::{
     id::{AccountId, EndingId, SessionId},
     oauth::{Grant, ProviderName},

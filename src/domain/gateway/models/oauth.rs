@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{
     id::{AccountId, GrantId, LeaseId},
+    paging::PageSize,
     secret::Secret,
 };
 
@@ -196,6 +197,26 @@ pub struct GrantCursor {
     pub created_at: DateTime<Utc>,
     /// Its id.
     pub id: GrantId,
+}
+
+/// A caller's question for their grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantQuery {
+    /// At this provider only.
+    pub provider: Option<ProviderName>,
+    /// The end of the page before.
+    pub after: Option<GrantCursor>,
+    /// The size of the page.
+    pub size: PageSize,
+}
+
+/// A page of grants, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantPage {
+    /// The grants.
+    pub grants: Vec<Grant>,
+    /// Where the next page begins; `None` if this is the last one.
+    pub next: Option<GrantCursor>,
 }
 
 /// Accounts whose grants changed on this replica, and when: earlier look-ups must not be used any more. A copy shares

@@ -1,6 +1,10 @@
 //! Pages in browsers: which of them may act for the signed-in person, and which requests are navigations.
 
+mod policy;
+
 use url::Url;
+
+pub use self::policy::{BrowserHeaders, PagePolicy, PageRefusal};
 
 use super::provider::is_loopback;
 

@@ -3,7 +3,6 @@
 
 mod account;
 mod client;
-mod conflicts;
 mod connection;
 mod entities;
 mod forgetting;

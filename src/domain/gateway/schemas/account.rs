@@ -9,7 +9,10 @@ use serde::Deserialize;
 use validator::{Validate, ValidationError};
 
 use super::{local, session::SessionProvider};
-use crate::domain::gateway::models::account::{Email, Password, Profile};
+use crate::{
+    domain::gateway::models::account::{Email, LogIn, Password, PasswordChange, Profile, SignUp},
+    problem::FieldError,
+};
 
 /// A new account with a password.
 #[derive(Deserialize, Object, Validate)]
@@ -40,6 +43,14 @@ impl Example for SignUpRequest {
     }
 }
 
+impl TryFrom<SignUpRequest> for SignUp {
+    type Error = FieldError;
+
+    fn try_from(wire: SignUpRequest) -> Result<Self, FieldError> {
+        Ok(Self { email: email(&wire.email)?, password: chosen("password", wire.password)?, name: wire.name })
+    }
+}
+
 /// The e-mail address and the password of an account.
 #[derive(Deserialize, Object, Validate)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +68,14 @@ pub struct LogInRequest {
 impl Example for LogInRequest {
     fn example() -> Self {
         Self { email: "jane@example.com".into(), password: "correct horse battery staple".into() }
+    }
+}
+
+impl TryFrom<LogInRequest> for LogIn {
+    type Error = FieldError;
+
+    fn try_from(wire: LogInRequest) -> Result<Self, FieldError> {
+        Ok(Self { email: email(&wire.email)?, password: Password::presented(wire.password) })
     }
 }
 
@@ -85,6 +104,15 @@ impl Example for ChangePasswordRequest {
             new_password: "a better one".into(),
             email: None,
         }
+    }
+}
+
+impl TryFrom<ChangePasswordRequest> for PasswordChange {
+    type Error = FieldError;
+
+    fn try_from(wire: ChangePasswordRequest) -> Result<Self, FieldError> {
+        let email = wire.email.as_deref().map(email).transpose()?;
+        Ok(Self { new: chosen("new_password", wire.new_password)?, email })
     }
 }
 
@@ -202,6 +230,14 @@ pub struct AccountDeleted {
 
 fn mistake(code: &'static str, message: impl Into<Cow<'static, str>>) -> ValidationError {
     ValidationError::new(code).with_message(message.into())
+}
+
+fn email(text: &str) -> Result<Email, FieldError> {
+    Email::parse(text).map_err(|invalid| FieldError::new("email", "email", invalid.to_string()))
+}
+
+fn chosen(field: &str, text: String) -> Result<Password, FieldError> {
+    Password::chosen(text).map_err(|unfit| FieldError::new(field, "length", unfit.to_string()))
 }
 
 fn is_email(text: &str) -> Result<(), ValidationError> {

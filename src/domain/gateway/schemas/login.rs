@@ -54,6 +54,16 @@ pub struct CallbackQuery {
     pub iss: Option<String>,
     /// `posted`: a response that was sent as a form, sealed.
     pub posted: Option<String>,
+    /// Whether one of them comes more than once.
+    pub repeats: bool,
+}
+
+impl CallbackQuery {
+    /// Whether a query has one of the parameters more than once.
+    pub fn repeats(query: &str) -> bool {
+        let count = |name| url::form_urlencoded::parse(query.as_bytes()).filter(|(sent, _)| sent == name).count();
+        ["state", "code", "error", "iss", "posted"].into_iter().any(|name| count(name) > 1)
+    }
 }
 
 // No `Debug`: it holds a code.
@@ -275,6 +285,16 @@ fn query(return_to: Option<&ReturnTo>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_that_comes_twice_is_noticed_however_it_is_written() {
+        for once in ["", "state=a&code=b", "other=1&other=2", "state"] {
+            assert!(!CallbackQuery::repeats(once), "{once}");
+        }
+        for twice in ["state=a&state=a", "code=a&x=1&code=b", "iss=&iss", "c%6fde=a&code=b", "posted=1&posted=2"] {
+            assert!(CallbackQuery::repeats(twice), "{twice}");
+        }
+    }
 
     fn kept(label: &str, expires_at: i64) -> AttemptCookie {
         AttemptCookie { label: label.into(), expires_at, sealed: vec![1, 2, 250] }

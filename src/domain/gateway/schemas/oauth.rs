@@ -8,15 +8,14 @@ use serde::Deserialize;
 use validator::{Validate, ValidationError};
 
 use super::{local, token::TokenPair};
-use crate::domain::gateway::models::{
-    oauth::{Grant, GrantCursor, GrantStatus, ProviderTokens},
-    token::IssuedTokens,
+use crate::{
+    domain::gateway::models::{
+        oauth::{Grant, GrantCursor, GrantPage, GrantQuery, GrantStatus, InvalidProviderName, ProviderTokens},
+        paging::PageSize,
+        token::IssuedTokens,
+    },
+    problem::FieldError,
 };
-
-/// The maximum number of grants in a page.
-pub const MAX_PAGE: u64 = 100;
-/// The default number of grants in a page.
-pub const DEFAULT_PAGE: u64 = 20;
 
 /// A provider where people can sign in.
 #[derive(Debug, Object)]
@@ -180,15 +179,36 @@ pub struct OAuthGrants {
     pub next_cursor: Option<String>,
 }
 
+/// The parameters of the list, as they stand in the address.
+#[derive(Debug, Default, Validate)]
+pub struct ListGrants {
+    /// `provider`
+    pub provider: Option<String>,
+    /// `cursor`
+    pub cursor: Option<String>,
+    /// `limit`
+    pub limit: Option<u64>,
+}
+
+impl TryFrom<ListGrants> for GrantQuery {
+    type Error = FieldError;
+
+    fn try_from(wire: ListGrants) -> Result<Self, FieldError> {
+        let range = || FieldError::new("limit", "range", "must be 1 to 100");
+        let cursor = || FieldError::new("cursor", "cursor", "must be the `next_cursor` of the page before");
+        let provider = |invalid: InvalidProviderName| FieldError::new("provider", "provider", invalid.to_string());
+        let size = wire.limit.map(|limit| PageSize::new(limit).ok_or_else(range));
+        Ok(Self {
+            size: size.transpose()?.unwrap_or_default(),
+            after: wire.cursor.map(|text| read_cursor(&text).ok_or_else(cursor)).transpose()?,
+            provider: wire.provider.map(|name| name.parse().map_err(provider)).transpose()?,
+        })
+    }
+}
+
 impl OAuthGrants {
-    /// If `grants` has one more than `limit`, there is a next page.
-    pub fn from_models(mut grants: Vec<Grant>, limit: usize, timezone: Tz) -> Self {
-        let more = grants.len() > limit;
-        grants.truncate(limit);
-        let next_cursor = grants
-            .last()
-            .filter(|_| more)
-            .map(|last| write_cursor(GrantCursor { created_at: last.created_at, id: last.id }));
+    /// Times are written with the offset of `timezone`.
+    pub fn from_model(page: &GrantPage, timezone: Tz) -> Self {
         let summary = |grant: &Grant| OAuthGrantSummary {
             id: grant.id.to_string(),
             provider: grant.provider.to_string(),
@@ -203,7 +223,7 @@ impl OAuthGrants {
             created_at: local(grant.created_at, timezone),
             updated_at: local(grant.updated_at, timezone),
         };
-        Self { grants: grants.iter().map(summary).collect(), next_cursor }
+        Self { grants: page.grants.iter().map(summary).collect(), next_cursor: page.next.map(write_cursor) }
     }
 }
 
@@ -213,7 +233,7 @@ fn write_cursor(cursor: GrantCursor) -> String {
 }
 
 /// Reads the cursor of an earlier page. `None` if it is invalid.
-pub fn read_cursor(text: &str) -> Option<GrantCursor> {
+fn read_cursor(text: &str) -> Option<GrantCursor> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let (micros, id) = text.split_once('.')?;
     Some(GrantCursor { created_at: DateTime::from_timestamp_micros(micros.parse().ok()?)?, id: id.parse().ok()? })
@@ -234,7 +254,7 @@ mod tests {
     use super::*;
     use crate::domain::gateway::{
         models::id::{AccountId, GrantId},
-        schemas::{parse_json, validated},
+        schemas::{converted, parse_json, validated},
     };
 
     fn grant(n: u8) -> Grant {
@@ -255,13 +275,28 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_with_a_cursor_if_more_is_to_come() {
-        let grants: Vec<Grant> = (0..3).map(grant).collect();
-        let page = OAuthGrants::from_models(grants.clone(), 2, chrono_tz::UTC);
+    fn a_page_ends_with_the_cursor_of_the_next_one() {
+        let grants: Vec<Grant> = (0..2).map(grant).collect();
+        let next = GrantCursor { created_at: grants[1].created_at, id: grants[1].id };
+        let page = OAuthGrants::from_model(&GrantPage { grants: grants.clone(), next: Some(next) }, chrono_tz::UTC);
         assert_eq!(page.grants.len(), 2);
-        let cursor = read_cursor(&page.next_cursor.unwrap()).unwrap();
-        assert_eq!(cursor, GrantCursor { created_at: grants[1].created_at, id: grants[1].id });
-        assert_eq!(OAuthGrants::from_models(grants, 3, chrono_tz::UTC).next_cursor, None);
+        let query: GrantQuery = converted(ListGrants { cursor: page.next_cursor, ..ListGrants::default() }).unwrap();
+        assert_eq!(query, GrantQuery { after: Some(next), ..GrantQuery::default() });
+        assert_eq!(OAuthGrants::from_model(&GrantPage { grants, next: None }, chrono_tz::UTC).next_cursor, None);
+    }
+
+    #[test]
+    fn each_parameter_of_the_list_is_checked() {
+        let (provider, cursor) = (Some("Google".to_owned()), Some("x".to_owned()));
+        for (query, field) in [
+            (ListGrants { limit: Some(0), ..ListGrants::default() }, "limit"),
+            (ListGrants { limit: Some(101), ..ListGrants::default() }, "limit"),
+            (ListGrants { cursor, ..ListGrants::default() }, "cursor"),
+            (ListGrants { provider, ..ListGrants::default() }, "provider"),
+        ] {
+            let refused = converted::<_, GrantQuery>(query).unwrap_err();
+            assert_eq!((refused.errors.len(), refused.errors[0].field.as_str()), (1, field));
+        }
     }
 
     #[test]

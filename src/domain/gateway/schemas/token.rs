@@ -10,12 +10,15 @@ use serde_json::Value;
 use validator::{Validate, ValidationError};
 
 use super::local;
-use crate::domain::gateway::models::{
-    scope::Scope,
-    token::{
-        AccessClaims, DummyText, InvalidDummyText, IssuedDummy, IssuedTokens, MAX_DUMMY_TEXT_BYTES, RESERVED_CLAIMS,
-        TokenRequest, Verification, is_reserved_claim,
+use crate::{
+    domain::gateway::models::{
+        scope::{InvalidScope, Scope},
+        token::{
+            AccessClaims, DummyText, InvalidDummyText, IssuedDummy, IssuedTokens, MAX_DUMMY_TEXT_BYTES,
+            RESERVED_CLAIMS, TokenRequest, Verification, is_reserved_claim,
+        },
     },
+    problem::FieldError,
 };
 
 /// The maximum length of a dummy token, in bytes. ASCII text may have as many characters.
@@ -66,17 +69,18 @@ impl Example for CreateToken {
     }
 }
 
-impl From<CreateToken> for TokenRequest {
-    fn from(wire: CreateToken) -> Self {
-        Self {
+impl TryFrom<CreateToken> for TokenRequest {
+    type Error = FieldError;
+
+    fn try_from(wire: CreateToken) -> Result<Self, FieldError> {
+        let scope = wire.scope.unwrap_or_default().parse();
+        Ok(Self {
             subject: wire.subject,
-            // Validated before: the scope is valid here.
-            scope: wire.scope.and_then(|scope| scope.parse().ok()).unwrap_or_default(),
+            scope: scope.map_err(|invalid: InvalidScope| FieldError::new("scope", "scope", invalid.to_string()))?,
             audience: wire.audience,
             claims: wire.claims.unwrap_or_default().into_iter().collect(),
             access_ttl: wire.expires_in.map(|seconds| TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)),
-            client: None,
-        }
+        })
     }
 }
 
@@ -152,10 +156,10 @@ impl Example for CreateDummyToken {
 }
 
 impl TryFrom<CreateDummyToken> for DummyText {
-    type Error = InvalidDummyText;
+    type Error = FieldError;
 
-    fn try_from(wire: CreateDummyToken) -> Result<Self, InvalidDummyText> {
-        Self::parse(&wire.token)
+    fn try_from(wire: CreateDummyToken) -> Result<Self, FieldError> {
+        Self::parse(&wire.token).map_err(|why| FieldError::new("token", dummy_text_code(why), why.to_string()))
     }
 }
 
@@ -340,13 +344,16 @@ fn are_own_claims(claims: &HashMap<String, Value>) -> Result<(), ValidationError
 }
 
 fn is_dummy_text(text: &str) -> Result<(), ValidationError> {
-    let code = |why| match why {
+    DummyText::parse(text).map(|_| ()).map_err(|why| mistake(dummy_text_code(why), why.to_string()))
+}
+
+fn dummy_text_code(why: InvalidDummyText) -> &'static str {
+    match why {
         InvalidDummyText::Blank => "blank",
         InvalidDummyText::TooLong => "length",
         InvalidDummyText::Unsendable => "control_character",
         InvalidDummyText::RefreshToken => "refresh_token",
-    };
-    DummyText::parse(text).map(|_| ()).map_err(|why| mistake(code(why), why.to_string()))
+    }
 }
 
 #[cfg(test)]

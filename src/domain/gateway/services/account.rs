@@ -14,9 +14,9 @@ use thiserror::Error;
 use tokio::task::spawn;
 use tracing::warn;
 
-pub use self::changing::{PasswordChange, PasswordError};
+pub use self::changing::PasswordError;
 use self::claiming::ClaimError;
-pub use self::control::{AccountControl, ControlError};
+pub use self::control::{AccountControl, ControlError, PurposeError};
 use self::devices::Devices;
 pub use self::devices::TRUSTED_FOR;
 pub use self::removing::UnlinkError;
@@ -31,7 +31,7 @@ pub use super::{oauth::TakenBack, throttle::TooManyAttempts};
 use crate::{
     domain::gateway::{
         models::{
-            account::{Account, Email, Password, PasswordLogin, Profile},
+            account::{Account, Email, Password, PasswordLogin, Profile, SignUp},
             id::AccountId,
             identity::Identity,
             session::{SessionSecret, Visitor as Browser},
@@ -68,17 +68,6 @@ pub struct AccountParts {
 #[derive(Clone)]
 pub struct AccountService {
     parts: Arc<AccountParts>,
-}
-
-/// A request to sign up.
-#[derive(Debug)]
-pub struct SignUp {
-    /// The e-mail that the person will sign in with.
-    pub email: Email,
-    /// The password.
-    pub password: Password,
-    /// The display name.
-    pub name: Option<String>,
 }
 
 /// The client that signs up or in.

@@ -2,17 +2,19 @@
 //! unfinished attempts use no storage here; the store only learns which attempts were finished.
 
 mod beginning;
+mod callback;
 mod posting;
 mod sealed_state;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use thiserror::Error;
 use tracing::{info, warn};
 
 pub use self::{
     beginning::{AuthorizationRedirect, BeginError, BeginRequest},
-    posting::{PostError, ProviderResponse},
+    callback::{Arrival, Callback, CallbackParameters, Outcome, ProviderResponse},
+    posting::PostError,
 };
 use super::{
     Failure,
@@ -24,10 +26,9 @@ use super::{
 use crate::{
     domain::gateway::{
         models::{
-            login::{InvalidReturnTo, LoginAttempt, LoginState, ReturnTo},
+            login::{InvalidReturnTo, LoginAttempt, ReturnTo},
             oauth::ProviderName,
-            secret::Secret,
-            session::{Session, SessionSecret, Visitor},
+            session::{Session, SessionSecret},
         },
         repositories::login::LoginRepository,
     },
@@ -58,36 +59,6 @@ pub struct LoginParts {
 /// Signing in: one method per use case.
 pub struct LoginService {
     parts: LoginParts,
-}
-
-/// A callback: what the browser brings back from the provider (RFC 6749 §4.1.2).
-pub struct Callback {
-    /// `state`
-    pub state: LoginState,
-    /// The browser's cookie of this attempt, if any.
-    pub sealed: Option<Vec<u8>>,
-    /// `iss` (RFC 9207)
-    pub issuer: Option<String>,
-    /// Whether the response came as a form.
-    pub by_form: bool,
-    /// The person's name, if it was sent. It is not signed.
-    pub name: Option<String>,
-    /// The provider's response.
-    pub outcome: Outcome,
-    /// The browser and network of the client.
-    pub visitor: Visitor,
-    /// The client's address, if it is known.
-    pub client: Option<IpAddr>,
-}
-
-/// A provider's response to an attempt.
-pub enum Outcome {
-    /// The person agreed.
-    Code(Secret),
-    /// The person, or the provider, did not.
-    Error(String),
-    /// Neither a code nor an error, or both.
-    Malformed,
 }
 
 /// A finished sign-in.

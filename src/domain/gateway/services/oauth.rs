@@ -36,7 +36,7 @@ use crate::{
             account::{Account, ProviderIdentity},
             id::{AccountId, GrantId},
             identity::Identity,
-            oauth::{Grant, GrantCursor, GrantFilter, ProviderName, ProviderTokens},
+            oauth::{Grant, GrantCursor, GrantFilter, GrantPage, GrantQuery, ProviderName, ProviderTokens},
             scope::Scope,
         },
         repositories::{
@@ -223,17 +223,15 @@ impl OAuthService {
         }
     }
 
-    /// The caller's grants, newest first.
-    pub async fn list(
-        &self,
-        caller: &Identity,
-        provider: Option<ProviderName>,
-        after: Option<GrantCursor>,
-        limit: u64,
-    ) -> Result<Vec<Grant>, Failure> {
-        let Some(account) = account_of(caller) else { return Ok(Vec::new()) };
-        let filter = GrantFilter { account: Some(account), provider };
-        Ok(self.store.list_grants(&filter, after, limit).await?)
+    /// A page of the caller's grants, newest first.
+    pub async fn list(&self, caller: &Identity, query: GrantQuery) -> Result<GrantPage, Failure> {
+        let Some(account) = account_of(caller) else { return Ok(GrantPage { grants: Vec::new(), next: None }) };
+        let filter = GrantFilter { account: Some(account), provider: query.provider };
+        let mut grants = self.store.list_grants(&filter, query.after, query.size.with_next()).await?;
+        let has_next = query.size.cut(&mut grants);
+        let end = |last: &Grant| GrantCursor { created_at: last.created_at, id: last.id };
+        let next = grants.last().filter(|_| has_next).map(end);
+        Ok(GrantPage { grants, next })
     }
 
     /// One grant with valid tokens: an expired access token is refreshed first.

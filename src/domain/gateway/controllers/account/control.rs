@@ -16,7 +16,7 @@ use crate::{
         },
         services::account::{AccountControl, AccountService, ControlError, TooManyAttempts},
     },
-    problem::{FieldError, Problem},
+    problem::Problem,
 };
 
 /// The proof of that right in a request.
@@ -32,20 +32,15 @@ pub(in crate::domain::gateway::controllers) struct Proof<'r> {
 }
 
 impl Proof<'_> {
-    /// Takes control of the account that is signed in in the browser. A token is refused, whatever is sent with it.
+    /// Takes control of the account that is signed in in the browser.
     pub(in crate::domain::gateway::controllers) async fn control(
         self,
         callers: &Callers,
         accounts: &AccountService,
     ) -> Result<AccountControl, Problem> {
         let Self { credentials, password, field, client } = self;
-        if credentials.bearer.is_some() {
-            callers.required(credentials).await?;
-            return Err(session_required());
-        }
-        let session = callers.session(credentials).await?;
-        let session = session.ok_or_else(|| Problem::denied(Denied::CredentialMissing(Accepted::Session)))?;
-        let control = accounts.take_control(&session, password.map(Password::presented), client).await;
+        let caller = callers.identify(credentials).await?;
+        let control = accounts.take_control(caller, password.map(Password::presented), client).await;
         control.map_err(|error| refused(error, field))
     }
 }
@@ -53,12 +48,12 @@ impl Proof<'_> {
 /// `field` names the field with the password.
 pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, field: &'static str) -> Problem {
     match error {
+        ControlError::NotSignedIn => Problem::denied(Denied::CredentialMissing(Accepted::Session)),
+        ControlError::SessionRequired => session_required(),
         ControlError::NoAccount => no_account(),
-        ControlError::PasswordMissing => Problem::invalid_fields(vec![FieldError {
-            field: field.into(),
-            code: "required".into(),
-            message: "write the password of the account".into(),
-        }]),
+        ControlError::PasswordMissing => {
+            Problem::invalid_field(field, "required", "must be the password of the account")
+        }
         ControlError::WrongPassword => {
             Problem::new(StatusCode::FORBIDDEN, "wrong_password", "this is not the password of the account")
         }
@@ -89,7 +84,7 @@ pub(in crate::domain::gateway::controllers) fn no_account() -> Problem {
 }
 
 /// Services see tokens, and must not be able to take an account over.
-pub(in crate::domain::gateway::controllers) fn session_required() -> Problem {
+fn session_required() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "session_required",

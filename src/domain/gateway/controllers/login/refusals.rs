@@ -158,6 +158,7 @@ pub(super) fn no_navigation(problem: Problem) -> Refusal {
 
 pub(super) fn uncontrolled(error: ControlError) -> Refusal {
     let korean = match &error {
+        ControlError::NotSignedIn | ControlError::SessionRequired => "먼저 로그인해 주세요.",
         ControlError::NoAccount => "계정이 없습니다.",
         ControlError::PasswordMissing => "계정의 비밀번호를 입력해 주세요.",
         ControlError::WrongPassword => "계정의 비밀번호가 아닙니다.",

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::gateway::{
     models::{
         access::Access,
-        page::{OwnHosts, TrustedPages},
+        page::{OwnHosts, PagePolicy, TrustedPages},
     },
     repositories::memory::MemoryAccounts,
     schemas::{cookie::Cookies, parse_json},
@@ -26,8 +26,8 @@ async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
         limits: SESSION_LIMITS,
     }));
     let pages = TrustedPages::new(["https://app.jinmini.com".to_owned()]);
-    let callers = Callers::new(bench.service.clone(), sessions, Cookies::new(false), pages);
-    let callers = Arc::new(callers.at(OwnHosts::of(["https://www.jinmini.com".to_owned()])));
+    let policy = PagePolicy::new(pages).at(OwnHosts::of(["https://www.jinmini.com".to_owned()]));
+    let callers = Arc::new(Callers::new(bench.service.clone(), sessions, Cookies::new(false), policy));
     (TokenController::new(bench.service.clone(), callers, chrono_tz::Asia::Seoul), bench)
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::{AccessClaims, DummyToken, RefreshToken, Rejection, TokenFamily};
-use crate::domain::gateway::models::{id::ClientId, scope::Scope};
+use crate::domain::gateway::models::scope::Scope;
 
 /// A request for a pair of tokens. The service fills in what is left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,8 +19,6 @@ pub struct TokenRequest {
     pub claims: Map<String, Value>,
     /// The lifetime of each access token; default: a setting.
     pub access_ttl: Option<TimeDelta>,
-    /// The machine client that asks, and that they are issued to; default: none, they are valid for any holder.
-    pub client: Option<ClientId>,
 }
 
 /// A newly issued pair of tokens.

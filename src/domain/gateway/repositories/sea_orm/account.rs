@@ -8,8 +8,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
-    conflicts::without_account,
-    connection::{Connection, Transaction, begin, with_timeout},
+    connection::{Connection, Transaction, begin, with_timeout, without_account},
     entities::{
         account_endings, account_identities, accounts, grants, micros,
         password_logins::{self, Column},

@@ -10,11 +10,13 @@ use sea_orm::{
 };
 use thiserror::Error;
 
-use super::conflicts::violated;
+use self::conflicts::violated;
+pub(super) use self::conflicts::without_account;
 use crate::domain::gateway::repositories::RepositoryError;
 use migration::{Migrator, MigratorTrait};
 
 mod adoption;
+mod conflicts;
 mod postgres;
 mod quoting;
 mod sqlite;

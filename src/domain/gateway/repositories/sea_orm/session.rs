@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 use super::{
-    conflicts::without_account,
-    connection::{Connection, with_timeout},
+    connection::{Connection, with_timeout, without_account},
     entities::{micros, sessions},
     forgetting::forget,
 };

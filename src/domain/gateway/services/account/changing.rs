@@ -6,19 +6,10 @@ use thiserror::Error;
 
 use super::{AccountControl, AccountParts, AccountService, TooManyAttempts, claiming::ClaimError, run_to_completion};
 use crate::domain::gateway::{
-    models::account::{Email, Password, PasswordHash, PasswordLogin},
+    models::account::{PasswordChange, PasswordHash, PasswordLogin},
     repositories::{Constraint, RepositoryError},
     services::Failure,
 };
-
-/// A request to change the password, or to set a first one.
-#[derive(Debug)]
-pub struct PasswordChange {
-    /// The new password.
-    pub new: Password,
-    /// The e-mail to sign in with, for an account without a password.
-    pub email: Option<Email>,
-}
 
 /// The reason why a password was not changed.
 #[derive(Debug, Error)]

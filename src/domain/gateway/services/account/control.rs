@@ -8,12 +8,17 @@ use super::{AccountParts, AccountService, TooManyAttempts, counted};
 use crate::domain::gateway::{
     models::{
         account::{Password, PasswordLogin},
+        caller::VerifiedCaller,
         id::{AccountId, SessionId},
         session::Session,
         throttle::ThrottleKey,
     },
     repositories::RepositoryError,
-    services::{Failure, oauth::LinkPermit, ports::Verified},
+    services::{
+        Failure,
+        oauth::{ExchangePurpose, LinkPermit},
+        ports::Verified,
+    },
 };
 
 /// The right to change the ways to sign in to an account: to set a password, to add or remove a provider, to delete the
@@ -55,6 +60,12 @@ impl AccountControl {
 /// The reason why control is refused.
 #[derive(Debug, Error)]
 pub enum ControlError {
+    /// Nobody is signed in in the browser.
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    /// The caller has a token, which is not enough, whatever is sent with it.
+    #[error("this takes the session of a browser, and no token")]
+    SessionRequired,
     /// The account does not exist any more.
     #[error("there is no such account")]
     NoAccount,
@@ -72,6 +83,17 @@ pub enum ControlError {
     Failed(#[from] Failure),
 }
 
+/// The reason why a caller may exchange nothing.
+#[derive(Debug, Error)]
+pub enum PurposeError {
+    /// The caller's token represents no account, so there is none to store a grant for.
+    #[error("the token represents no account")]
+    NoAccount,
+    /// Control of the account is refused.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
 impl From<RepositoryError> for ControlError {
     fn from(error: RepositoryError) -> Self {
         Self::Failed(error.into())
@@ -79,9 +101,23 @@ impl From<RepositoryError> for ControlError {
 }
 
 impl AccountService {
+    /// Takes control of the account that is signed in in the browser.
+    pub async fn take_control(
+        &self,
+        caller: Option<VerifiedCaller>,
+        password: Option<Password>,
+        client: Option<IpAddr>,
+    ) -> Result<AccountControl, ControlError> {
+        match caller {
+            None => Err(ControlError::NotSignedIn),
+            Some(VerifiedCaller::Token(_)) => Err(ControlError::SessionRequired),
+            Some(VerifiedCaller::Session(session)) => self.take_control_in(&session, password, client).await,
+        }
+    }
+
     /// Takes control of the account of a session. Wrong passwords count like those of a sign-in: otherwise a stolen
     /// session would allow guessing without delay.
-    pub async fn take_control(
+    pub async fn take_control_in(
         &self,
         session: &Session,
         password: Option<Password>,
@@ -100,5 +136,27 @@ impl AccountService {
             Verified::Wrong => return Err(ControlError::WrongPassword),
         }
         Ok(control)
+    }
+
+    /// What a caller may exchange a provider's code for. A token, or a session without the password of an account that
+    /// has one, does not change the ways to sign in.
+    pub async fn exchange_purpose(
+        &self,
+        caller: Option<VerifiedCaller>,
+        password: Option<Password>,
+        client: Option<IpAddr>,
+    ) -> Result<ExchangePurpose, PurposeError> {
+        match caller {
+            None => Ok(ExchangePurpose::SignIn),
+            Some(VerifiedCaller::Token(_)) if password.is_some() => Err(ControlError::SessionRequired.into()),
+            Some(VerifiedCaller::Token(identity)) => {
+                identity.subject.parse().map(ExchangePurpose::KeepGrant).map_err(|_| PurposeError::NoAccount)
+            }
+            Some(VerifiedCaller::Session(session)) => match self.take_control_in(&session, password, client).await {
+                Ok(control) => Ok(ExchangePurpose::Link(control.link_permit())),
+                Err(ControlError::PasswordMissing) => Ok(ExchangePurpose::KeepGrant(session.account)),
+                Err(error) => Err(error.into()),
+            },
+        }
     }
 }

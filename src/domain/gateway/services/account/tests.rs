@@ -11,7 +11,8 @@ use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         models::{
-            account::{PasswordHash, ProviderIdentity},
+            account::{PasswordChange, PasswordHash, ProviderIdentity},
+            caller::VerifiedCaller,
             oauth::{GrantFilter, ProviderName, ProviderTokens},
             secret::Secret,
             session::{Session, SessionLimits},
@@ -251,7 +252,7 @@ impl Scene {
 
     async fn control(&self, secret: &SessionSecret, text: Option<&str>) -> Result<AccountControl, ControlError> {
         let session = self.session(secret).await.unwrap();
-        self.accounts.take_control(&session, text.map(password), None).await
+        self.accounts.take_control_in(&session, text.map(password), None).await
     }
 
     fn meanwhile<F: Future<Output = ()> + Send + 'static>(&self, what: impl FnOnce() -> F + Send + 'static) {
@@ -264,6 +265,38 @@ fn wait(outcome: &Result<SignedIn, LogInError>) -> i64 {
         Err(LogInError::TooMany(TooManyAttempts { wait })) => wait.num_seconds(),
         Ok(_) | Err(LogInError::InvalidCredentials | LogInError::Failed(_)) => 0,
     }
+}
+
+#[tokio::test]
+async fn only_a_session_takes_control_and_only_with_the_password_it_links() {
+    let scene = Scene::new().await;
+    let jane = scene.sign_up("jane@example.com").await;
+    let session = scene.session(&jane.session).await.unwrap();
+    let account = session.account;
+    let token = || Some(VerifiedCaller::Token(session.identity()));
+    let browser = || Some(VerifiedCaller::Session(session.clone()));
+    let right = || Some(password(PASSWORD));
+
+    let refused = scene.accounts.take_control(None, right(), None).await;
+    assert!(matches!(refused, Err(ControlError::NotSignedIn)), "{refused:?}");
+    let refused = scene.accounts.take_control(token(), right(), None).await;
+    assert!(matches!(refused, Err(ControlError::SessionRequired)), "{refused:?}");
+    scene.accounts.take_control(browser(), right(), None).await.unwrap();
+
+    let purpose = async |caller, password| scene.accounts.exchange_purpose(caller, password, None).await;
+    assert!(matches!(purpose(None, None).await, Ok(ExchangePurpose::SignIn)));
+    assert!(matches!(purpose(token(), None).await, Ok(ExchangePurpose::KeepGrant(of)) if of == account));
+    assert!(matches!(purpose(browser(), None).await, Ok(ExchangePurpose::KeepGrant(of)) if of == account));
+    assert!(
+        matches!(purpose(browser(), right()).await, Ok(ExchangePurpose::Link(permit)) if permit.account() == account)
+    );
+    let refused = purpose(token(), right()).await;
+    assert!(matches!(refused, Err(PurposeError::Control(ControlError::SessionRequired))), "{refused:?}");
+    let refused = purpose(browser(), Some(password("wrong password"))).await;
+    assert!(matches!(refused, Err(PurposeError::Control(ControlError::WrongPassword))), "{refused:?}");
+    let program = Identity { subject: "orders".to_owned(), ..session.identity() };
+    let refused = purpose(Some(VerifiedCaller::Token(program)), None).await;
+    assert!(matches!(refused, Err(PurposeError::NoAccount)), "{refused:?}");
 }
 
 #[tokio::test]
@@ -385,7 +418,7 @@ async fn a_guesser_does_not_lock_the_owner_out() {
     guess().await;
     let session = scene.session(&new.session).await.unwrap();
     let client = from("203.0.113.66").client;
-    let control = scene.accounts.take_control(&session, Some(password(PASSWORD)), client).await.unwrap();
+    let control = scene.accounts.take_control_in(&session, Some(password(PASSWORD)), client).await.unwrap();
     let change = PasswordChange { new: password("new password"), email: None };
     scene.accounts.change_password(control, change, client).await.unwrap();
 }

@@ -13,6 +13,7 @@ use crate::{
         models::{
             digest::Sha256Digest,
             id::ClientId,
+            identity::Identity,
             signing_key::SigningAlgorithm,
             token::{Rejection, TokenRequest},
         },
@@ -35,6 +36,12 @@ struct Scene {
 }
 
 impl Scene {
+    /// The client as a caller with a token of its own.
+    async fn caller(&self, client: &Client) -> Identity {
+        let own = self.clients.grant(client, None, None).await.unwrap().access_token;
+        self.bench.service.authenticate(own.expose()).await.unwrap().unwrap()
+    }
+
     async fn new() -> Self {
         let store = Arc::new(MemoryClients::default());
         Self::over(store.clone(), store).await
@@ -192,21 +199,21 @@ async fn a_clients_own_token_names_it_and_comes_without_a_refresh_token() {
 async fn a_refresh_token_is_valid_for_the_client_that_it_was_issued_to() {
     let scene = Scene::new().await;
     let ((one, _), (other, _)) = (scene.add("one").await, scene.add("other").await);
-    let wish = |client| TokenRequest { scope: "a b".parse().unwrap(), client, ..TokenRequest::default() };
-    let bound = scene.bench.service.create(wish(Some(one.id)), None).await.unwrap();
+    let wish = || TokenRequest { scope: "read write".parse().unwrap(), ..TokenRequest::default() };
+    let bound = scene.bench.service.create(wish(), Some(scene.caller(&one).await)).await.unwrap();
     let refused = scene.clients.refresh(&other, bound.refresh_token.expose(), None).await;
     assert!(matches!(refused, Err(ClientRefreshError::Anothers(AnothersToken))));
-    let refused = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("a c"))).await;
+    let refused = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("read c"))).await;
     assert!(matches!(refused, Err(ClientRefreshError::Scope(_))));
     let nobodys = scene.bench.service.refresh(bound.refresh_token.expose()).await;
     assert!(matches!(nobodys, Err(RefreshError::OfClient)));
     // None of these attempts used it up.
-    let next = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("a"))).await.unwrap();
-    assert_eq!(next.scope, scope("a"));
+    let next = scene.clients.refresh(&one, bound.refresh_token.expose(), Some(scope("read"))).await.unwrap();
+    assert_eq!(next.scope, scope("read"));
     let next = scene.clients.refresh(&one, next.refresh_token.unwrap().expose(), None).await.unwrap();
-    assert_eq!(next.scope, scope("a b"), "the family keeps all of it");
+    assert_eq!(next.scope, scope("read write"), "the family keeps all of it");
 
-    let free = scene.bench.service.create(wish(None), None).await.unwrap();
+    let free = scene.bench.service.create(wish(), None).await.unwrap();
     let next = scene.clients.refresh(&one, free.refresh_token.expose(), None).await.unwrap();
     scene.clients.refresh(&other, next.refresh_token.unwrap().expose(), None).await.unwrap();
     for unknown in ["", "x", "gwr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
@@ -223,8 +230,8 @@ async fn a_client_ends_its_own_tokens_and_those_without_a_client() {
     let scene = Scene::new().await;
     let ((one, _), (other, _)) = (scene.add("one").await, scene.add("other").await);
     let own = scene.clients.grant(&one, None, None).await.unwrap().access_token;
-    let bound = scene.bench.service.create(TokenRequest { client: Some(one.id), ..Default::default() }, None).await;
-    let bound = bound.unwrap();
+    let caller = scene.caller(&one).await;
+    let bound = scene.bench.service.create(TokenRequest::default(), Some(caller)).await.unwrap();
     let next = scene.clients.refresh(&one, bound.refresh_token.expose(), None).await.unwrap();
     // A used refresh token still names its family.
     for token in [own.expose(), bound.access_token.expose(), bound.refresh_token.expose()] {
@@ -250,8 +257,7 @@ async fn removing_a_client_ends_its_tokens() {
     let ((one, _), (other, _)) = (scene.add("one").await, scene.add("other").await);
     let own = scene.clients.grant(&one, None, None).await.unwrap().access_token;
     let caller = scene.bench.service.authenticate(own.expose()).await.unwrap().unwrap();
-    let wish = TokenRequest { client: scene.bench.service.client_of(own.expose()), ..TokenRequest::default() };
-    assert_eq!(wish.client, Some(one.id));
+    let wish = TokenRequest::default();
     let made = scene.bench.service.create(wish.clone(), Some(caller.clone())).await.unwrap();
     let others = scene.clients.grant(&other, None, None).await.unwrap().access_token;
 

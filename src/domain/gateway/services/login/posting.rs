@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::LoginService;
+use super::{LoginService, ProviderResponse};
 use crate::domain::gateway::{
     models::{oauth::ProviderName, secret::Secret},
     services::Failure,
@@ -13,21 +13,6 @@ use crate::domain::gateway::{
 
 /// The longest parameter. The sealed form has to fit into a URL.
 const LONGEST_PARAMETER: usize = 1024;
-
-/// A provider's response at the end of an attempt (RFC 6749 §4.1.2). Nothing in it is verified.
-#[derive(Debug, Default)]
-pub struct ProviderResponse {
-    /// `state`
-    pub state: Option<Secret>,
-    /// `code`
-    pub code: Option<Secret>,
-    /// `error`
-    pub error: Option<String>,
-    /// `iss` (RFC 9207)
-    pub issuer: Option<String>,
-    /// The person's display name.
-    pub name: Option<String>,
-}
 
 /// The reason why a form is refused.
 #[derive(Debug, Error)]
@@ -65,7 +50,7 @@ impl LoginService {
     }
 
     /// Opens a sealed form, if it is of this provider.
-    pub fn posted(&self, provider: &str, sealed: &[u8]) -> Option<ProviderResponse> {
+    pub(super) fn posted(&self, provider: &str, sealed: &[u8]) -> Option<ProviderResponse> {
         let clear = self.parts.sealer.open(&sealing_context(&provider.parse().ok()?), sealed).ok()?;
         serde_json::from_slice::<Posted>(&clear).ok().map(ProviderResponse::from)
     }
@@ -116,6 +101,7 @@ impl From<Posted> for ProviderResponse {
             error: posted.error,
             issuer: posted.issuer,
             name: posted.name,
+            by_form: true,
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
-            login::LoginHint,
+            login::{LoginHint, LoginState},
             oauth::{GrantFilter, ProviderTokens},
+            secret::Secret,
             session::{Session, SessionLimits, Visitor},
         },
         repositories::{

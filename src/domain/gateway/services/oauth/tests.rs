@@ -358,10 +358,11 @@ async fn others_see_nothing() {
     assert!(scene.vault.refresh(&owner, id).await.is_ok(), "it is hers");
     assert!(scene.vault.open(&stranger("oauth:read"), id).await.is_ok());
     assert!(scene.vault.refresh(&stranger("oauth:write"), id).await.is_ok());
-    assert_eq!(scene.vault.list(&bob, None, None, 10).await.unwrap().len(), 1);
-    assert_eq!(scene.vault.list(&alice, None, None, 10).await.unwrap()[0].id, id);
-    assert!(scene.vault.list(&alice, Some("other".parse().unwrap()), None, 10).await.unwrap().is_empty());
-    assert!(scene.vault.list(&stranger("oauth:read"), None, None, 10).await.unwrap().is_empty());
+    assert_eq!(scene.vault.list(&bob, GrantQuery::default()).await.unwrap().grants.len(), 1);
+    assert_eq!(scene.vault.list(&alice, GrantQuery::default()).await.unwrap().grants[0].id, id);
+    let at_other = GrantQuery { provider: Some("other".parse().unwrap()), ..GrantQuery::default() };
+    assert!(scene.vault.list(&alice, at_other).await.unwrap().grants.is_empty());
+    assert!(scene.vault.list(&stranger("oauth:read"), GrantQuery::default()).await.unwrap().grants.is_empty());
 }
 
 #[tokio::test]
@@ -518,7 +519,10 @@ async fn a_token_that_is_exchanged_while_valid_is_lost_once_it_has_expired() {
 
     scene.bench.clock.pass(LIFE);
     assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::ReauthorizationRequired)));
-    assert_eq!(scene.vault.list(&alice, None, None, 1).await.unwrap()[0].status, GrantStatus::NeedsReauthorization);
+    assert_eq!(
+        scene.vault.list(&alice, GrantQuery::default()).await.unwrap().grants[0].status,
+        GrantStatus::NeedsReauthorization
+    );
     assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 3, "the provider need not be asked");
 }
 

@@ -41,11 +41,6 @@ pub enum ClientRevokeError {
 }
 
 impl TokenService {
-    /// The client that an authentic access token was issued to, if any.
-    pub fn client_of(&self, access_token: &str) -> Option<ClientId> {
-        self.parts.keys.verify(access_token).ok().and_then(|claims| claims.client())
-    }
-
     /// Issues an access token to a client in its own name (RFC 6749 §4.4): the client is the subject (RFC 9068 §2.2).
     /// Also returns the family, by which the token can be revoked.
     pub async fn issue_to(&self, client: &Client, scope: Scope) -> Result<(IssuedToClient, FamilyId), Failure> {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
     access::Access,
-    id::{AccountId, FamilyId, TokenId},
+    id::{AccountId, ClientId, FamilyId, TokenId},
     identity::{Identity, email_claim},
     scope::Scope,
     token::{
@@ -30,7 +30,8 @@ const MOST_FAMILIES: u64 = 50;
 const DUMMY_SUBJECT: &str = "dummy";
 
 impl TokenService {
-    /// Creates a new family: an access token and the refresh token that renews it.
+    /// Creates a new family: an access token and the refresh token that renews it. A machine client that calls gets
+    /// tokens of its own.
     pub async fn create(&self, request: TokenRequest, caller: Option<Identity>) -> Result<IssuedTokens, CreateError> {
         let policy = &self.parts.policy;
         let permit = policy.creation.authorise(caller.map(Arc::new), None).map_err(CreateError::Denied)?;
@@ -38,8 +39,10 @@ impl TokenService {
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
         }
+        // The tokens that a machine client asks for are issued to it; others are valid for any holder.
+        let client: Option<ClientId> = permit.identity().and_then(|caller| caller.client_id()?.parse().ok());
         // A client issues no more than it holds itself; the same applies to all callers where creation is restricted.
-        let bound = permit.identity().filter(|_| request.client.is_some() || policy.creation != Access::Open);
+        let bound = permit.identity().filter(|_| client.is_some() || policy.creation != Access::Open);
         if bound.is_some_and(|caller| !caller.scope.covers(&request.scope)) {
             return Err(CreateError::ScopeExceeded(request.scope));
         }
@@ -51,13 +54,13 @@ impl TokenService {
             audience: vec![request.audience.unwrap_or_else(|| policy.audience.clone())],
             claims: request.claims,
             access_ttl,
-            client_id: request.client.map_or_else(|| OWN_CLIENT_ID.to_owned(), |client| client.to_string()),
+            client_id: client.map_or_else(|| OWN_CLIENT_ID.to_owned(), |client| client.to_string()),
             ..self.blank_family(now)
         };
         let refresh_token = self.open(&family, None, now).await?;
         // Removing a client revokes all its families. One that was opened during that search is ended here: either the
         // search has found it, or this check finds what the search did before.
-        if let (Some(_), Some(caller)) = (request.client, permit.identity())
+        if let (Some(_), Some(caller)) = (client, permit.identity())
             && self.parts.store.is_any_revoked(&caller.revocable()).await.map_err(Failure::from)?
         {
             self.revoke_family(family.id).await?;

@@ -15,8 +15,7 @@ use crate::domain::gateway::{
     repositories::{
         Constraint, RepositoryError,
         sea_orm::{
-            conflicts::without_account,
-            connection::{Connection, begin},
+            connection::{Connection, begin, without_account},
             entities::{account_identities, accounts, corrupt},
         },
         truncate_to_micros,

@@ -66,7 +66,7 @@ async fn without_a_password_the_session_is_enough_and_one_without_an_account_is_
     let control = scene.control(&secret, None).await.unwrap();
     assert_eq!((control.account(), control.session()), (account, session.id));
     scene.accounts.remove(control).await.unwrap();
-    let outcome = scene.accounts.take_control(&session, None, None).await;
+    let outcome = scene.accounts.take_control_in(&session, None, None).await;
     assert!(matches!(outcome, Err(ControlError::NoAccount)), "{outcome:?}");
 }
 

@@ -1,5 +1,7 @@
 //! Responses by form.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::*;
 
 impl Away {
@@ -15,14 +17,12 @@ impl Away {
 
     /// The callback of a browser that was redirected with this response.
     fn posted(&self, response: ProviderResponse) -> Callback {
-        let name = response.name;
-        let outcome = match (response.code, response.error) {
-            (Some(code), None) => Outcome::Code(code),
-            (None, Some(error)) => Outcome::Error(error),
-            _ => Outcome::Malformed,
+        let arrival = Arrival {
+            sealed: Some(self.begun.sealed.clone()),
+            visitor: Visitor::of(Some("curl/8"), None),
+            client: None,
         };
-        let state = LoginState::presented(response.state.as_ref().map_or("", Secret::expose));
-        Callback { state, name, by_form: true, ..self.with(outcome) }
+        Callback::of(ProviderResponse { by_form: true, ..response }, arrival)
     }
 }
 
@@ -100,4 +100,34 @@ async fn only_valid_responses_are_sealed_and_they_open_for_their_provider_only()
     // A sealed attempt is not accepted as a form, either.
     let away = scene.begin("formal", None).await;
     assert!(scene.logins.posted("formal", &away.begun.sealed).is_none());
+}
+
+#[tokio::test]
+async fn a_response_comes_once_and_a_form_alone() {
+    let scene = Scene::new().await;
+    let away = scene.begin("formal", None).await;
+    let posted = URL_SAFE_NO_PAD.encode(scene.logins.post("formal", &away.form("alice")).unwrap());
+    let form = || CallbackParameters { posted: Some(posted.clone()), ..CallbackParameters::default() };
+    let query = || CallbackParameters { code: Some("c".to_owned()), ..CallbackParameters::default() };
+    let read = |parameters| scene.logins.response("formal", parameters);
+
+    let whole = read(form());
+    assert_eq!((whole.by_form, whole.code.unwrap().expose()), (true, "code-of-alice"));
+    let plain = read(query());
+    assert_eq!((plain.by_form, plain.code.unwrap().expose()), (false, "c"));
+    let more = Some("more".to_owned());
+    for mixed in [
+        CallbackParameters { state: more.clone(), ..form() },
+        CallbackParameters { code: more.clone(), ..form() },
+        CallbackParameters { error: more.clone(), ..form() },
+        CallbackParameters { issuer: more.clone(), ..form() },
+        CallbackParameters { posted: more, ..form() },
+    ] {
+        let read = read(mixed);
+        assert!(read.by_form && read.state.is_none() && read.code.is_none() && read.error.is_none());
+    }
+    for doubled in [form(), query()] {
+        let read = read(CallbackParameters { repeats: true, ..doubled });
+        assert!(read.state.is_none() && read.code.is_none(), "either of two values may be forged");
+    }
 }

@@ -25,7 +25,7 @@ async fn access_revoked_at_the_provider_is_revoked_here_until_the_next_sign_in()
     assert!(matches!(scene.vault.open(&alice, id).await, Err(GrantError::TakenBack)), "though it is fresh");
     assert!(matches!(scene.vault.refresh(&alice, id).await, Err(GrantError::TakenBack)));
     assert_eq!(scene.provider.refreshes.load(Ordering::SeqCst), 0, "the provider is not asked");
-    assert_eq!(scene.vault.list(&alice, None, None, 10).await.unwrap()[0].status, GrantStatus::Revoked);
+    assert_eq!(scene.vault.list(&alice, GrantQuery::default()).await.unwrap().grants[0].status, GrantStatus::Revoked);
     assert!(scene.vault.open(&bob, other.grant.id).await.is_ok());
 
     let (again, _) = scene.sign_in("alice").await;

@@ -21,7 +21,7 @@ pub(super) fn violated(error: &DbErr) -> Option<Constraint> {
 }
 
 /// The error of a write that names an account.
-pub(super) fn without_account(error: DbErr) -> RepositoryError {
+pub(in crate::domain::gateway::repositories::sea_orm) fn without_account(error: DbErr) -> RepositoryError {
     match error.sql_err() {
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => RepositoryError::Conflict(Constraint::Account),
         _ => error.into(),
