@@ -3,6 +3,9 @@
 
 use chrono::{DateTime, Utc};
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 /// A clock.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.

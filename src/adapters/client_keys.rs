@@ -7,12 +7,10 @@ mod modulus;
 mod pem;
 mod shape;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, crypto, jwk::Jwk};
-use serde::Deserialize;
+use jsonwebtoken::{Algorithm, DecodingKey, jwk::Jwk};
 use serde_json::Value;
 
-use super::jose::present;
+use super::jose::{CompactJws, Malformed};
 use crate::domain::gateway::{
     models::client::{AssertionClaims, ClientAlgorithm, ClientKey},
     services::ports::{AssertionError, ClientKeyError, ClientKeys, KeyFlaw},
@@ -51,29 +49,24 @@ impl ClientKeys for AwsLcClientKeys {
     }
 
     fn unverified_subject(&self, assertion: &str) -> Result<String, AssertionError> {
-        let parts = Parts::of(assertion)?;
-        let claims: Value = serde_json::from_slice(&decoded(parts.payload)?).map_err(|_| AssertionError::Malformed)?;
+        let claims: Value =
+            serde_json::from_slice(&split(assertion)?.payload()?).map_err(|_| AssertionError::Malformed)?;
         claims["sub"].as_str().map(str::to_owned).ok_or(AssertionError::Malformed)
     }
 
     fn verify(&self, assertion: &str, keys: &[ClientKey]) -> Result<AssertionClaims, AssertionError> {
-        let parts = Parts::of(assertion)?;
-        let header = decoded(parts.header)?;
-        // serde accepts `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
-        if header.trim_ascii_start().starts_with(b"[") {
-            return Err(AssertionError::Malformed);
-        }
-        let header: UnverifiedHeader = serde_json::from_slice(&header).map_err(|_| AssertionError::Malformed)?;
+        let jws = split(assertion)?;
+        let header = jws.header()?;
         if header.crit || !header.typ.as_deref().is_none_or(is_assertion_type) {
             return Err(AssertionError::Malformed);
         }
-        decoded(parts.signature)?;
+        jws.check_signature_form()?;
         let may_have_signed = |key: &&ClientKey| {
             key.algorithm.names().contains(&header.alg.as_str())
                 && (header.kid.is_none() || key.kid.is_none() || key.kid == header.kid)
         };
-        if keys.iter().filter(may_have_signed).any(|key| parts.are_signed_by(key)) {
-            AssertionClaims::parse(&decoded(parts.payload)?).map_err(|_| AssertionError::Malformed)
+        if keys.iter().filter(may_have_signed).any(|key| is_signed_by(&jws, key)) {
+            AssertionClaims::parse(&jws.payload()?).map_err(|_| AssertionError::Malformed)
         } else {
             Err(AssertionError::BadSignature)
         }
@@ -95,46 +88,24 @@ fn is_assertion_type(typ: &str) -> bool {
     matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "client-authentication+jwt")
 }
 
-/// The header of an unverified assertion. `alg` is compared with the key's and never followed.
-#[derive(Deserialize)]
-struct UnverifiedHeader {
-    alg: String,
-    kid: Option<String>,
-    typ: Option<String>,
-    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). The gateway supports none.
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
-
-/// The three parts of a compact JWS.
-struct Parts<'a> {
-    message: &'a str,
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
-}
-
-impl<'a> Parts<'a> {
-    fn of(assertion: &'a str) -> Result<Self, AssertionError> {
-        if assertion.len() > MAX_ASSERTION_BYTES {
-            return Err(AssertionError::Malformed);
-        }
-        let (message, signature) = assertion.rsplit_once('.').ok_or(AssertionError::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(AssertionError::Malformed)?;
-        Ok(Self { message, header, payload, signature })
+/// Splits an assertion.
+fn split(assertion: &str) -> Result<CompactJws<'_>, AssertionError> {
+    if assertion.len() > MAX_ASSERTION_BYTES {
+        return Err(AssertionError::Malformed);
     }
-
-    fn are_signed_by(&self, key: &ClientKey) -> bool {
-        let decoding =
-            serde_json::from_value(key.jwk.clone()).ok().and_then(|jwk: Jwk| DecodingKey::from_jwk(&jwk).ok());
-        decoding.is_some_and(|decoding| {
-            crypto::verify(self.signature, self.message.as_bytes(), &decoding, jose(key.algorithm)).unwrap_or(false)
-        })
-    }
+    Ok(CompactJws::split(assertion)?)
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, AssertionError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| AssertionError::Malformed)
+/// Whether the key signed it.
+fn is_signed_by(jws: &CompactJws<'_>, key: &ClientKey) -> bool {
+    let decoding = serde_json::from_value(key.jwk.clone()).ok().and_then(|jwk: Jwk| DecodingKey::from_jwk(&jwk).ok());
+    decoding.is_some_and(|decoding| jws.is_signed_by(&decoding, jose(key.algorithm)))
+}
+
+impl From<Malformed> for AssertionError {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
 }
 
 fn jose(algorithm: ClientAlgorithm) -> Algorithm {

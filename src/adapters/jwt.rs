@@ -11,14 +11,13 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, crypto,
+    Algorithm, DecodingKey, EncodingKey, Header,
     jwk::{Jwk, PublicKeyUse, ThumbprintHash},
 };
-use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::jose::present;
+use super::jose::{CompactJws, Malformed, UnverifiedHeader};
 use crate::domain::gateway::{
     models::{
         assertion::CallerAssertion,
@@ -153,17 +152,6 @@ impl KeyRing for JwtKeyRing {
     }
 }
 
-/// The header of an unverified token. `alg` is compared with the key's and never followed.
-#[derive(Deserialize)]
-struct UnverifiedHeader {
-    alg: String,
-    kid: String,
-    typ: String,
-    /// Whether there are extensions that a reader must understand (RFC 7515 §4.1.11). The gateway supports none.
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
-
 impl SignatureVerifier for JwtKeyRing {
     fn knows(&self, kid: &str) -> bool {
         self.keys.contains_key(kid)
@@ -173,32 +161,27 @@ impl SignatureVerifier for JwtKeyRing {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::Malformed);
         }
-        let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
-        let header = decoded(header)?;
-        // serde accepts `["ES256", …]` for `{"alg": "ES256", …}`; RFC 7515 §4 does not.
-        if header.trim_ascii_start().starts_with(b"[") {
+        let jws = CompactJws::split(token)?;
+        let UnverifiedHeader { alg, kid: Some(kid), typ: Some(typ), crit: false } = jws.header()? else {
+            return Err(Rejection::Malformed);
+        };
+        if !is_access_token_type(&typ) {
             return Err(Rejection::Malformed);
         }
-        let header: UnverifiedHeader = serde_json::from_slice(&header).map_err(|_| Rejection::Malformed)?;
-        if !is_access_token_type(&header.typ) || header.crit {
-            return Err(Rejection::Malformed);
-        }
-        let payload = decoded(payload)?;
-        decoded(signature)?;
-        let key = self.keys.get(&header.kid).ok_or(Rejection::UnknownKey)?;
-        if header.alg.parse() != Ok(key.algorithm) {
+        let payload = jws.payload()?;
+        jws.check_signature_form()?;
+        let key = self.keys.get(&kid).ok_or(Rejection::UnknownKey)?;
+        if alg.parse() != Ok(key.algorithm) || !jws.is_signed_by(&key.decoding, key.algorithm) {
             return Err(Rejection::BadSignature);
         }
-        match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm) {
-            Ok(true) => AccessClaims::parse(&payload).map_err(|_| Rejection::Malformed),
-            Ok(false) | Err(_) => Err(Rejection::BadSignature),
-        }
+        AccessClaims::parse(&payload).map_err(|_| Rejection::Malformed)
     }
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, Rejection> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed)
+impl From<Malformed> for Rejection {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
 }
 
 /// `application/at+jwt` and any case are valid (RFC 9068 §4, RFC 7515 §4.1.9).

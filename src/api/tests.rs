@@ -21,9 +21,10 @@ use crate::{
             oauth::{OAuthParts, OAuthService},
             provider::ProviderHealths,
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, PlainHasher, SESSION_LIMITS, bench, policy},
+            testing::{Bench, PlainHasher, SESSION_LIMITS, bench, policy},
         },
     },
+    ports::testing::CountingEntropy,
 };
 
 /// The parts of signing in, without a provider.

@@ -1,5 +1,8 @@
-use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{EncodingKey, Header};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use jsonwebtoken::{EncodingKey, Header, crypto};
 use serde_json::json;
 
 use super::*;

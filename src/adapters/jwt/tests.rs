@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use jsonwebtoken::crypto;
 use serde_json::json;
 
 use super::*;

@@ -28,12 +28,9 @@ use crate::{
     config::{Settings, Sources},
     domain::gateway::{
         models::{oauth::ProviderTokens, secret::Secret},
-        services::{
-            ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
-            testing::TestClock,
-        },
+        services::ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
     },
-    ports::Clock,
+    ports::{Clock, testing::TestClock},
 };
 
 const NOW: i64 = 1_800_000_000;

@@ -1,7 +1,7 @@
 //! The credentials of an operation's caller, declared for the OpenAPI document. Nothing is verified here: the
 //! controllers do that.
 
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -10,7 +10,10 @@ use poem_openapi::{
 
 use super::ProblemError;
 use crate::{
-    domain::gateway::controllers::caller::Credentials,
+    domain::gateway::{
+        controllers::caller::Credentials,
+        models::credential::{self, InvalidBearer},
+    },
     problem::{Challenge, Problem},
 };
 
@@ -102,30 +105,19 @@ fn with_bearer(request: &Request) -> Result<Credentials, ProblemError> {
     Ok(Credentials { bearer: bearer_token(request)?, ..browser(request) })
 }
 
-/// The token in `Authorization`, if there is one (RFC 6750 §2.1).
+/// The token in `Authorization`, if there is one.
 fn bearer_token(request: &Request) -> Result<Option<String>, ProblemError> {
-    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(one), None) => one,
-        (Some(_), Some(_)) => {
-            return Err(bad_credential("there must be only one Authorization header"));
-        }
-    };
-    let value = value.as_bytes();
-    let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        // Other schemes are ignored, here as on a route.
+    let values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let invalid = |invalid: InvalidBearer| bad_credential(invalid.to_string());
+    let Some(token) = credential::bearer_token(values.map(HeaderValue::as_bytes)).map_err(invalid)? else {
         return Ok(None);
-    }
-    match std::str::from_utf8(token.trim_ascii()) {
-        Ok(token) if !token.is_empty() => Ok(Some(token.to_owned())),
-        _ => Err(bad_credential("the header must be `Authorization: Bearer <access token>`")),
-    }
+    };
+    let token = std::str::from_utf8(token).map_err(|_| invalid(InvalidBearer::Empty))?;
+    Ok(Some(token.to_owned()))
 }
 
 /// RFC 6750 §3.1, `invalid_request`.
-fn bad_credential(detail: &'static str) -> ProblemError {
+fn bad_credential(detail: String) -> ProblemError {
     ProblemError(Problem {
         challenge: Some(Challenge::InvalidRequest),
         ..Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)

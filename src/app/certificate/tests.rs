@@ -1,22 +1,10 @@
-use std::{
-    fs, os,
-    path::Path,
-    sync::atomic::{AtomicI64, Ordering},
-};
+use std::{fs, os, path::Path};
 
-use chrono::{DateTime, Utc};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 use super::*;
-
-struct SetClock(AtomicI64);
-
-impl Clock for SetClock {
-    fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp(self.0.load(Ordering::Relaxed), 0).unwrap()
-    }
-}
+use crate::ports::testing::TestClock;
 
 /// A certificate and its key, signed by an authority.
 fn pair() -> (String, String) {
@@ -28,13 +16,13 @@ fn pair() -> (String, String) {
 
 struct House {
     folder: TempDir,
-    clock: Arc<SetClock>,
+    clock: Arc<TestClock>,
     keeper: CertificateKeeper,
 }
 
 impl House {
     fn with(folder: TempDir) -> Self {
-        let clock = Arc::new(SetClock(AtomicI64::new(1_700_000_000)));
+        let clock = TestClock::at(1_700_000_000);
         let files = TlsFiles { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
         let keeper = CertificateKeeper::open(files, clock.clone()).unwrap();
         Self { folder, clock, keeper }
@@ -136,7 +124,7 @@ fn a_folder_that_is_swapped_whole_counts_at_once() {
 fn a_certificate_that_expires_is_told_once() {
     let mut house = House::new(&pair());
     assert_eq!(house.keeper.doubt(), None);
-    house.clock.0.store(1_900_000_000, Ordering::Relaxed);
+    house.clock.set(1_900_000_000);
     assert!(house.keeper.doubt().unwrap().contains("has expired"));
     assert_eq!(house.keeper.doubt(), None);
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::*;
-use crate::{adapters::entropy::SystemEntropy, domain::gateway::services::testing::TestClock};
+use crate::{adapters::entropy::SystemEntropy, ports::testing::TestClock};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "http://localhost:9000";

@@ -6,6 +6,7 @@ pub mod account;
 pub mod assertion;
 pub mod caller;
 pub mod client;
+pub mod credential;
 pub mod digest;
 pub mod header;
 pub mod id;

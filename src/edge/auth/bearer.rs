@@ -15,7 +15,7 @@ use super::{
     token_hash::{TokenHash, TokenHasher},
 };
 use crate::{
-    domain::gateway::models::{digest::Sha256Digest, identity::Identity, token::Rejection},
+    domain::gateway::models::{credential::bearer_token, digest::Sha256Digest, identity::Identity, token::Rejection},
     edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
 };
 
@@ -55,7 +55,8 @@ pub(crate) async fn by_token(
     snapshot: &Snapshot,
     headers: &HeaderList,
 ) -> Result<Option<Rc<Caller>>, Failure> {
-    let Some(token) = presented(headers)? else { return Ok(None) };
+    let presented = bearer_token(headers.all(AUTHORIZATION)).map_err(|_| Failure::Credential)?;
+    let Some(token) = presented else { return Ok(None) };
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Failure::Token(Rejection::Malformed));
     }
@@ -81,22 +82,6 @@ pub(crate) async fn by_token(
     let caller = Caller::new(identity);
     tokens.known.borrow_mut().insert(fingerprint, Known { caller: Rc::clone(&caller), is_opaque });
     Ok(Some(caller))
-}
-
-/// The token in `Authorization`. Other schemes are ignored, but there may be at most one credential.
-fn presented(headers: &HeaderList) -> Result<Option<&[u8]>, Failure> {
-    let mut values = headers.all(AUTHORIZATION);
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(one), None) => one,
-        (Some(_), Some(_)) => return Err(Failure::Credential),
-    };
-    let (scheme, token) = value.split_at(value.iter().position(|&byte| byte == b' ').unwrap_or(value.len()));
-    match token.trim_ascii() {
-        _ if !scheme.eq_ignore_ascii_case(b"bearer") => Ok(None),
-        [] => Err(Failure::Credential),
-        token => Ok(Some(token)),
-    }
 }
 
 fn verify(lookup: &Lookup, snapshot: &Snapshot, token: &[u8]) -> Result<Identity, Rejection> {
@@ -130,6 +115,3 @@ fn check(lookup: &Lookup, snapshot: &Snapshot, identity: &Identity) -> Result<()
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

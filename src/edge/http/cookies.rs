@@ -7,6 +7,7 @@ use http::{
 };
 
 use super::header_list::HeaderList;
+use crate::domain::gateway::models::credential::{cookie, cookie_pairs};
 
 /// The start of the names of the gateway's cookies, after a `__Host-` or `__Secure-` prefix if there is one.
 const OUR_PREFIX: &[u8] = b"gateway_";
@@ -30,22 +31,15 @@ pub(crate) fn may_be_set(name: &HeaderName, value: &[u8]) -> bool {
 
 /// The value of a cookie in the request; of the first, if several have the name.
 pub(crate) fn sent<'h>(headers: &'h HeaderList, name: &[u8]) -> Option<&'h [u8]> {
-    headers.all(COOKIE).flat_map(pairs).find_map(|pair| {
-        let (begin, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
-        (begin.trim_ascii() == name).then(|| value[1..].trim_ascii())
-    })
-}
-
-fn pairs(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+    cookie(headers.all(COOKIE), name)
 }
 
 fn has_ours(value: &[u8]) -> bool {
-    pairs(value).any(is_gateway_cookie)
+    cookie_pairs(value).any(is_gateway_cookie)
 }
 
 fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
-    let kept: Vec<&[u8]> = pairs(value).filter(|pair| !is_gateway_cookie(pair)).collect();
+    let kept: Vec<&[u8]> = cookie_pairs(value).filter(|pair| !is_gateway_cookie(pair)).collect();
     if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
 }
 

@@ -93,7 +93,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::edge::tests::support::CountingEntropy;
+    use crate::ports::testing::CountingEntropy;
 
     #[test]
     fn the_text_matches_the_id() {

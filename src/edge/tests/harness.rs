@@ -18,9 +18,7 @@ use tokio::{
 
 use super::{
     message::{Message, read_message},
-    support::{
-        CollectingSink, CountingEntropy, EchoControlPlane, FakeResolver, SetClock, names, route, service, snapshot,
-    },
+    support::{CollectingSink, EchoControlPlane, FakeResolver, names, route, service, snapshot},
 };
 use crate::{
     config::{ClientAddressHeader, ListenerSettings, LogFormat, UpstreamSettings},
@@ -30,8 +28,13 @@ use crate::{
         page::TrustedPages,
         service::{Route, Service},
     },
-    edge::{Edge, Parts, auth::browser::BrowserSettings, net::names::Names, snapshot::SnapshotCell},
-    ports::Clock,
+    edge::{
+        Edge, Parts, auth::browser::BrowserSettings, net::names::Names, snapshot::SnapshotCell, tests::support::NOW,
+    },
+    ports::{
+        Clock,
+        testing::{CountingEntropy, TestClock},
+    },
 };
 use chrono_tz::Tz;
 
@@ -58,7 +61,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) snapshots: Arc<SnapshotCell>,
     pub(crate) resolver: Arc<FakeResolver>,
-    pub(crate) clock: Arc<SetClock>,
+    pub(crate) clock: Arc<TestClock>,
     pub(crate) log: Arc<CollectingSink>,
 }
 
@@ -120,16 +123,16 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Gateway {
-        let clock = Arc::<SetClock>::default();
+        let clock = TestClock::at(NOW);
         self.start_by(Arc::clone(&clock), clock)
     }
 
     /// Like `start`, with this clock, which is then not the gateway's `clock`.
     pub(crate) fn start_with(self, clock: Arc<dyn Clock>) -> Gateway {
-        self.start_by(Arc::default(), clock)
+        self.start_by(TestClock::at(NOW), clock)
     }
 
-    fn start_by(self, set_clock: Arc<SetClock>, clock: Arc<dyn Clock>) -> Gateway {
+    fn start_by(self, set_clock: Arc<TestClock>, clock: Arc<dyn Clock>) -> Gateway {
         let allowed_origins: AllowedOrigins =
             self.allowed_origins.iter().map(|origin| origin.parse().unwrap()).collect();
         let listener = std::net::TcpListener::bind(self.listener.address).unwrap();

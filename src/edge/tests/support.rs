@@ -4,12 +4,12 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::{
@@ -37,39 +37,10 @@ use crate::{
         },
         snapshot::Snapshot,
     },
-    ports::{Clock, Entropy},
 };
 
 /// The time of the tests, unless they set another.
 pub(crate) const NOW: i64 = 1_000_000;
-
-/// Counts upwards.
-#[derive(Default)]
-pub(crate) struct CountingEntropy(AtomicUsize);
-
-impl Entropy for CountingEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let count = self.0.fetch_add(1, Ordering::Relaxed) as u64 + 1;
-            chunk.copy_from_slice(&count.to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
-
-/// A clock that stands still until it is set.
-pub(crate) struct SetClock(pub(crate) AtomicI64);
-
-impl Default for SetClock {
-    fn default() -> Self {
-        Self(NOW.into())
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp(self.0.load(Ordering::Relaxed), 0).unwrap()
-    }
-}
 
 /// Collects the log.
 #[derive(Default)]

@@ -118,7 +118,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::domain::gateway::services::testing::TestClock;
+    use crate::ports::testing::TestClock;
 
     #[tokio::test]
     async fn a_slow_failure_is_shared_with_waiting_callers() {

@@ -1,14 +1,12 @@
 //! A JWT that a provider signed (RFC 7515, 7519): parses it, and verifies it with one of the provider's keys. The
 //! caller checks the claims: see `id_token`.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, crypto};
-use serde::Deserialize;
+use jsonwebtoken::Algorithm;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::jwks::Key;
-use crate::adapters::jose::present;
+use crate::adapters::jose::{CompactJws, Malformed, UnverifiedHeader};
 
 /// Why a token is invalid. The text contains nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -17,9 +15,8 @@ pub(in crate::adapters::providers) struct Flaw(pub(in crate::adapters::providers
 
 /// A parsed token. Nothing in it is verified.
 pub(in crate::adapters::providers) struct Jws<'t> {
-    signed: &'t str,
-    signature: &'t str,
-    header: Header,
+    compact: CompactJws<'t>,
+    header: UnverifiedHeader,
     claims: Value,
 }
 
@@ -32,28 +29,13 @@ pub(in crate::adapters::providers) struct Verified {
     pub(in crate::adapters::providers) key_issuer: Option<String>,
 }
 
-/// The header. `alg` is compared with the key's and never followed.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    typ: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
-
 impl<'t> Jws<'t> {
     pub(in crate::adapters::providers) fn parse(token: &'t str) -> Result<Self, Flaw> {
-        let malformed = || Flaw("is not a signed JWT");
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(malformed)?;
-        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed());
-        Ok(Self {
-            signed,
-            signature,
-            header: serde_json::from_slice(&decoded(header)?).map_err(|_| malformed())?,
-            claims: serde_json::from_slice(&decoded(claims)?).map_err(|_| malformed())?,
-        })
+        let malformed = |_| Flaw("is not a signed JWT");
+        let compact = CompactJws::split(token).map_err(malformed)?;
+        let header = compact.header().map_err(malformed)?;
+        let claims = serde_json::from_slice(&compact.payload().map_err(malformed)?);
+        Ok(Self { compact, header, claims: claims.map_err(|_| malformed(Malformed))? })
     }
 
     /// The id of the key.
@@ -82,8 +64,7 @@ impl<'t> Jws<'t> {
         if self.header.alg.parse() != Ok(key.algorithm) {
             return Err(Flaw("is signed with another algorithm than its key's"));
         }
-        let signed = crypto::verify(self.signature, self.signed.as_bytes(), &key.decoding, key.algorithm);
-        if !matches!(signed, Ok(true)) {
+        if !self.compact.is_signed_by(&key.decoding, key.algorithm) {
             return Err(Flaw("has a bad signature"));
         }
         Ok(Verified { claims: self.claims, algorithm: key.algorithm, key_issuer: key.issuer.clone() })

@@ -10,8 +10,8 @@ use super::{
     id_tokens::Signer,
 };
 use crate::{
-    adapters::providers::protocol::id_token::at_hash,
-    domain::gateway::{models::signing_key::SigningAlgorithm, services::testing::TestClock},
+    adapters::providers::protocol::id_token::at_hash, domain::gateway::models::signing_key::SigningAlgorithm,
+    ports::testing::TestClock,
 };
 
 /// The key of RFC 6979 §A.2.5, in the form of Apple's key files.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::domain::gateway::models::login::MAX_ATTEMPTS;
+use crate::domain::gateway::models::{credential, login::MAX_ATTEMPTS};
 
 /// The names and attributes of cookies.
 #[derive(Debug, Clone, Copy)]
@@ -76,16 +76,10 @@ pub fn sent_bytes(cookies: &[String], name: &str) -> Option<Vec<u8>> {
     decoded(sent(cookies, name)?)
 }
 
-/// The value of a cookie of the request.
+/// The value of a cookie that was sent along.
 pub fn sent<'s>(cookies: &'s [String], name: &str) -> Option<&'s str> {
-    pairs(cookies).find(|(sent, _)| *sent == name).map(|(_, value)| value)
-}
-
-fn pairs(cookies: &[String]) -> impl Iterator<Item = (&str, &str)> {
-    cookies.iter().flat_map(|header| header.split(';')).filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        Some((name.trim(), value.trim()))
-    })
+    let value = credential::cookie(cookies.iter().map(String::as_bytes), name.as_bytes())?;
+    std::str::from_utf8(value).ok()
 }
 
 #[cfg(test)]

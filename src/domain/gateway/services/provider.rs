@@ -142,9 +142,9 @@ fn tell(provider: &ProviderName, news: impl IntoIterator<Item = News>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gateway::services::{
-        ports::AdmissionRule,
-        testing::{Log, TestClock},
+    use crate::{
+        domain::gateway::services::{ports::AdmissionRule, testing::Log},
+        ports::testing::TestClock,
     };
 
     fn healths() -> ProviderHealths {

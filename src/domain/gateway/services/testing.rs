@@ -4,7 +4,7 @@ use std::{
     fmt::{Debug, Write},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -40,48 +40,8 @@ use crate::{
             session::SessionRepository,
         },
     },
-    ports::{Clock, Entropy},
+    ports::testing::{CountingEntropy, TestClock},
 };
-
-/// A clock that stands still until it is moved.
-pub(crate) struct TestClock(AtomicI64);
-
-impl TestClock {
-    pub(crate) fn at(seconds: i64) -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(seconds * 1_000_000)))
-    }
-
-    pub(crate) fn pass(&self, time: TimeDelta) {
-        self.0.fetch_add(time.num_microseconds().unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
-
-/// Counts instead of drawing random bits: values never repeat, and every run gives the same ones.
-#[derive(Default)]
-pub(crate) struct CountingEntropy(AtomicU64);
-
-impl CountingEntropy {
-    /// A source whose values differ from those of sources that begin at another number: ids of all kinds share the
-    /// deny-list.
-    fn starting_at(count: u64) -> Self {
-        Self(AtomicU64::new(count))
-    }
-}
-
-impl Entropy for CountingEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
-        /// Odd, so that all products differ, and with bits set all over, so that they look random.
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let count = self.0.fetch_add(1, Ordering::SeqCst).wrapping_mul(SPREAD).to_be_bytes();
-        bytes.iter_mut().zip(count.iter().cycle()).for_each(|(byte, count)| *byte = *count);
-    }
-}
 
 /// Records what is published.
 #[derive(Default)]

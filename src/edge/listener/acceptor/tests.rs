@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use tokio::io::AsyncReadExt;
 
 use super::*;
-use crate::edge::tests::support::CountingEntropy;
+use crate::ports::testing::CountingEntropy;
 
 /// Fails as configured, then returns the connections of a real listener.
 struct Failing {

@@ -14,9 +14,10 @@ use crate::{
     edge::{
         http::header_list::HeaderList,
         observe::trace_context::continue_trace,
-        tests::support::{CollectingSink, SetClock, route},
+        tests::support::{CollectingSink, NOW, route},
         timer::client_timeouts::{ClientTimeouts, Timeouts},
     },
+    ports::testing::TestClock,
 };
 
 fn identity(subject: &str) -> Identity {
@@ -39,7 +40,7 @@ fn record(log: &Rc<AccessLog>, target: Option<Uri>) -> Box<Record> {
 /// The log output of the requests that `happens` makes.
 fn logged(format: LogFormat, happens: impl FnOnce(&Rc<AccessLog>)) -> String {
     let sink = Arc::<CollectingSink>::default();
-    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Tz::Asia__Seoul, Arc::new(SetClock::default())));
+    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, format, Tz::Asia__Seoul, TestClock::at(NOW)));
     happens(&log);
     // Lines for machines are collected.
     assert_eq!(sink.text().is_empty(), format == LogFormat::Json);
@@ -129,7 +130,7 @@ fn a_caller_without_a_machine_client_has_none_in_the_line() {
 #[test]
 fn many_lines_are_written_in_blocks_and_each_once() {
     let sink = Arc::<CollectingSink>::default();
-    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Json, Tz::UTC, Arc::new(SetClock::default())));
+    let log = Rc::new(AccessLog::new(Arc::clone(&sink) as _, LogFormat::Json, Tz::UTC, TestClock::at(NOW)));
     (0..1000).for_each(|_| created(&log));
     log.flush();
     log.flush();

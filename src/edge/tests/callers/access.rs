@@ -86,12 +86,12 @@ async fn an_identity_at_a_provider_can_be_required() {
     gateway.snapshots.update(|next| next.grant_changes.insert(account, now));
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
     // And by another replica, which is noticed a little later:
-    gateway.clock.0.store(NOW + 1, Ordering::Relaxed);
+    gateway.clock.set(NOW + 1);
     gateway.resolver.linked.lock().unwrap().insert(account, vec![google()]);
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);
     gateway.resolver.linked.lock().unwrap().clear();
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.status, 200);
-    gateway.clock.0.store(NOW + 11, Ordering::Relaxed);
+    gateway.clock.set(NOW + 11);
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
     gateway.resolver.down.store(true, Ordering::Relaxed);
     assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), (503, "unavailable".to_owned()));

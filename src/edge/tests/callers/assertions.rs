@@ -74,7 +74,7 @@ async fn a_session_that_is_looked_up_again_keeps_its_assertion() {
         claims: serde_json::Map::default(),
     };
     let ask = async |seconds: i64, subject: &str| {
-        gateway.clock.0.store(NOW + seconds, Ordering::Relaxed);
+        gateway.clock.set(NOW + seconds);
         gateway.resolver.sessions.lock().unwrap().insert(Sha256Digest::of(secret.as_bytes()), identity(subject));
         let cookie = format!("Cookie: gateway_session={secret}\r\n");
         assert_eq!(gateway.get("/api/session", &cookie).await.status, 200);
@@ -125,7 +125,7 @@ async fn an_assertion_is_reused_only_while_it_stays_valid_for_a_while() {
     let upstream = Upstream::ok().await;
     let gateway = gateway(&upstream);
     let ask = async |seconds: i64| {
-        gateway.clock.0.store(NOW + seconds, Ordering::Relaxed);
+        gateway.clock.set(NOW + seconds);
         assert_eq!(gateway.get("/api/told", &bearer("jwt.u1..1")).await.status, 200);
         upstream.received().last().unwrap().header(NAME).unwrap().to_owned()
     };
@@ -133,7 +133,7 @@ async fn an_assertion_is_reused_only_while_it_stays_valid_for_a_while() {
         [ask(0).await, ask(29).await, ask(30).await, ask(59).await],
         ["auth.u1.1", "auth.u1.1", "auth.u1.2", "auth.u1.2"]
     );
-    gateway.clock.0.store(NOW + 60, Ordering::Relaxed);
+    gateway.clock.set(NOW + 60);
     gateway.resolver.down.store(true, Ordering::Relaxed);
     assert_eq!(gateway.get("/api/told", &bearer("jwt.u1..1")).await.problem(), (503, "unavailable".to_owned()));
     assert_eq!(gateway.get("/api/told", "").await.status, 200, "of nobody there is nothing to say");

@@ -69,7 +69,7 @@ impl Gateway {
     }
 
     fn time(&self, now: i64) {
-        self.clock.0.store(now, Ordering::Relaxed);
+        self.clock.set(now);
     }
 
     fn grant_changed(&self, n: u8, at: i64) {

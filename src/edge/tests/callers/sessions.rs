@@ -230,7 +230,7 @@ async fn a_session_is_looked_up_again_so_that_its_use_is_recorded() {
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
     let at = async |seconds: i64| {
-        gateway.clock.0.store(NOW + seconds, Ordering::Relaxed);
+        gateway.clock.set(NOW + seconds);
         gateway.get("/api/session", &cookie('a')).await.status
     };
     assert_eq!((at(0).await, at(9).await, times_asked(&gateway)), (200, 200, 1));

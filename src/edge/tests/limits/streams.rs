@@ -98,10 +98,10 @@ async fn a_stream_that_needs_a_token_ends_with_it() {
             assert!(!ends(&mut ending[0], until).await && !ends(&mut ending[2], until).await, "it was another's");
             gateway.revoke(1);
         } else {
-            gateway.clock.0.store(NOW + 104, std::sync::atomic::Ordering::Relaxed);
+            gateway.clock.set(NOW + 104);
             let until = a_while();
             assert!(!ends(&mut ending[0], until).await && !ends(&mut ending[2], until).await, "it is good for a while");
-            gateway.clock.0.store(NOW + 105, std::sync::atomic::Ordering::Relaxed);
+            gateway.clock.set(NOW + 105);
         }
         let until = a_while();
         for (number, client) in ending.iter_mut().enumerate() {

@@ -10,10 +10,11 @@ use crate::domain::gateway::{
     schemas::{cookie::Cookies, parse_json},
     services::{
         session::{SessionParts, SessionService},
-        testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
+        testing::{Bench, SESSION_LIMITS, bench, policy},
         token::TokenPolicy,
     },
 };
+use crate::ports::testing::CountingEntropy;
 
 async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
     let bench = bench(policy).await;

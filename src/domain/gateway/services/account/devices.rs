@@ -73,7 +73,7 @@ fn digest(email: &Email) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{adapters::sealing::Vault, domain::gateway::services::testing::CountingEntropy};
+    use crate::{adapters::sealing::Vault, ports::testing::CountingEntropy};
 
     fn email(name: &str) -> Email {
         Email::parse(&format!("{name}@example.com")).unwrap()

@@ -27,9 +27,10 @@ use crate::{
             ports::{AuthorizationRequest, CodeExchange, HashingError},
             provider::ProviderHealths,
             session::SessionParts,
-            testing::{Bench, CountingEntropy, FlakySessions, PlainHasher, bench, policy},
+            testing::{Bench, FlakySessions, PlainHasher, bench, policy},
         },
     },
+    ports::testing::CountingEntropy,
 };
 
 mod changing;

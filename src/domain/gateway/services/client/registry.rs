@@ -130,9 +130,9 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::gateway::{
-        repositories::memory::{MemoryClients, MemoryTokens},
-        services::testing::{CountingEntropy, TestClock},
+    use crate::{
+        domain::gateway::repositories::memory::{MemoryClients, MemoryTokens},
+        ports::testing::{CountingEntropy, TestClock},
     };
 
     fn registry() -> (ClientRegistry, Arc<TestClock>) {

@@ -20,11 +20,11 @@ use crate::{
         repositories::{RepositoryError, memory::MemoryClients},
         services::{
             ports::{KeyGenerator, KeyPair},
-            testing::{Bench, CountingEntropy, bench, policy},
+            testing::{Bench, bench, policy},
             token::{RefreshError, clients::AnothersToken},
         },
     },
-    ports::Clock,
+    ports::{Clock, testing::CountingEntropy},
 };
 
 const TOKEN_ENDPOINT: &str = "https://www.jinmini.com/e/oauth2/token";

@@ -26,9 +26,10 @@ use crate::{
             ports::{AuthorizationRequest, CodeExchange},
             provider::ProviderHealths,
             session::SessionParts,
-            testing::{Bench, CountingEntropy, bench, policy},
+            testing::{Bench, bench, policy},
         },
     },
+    ports::testing::CountingEntropy,
 };
 
 const ISSUER: &str = "https://idp.example";

@@ -32,9 +32,10 @@ use crate::{
             ports::{AuthorizationRequest, CodeExchange, NoticeEvent},
             provider::ProviderHealths,
             session::{SessionParts, SessionService},
-            testing::{Bench, CountingEntropy, FlakySessions, Log, PlainHasher, SESSION_LIMITS, bench, policy},
+            testing::{Bench, FlakySessions, Log, PlainHasher, SESSION_LIMITS, bench, policy},
         },
     },
+    ports::testing::CountingEntropy,
 };
 
 /// A provider where every person is who they claim to be, and whose notices say what the test says.

@@ -26,9 +26,10 @@ use crate::{
         repositories::memory::{MemoryAccounts, MemoryThrottle},
         services::{
             ports::{AuthorizationRequest, CodeExchange},
-            testing::{Bench, CountingEntropy, bench, policy},
+            testing::{Bench, bench, policy},
         },
     },
+    ports::testing::CountingEntropy,
 };
 
 /// A provider that responds as configured.

@@ -1,10 +1,9 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::domain::gateway::{
-    models::id::TokenId,
-    repositories::memory::MemoryTokens,
-    services::testing::{Recorder, TestClock},
+use crate::{
+    domain::gateway::{models::id::TokenId, repositories::memory::MemoryTokens, services::testing::Recorder},
+    ports::testing::TestClock,
 };
 
 #[tokio::test]

@@ -1,16 +1,19 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::domain::gateway::{
-    models::{
-        account::Account,
-        token::{Rejection, Verification},
+use crate::{
+    domain::gateway::{
+        models::{
+            account::Account,
+            token::{Rejection, Verification},
+        },
+        repositories::{memory::MemoryAccounts, token::TokenRepository},
+        services::{
+            testing::{Bench, SESSION_LIMITS, bench, policy},
+            token::RefreshError,
+        },
     },
-    repositories::{memory::MemoryAccounts, token::TokenRepository},
-    services::{
-        testing::{Bench, CountingEntropy, SESSION_LIMITS, bench, policy},
-        token::RefreshError,
-    },
+    ports::testing::CountingEntropy,
 };
 
 struct Scene {

@@ -9,8 +9,9 @@ use crate::{
             scope::Scope,
         },
         repositories::memory::MemorySigningKeys,
-        services::testing::{Recorder, SCHEDULE, TestClock},
+        services::testing::{Recorder, SCHEDULE},
     },
+    ports::testing::TestClock,
 };
 
 struct World {
