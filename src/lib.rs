@@ -14,3 +14,4 @@ pub mod edge;
 pub mod json;
 pub mod ports;
 pub mod problem;
+pub mod texts;

@@ -120,7 +120,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "schemas",
         module: "domain::gateway::schemas",
-        layers: &["models", "problem"],
+        layers: &["models", "problem", "texts"],
         libraries: Only(&[
             "base64",
             "chrono",
@@ -136,13 +136,13 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "controllers",
         module: "domain::gateway::controllers",
-        layers: &["schemas", "services", "models", "problem"],
+        layers: &["schemas", "services", "models", "problem", "texts"],
         libraries: Only(&["chrono", "chrono_tz", "http", "tracing"]),
     },
     Layer {
         name: "api",
         module: "api",
-        layers: &["controllers", "schemas", "models", "problem", "json"],
+        layers: &["controllers", "schemas", "models", "problem", "texts", "json"],
         libraries: Only(&[
             "async_trait",
             "bytes",
@@ -193,6 +193,7 @@ const LAYERS: &[Layer] = &[
         layers: &["models"],
         libraries: Only(&["http", "serde", "serde_json"]),
     },
+    Layer { name: "texts", module: "texts", layers: &[], libraries: Only(&[]) },
 ];
 
 /// Modules that only hold others.
@@ -564,6 +565,9 @@ mod the_checker {
             ),
             ("src/config.rs", "use crate::edge::ports::X;", "config may not import edge/ports"),
             ("src/dev/sample_service.rs", "use crate::api::X;", "dev may not import api"),
+            ("src/texts/pages.rs", "use crate::problem::Problem;", "texts may not import problem; of ours nothing"),
+            ("src/texts/pages.rs", "use maud::Markup;", "texts may not import maud::Markup; of libraries nothing"),
+            (SERVICE, "use crate::texts::pages;", "services may not import texts"),
             ("src/lib.rs", "pub use crate::api::X;", "a module that only holds others may not import api"),
             ("src/helpers.rs", "", "this file belongs to no layer"),
         ] {
@@ -586,6 +590,8 @@ mod the_checker {
                 "use super::{ports::Sealer, signing_key::SigningKeys};\nuse tokio::sync::Mutex;\nuse crate::ports::Clock;",
             ),
             ("src/adapters/jwt.rs", "use crate::domain::gateway::services::ports::KeyGenerator;"),
+            ("src/api/pages.rs", "use crate::texts::{self, Text, pages as text};"),
+            ("src/texts/problems.rs", "use std::borrow::Cow;\nuse super::Text;"),
             ("src/domain/gateway.rs", "pub mod models;\npub mod services;"),
         ]);
         assert_eq!(none, Vec::<String>::new());

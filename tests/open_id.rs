@@ -142,7 +142,7 @@ fn people_of_other_tenants_and_of_no_group_get_a_page_that_says_so() {
     assert_eq!(browser.session(), None);
     let mut person = Browser::with_pages();
     let page = scene.sign_in(&mut person, "entra", "carol").expect(403).text();
-    assert!(page.contains("이 조직의 계정") && page.contains("whoever runs this site"), "{page}");
+    assert!(page.contains("이 조직의 계정") && page.contains("ask the operator of this site"), "{page}");
     // People need not know variables; the operator finds them in the log.
     let page = page + &scene.sign_in(&mut person, "entra", "bob").expect(403).text();
     assert!(!page.contains("ENTRA_"), "{page}");

@@ -157,9 +157,9 @@ fn one_sign_in_may_name_a_person_and_more_scopes() {
 
     for (query, code, says) in [
         ("work?scope=mail", "scope_not_allowed", "calendar groups"),
-        ("naver?scope=calendar", "scope_not_allowed", "whoever runs this site"),
+        ("naver?scope=calendar", "scope_not_allowed", "ask the operator of this site"),
         ("work?auth_type=reprompt", "unknown_auth_type", "leave it out"),
-        ("naver?auth_type=rerequest", "unknown_auth_type", "reprompt or reauthenticate"),
+        ("naver?auth_type=rerequest", "unknown_auth_type", "one of: reprompt, reauthenticate"),
         ("work?login_hint=%07", "invalid_login_hint", "254"),
         ("work?login_hint=", "invalid_login_hint", "254"),
     ] {

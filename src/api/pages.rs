@@ -10,7 +10,10 @@ use poem_openapi::{
 };
 
 use super::problems::{described, described_as};
-use crate::domain::gateway::{models::login::ReturnTo, schemas::session::SessionDocument};
+use crate::{
+    domain::gateway::{models::login::ReturnTo, schemas::session::SessionDocument},
+    texts::{self, Text},
+};
 
 /// The policy of every page. The targets of its forms are added to it.
 const POLICY: &str =
@@ -55,21 +58,28 @@ pub(super) fn page(title: &str, main: &Markup) -> String {
     page.into_string()
 }
 
-/// A text in both languages.
-pub(super) fn bilingual(korean: &str, english: &str) -> Markup {
-    html! { span lang="ko" { (korean) } " · " (english) }
+/// A text in both languages, in one line.
+pub(super) fn bilingual(text: &Text) -> Markup {
+    html! { span lang="ko" { (text.ko) } " · " (text.en) }
+}
+
+/// A text in both languages, a paragraph each.
+pub(super) fn paragraphs(text: &Text) -> Markup {
+    html! {
+        p lang="ko" { (text.ko) }
+        p { (text.en) }
+    }
 }
 
 /// The signed-in person. They may sign out, at this path relative to the page, or continue to their destination.
 pub(super) fn signed_in_as(person: &SessionDocument, logout: &str, return_to: Option<&ReturnTo>) -> Markup {
-    let name = person.shown_name();
     html! {
         div.note {
-            p { (bilingual(&format!("{name} 님으로 로그인되어 있습니다."), &format!("You are signed in as {name}."))) }
+            p { (bilingual(&texts::pages::signed_in_as(person.shown_name()))) }
             @if let Some(return_to) = return_to {
-                p { a href=(return_to.as_str()) { (bilingual("계속하기", "Go on")) } }
+                p { a href=(return_to.as_str()) { (bilingual(&texts::pages::CONTINUE)) } }
             }
-            form method="post" action=(logout) { button { (bilingual("로그아웃", "Sign out")) } }
+            form method="post" action=(logout) { button { (bilingual(&texts::pages::SIGN_OUT)) } }
         }
     }
 }

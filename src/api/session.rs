@@ -18,13 +18,16 @@ use super::{
     pages::{self, answers, bilingual, goes_on, json_or_page, see_other},
     problems::{self, described, described_as, problems},
 };
-use crate::domain::gateway::{
-    controllers::{oauth::OAuthController, session::SessionController},
-    schemas::{
-        oauth::OAuthProviders,
-        session::{OpenSessions, SessionDocument, SessionProvider, SessionsEnded, SignedOut},
-        token::TokenPair,
+use crate::{
+    domain::gateway::{
+        controllers::{oauth::OAuthController, session::SessionController},
+        schemas::{
+            oauth::OAuthProviders,
+            session::{OpenSessions, SessionDocument, SessionProvider, SessionsEnded, SignedOut},
+            token::TokenPair,
+        },
     },
+    texts::pages as text,
 };
 
 problems! {
@@ -159,37 +162,31 @@ fn here(request: &Request) -> String {
 }
 
 fn person(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> String {
-    let name = session.shown_name();
     let has = |name: &str| session.providers.iter().any(|known| known.provider == name);
     let main = html! {
-        h1 { (bilingual(&format!("{name} 님"), &format!("Signed in as {name}"))) }
+        h1 { (bilingual(&text::session_of(session.shown_name()))) }
         dl {
             @if let Some(email) = &session.email {
-                dt { (bilingual("이메일", "e-mail")) } dd { (email) }
+                dt { (bilingual(&text::EMAIL)) } dd { (email) }
             }
             @for SessionProvider { provider, name, email, email_is_relay, .. } in &session.providers {
                 dt { (provider) }
-                dd { (name.as_deref().unwrap_or_default()) @if name.is_some() && email.is_some() { " · " } (email.as_deref().unwrap_or_default()) @if email_is_relay.is_some() { " · " (bilingual("비공개 릴레이", "private relay")) } }
+                dd { (name.as_deref().unwrap_or_default()) @if name.is_some() && email.is_some() { " · " } (email.as_deref().unwrap_or_default()) @if email_is_relay.is_some() { " · " (bilingual(&text::PRIVATE_RELAY)) } }
             }
-            dt { (bilingual("계정", "account")) } dd { code { (session.subject) } }
-            dt { (bilingual("유효 시간", "until")) } dd { (session.idle_until.format("%Y-%m-%d %H:%M %:z")) }
+            dt { (bilingual(&text::ACCOUNT)) } dd { code { (session.subject) } }
+            dt { (bilingual(&text::VALID_UNTIL)) } dd { (session.idle_until.format("%Y-%m-%d %H:%M %:z")) }
         }
         @for provider in providers.providers.iter().filter(|provider| !has(&provider.name)) {
             a.choice href={ "login/" (provider.name) "/link?return_to=" (here) } {
-                (bilingual(
-                    &format!("{} 로그인 추가", provider.display_name),
-                    &format!("Add {} to this account", provider.display_name),
-                ))
+                (bilingual(&text::add_to_this_account(&provider.display_name)))
             }
         }
-        form method="post" action="logout" { button { (bilingual("로그아웃", "Sign out")) } }
-        button #tokens type="button" {
-            (bilingual("내 토큰을 브라우저 콘솔에 보이기 (F12)", "Show my tokens in the browser's console (F12)"))
-        }
+        form method="post" action="logout" { button { (bilingual(&text::SIGN_OUT)) } }
+        button #tokens type="button" { (bilingual(&text::SHOW_TOKENS)) }
         script { (PreEscaped(SCRIPT)) }
-        p { a href="docs" { "Swagger" } " · " a href="./" { (bilingual("처음으로", "Welcome")) } }
+        p { a href="docs" { "Swagger" } " · " a href="./" { (bilingual(&text::WELCOME)) } }
     };
-    pages::page("로그인 정보 · Session", &main)
+    pages::page(&text::SESSION.both(), &main)
 }
 
 answers! {

@@ -11,9 +11,12 @@ use super::{
     pages::{self, answers, bilingual, json_or_page, signed_in_as},
     problems::described,
 };
-use crate::domain::gateway::{
-    controllers::session::SessionController,
-    schemas::{session::SessionDocument, welcome::Welcome},
+use crate::{
+    domain::gateway::{
+        controllers::session::SessionController,
+        schemas::{session::SessionDocument, welcome::Welcome},
+    },
+    texts::pages as text,
 };
 
 #[derive(Clone)]
@@ -53,17 +56,17 @@ fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
         h1 { (message) }
         @if let Some(person) = signed_in { (signed_in_as(person, &format!("{prefix}/logout"), None)) }
         ul {
-            li { a href=(docs) { "Swagger" } ": " (bilingual("호출할 수 있는 모든 것", "everything that can be called")) }
+            li { a href=(docs) { "Swagger" } ": " (bilingual(&text::ALL_OPERATIONS)) }
             li {
                 @if signed_in.is_some() {
-                    a href={ (prefix) "/session" } { (bilingual("내 로그인 정보와 토큰", "Your session and tokens")) }
+                    a href={ (prefix) "/session" } { (bilingual(&text::YOUR_SESSION)) }
                 } @else {
-                    a href={ (login) "?return_to=" (session) } { (bilingual("로그인", "Sign in")) }
+                    a href={ (login) "?return_to=" (session) } { (bilingual(&text::SIGN_IN)) }
                 }
             }
-            li { a href=(try_it) { (try_it) } ": " (bilingual("서비스까지 전달되는 호출", "a call that goes through to a service")) }
-            li { a href=(openapi) { (bilingual("OpenAPI 문서", "OpenAPI document")) } }
-            li { a href=(health) { (bilingual("상태", "Health")) } }
+            li { a href=(try_it) { (try_it) } ": " (bilingual(&text::PROXIED_REQUEST)) }
+            li { a href=(openapi) { (bilingual(&text::OPENAPI_DOCUMENT)) } }
+            li { a href=(health) { (bilingual(&text::HEALTH)) } }
         }
     };
     pages::page(message, &main)

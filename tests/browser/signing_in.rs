@@ -216,7 +216,7 @@ fn of_six_tabs_the_oldest_gives_way() {
     scene.browser.look_at(&oldest);
     scene.browser.click("button[value=bob]");
     scene.browser.wait_for("why nobody is signed in", || {
-        scene.browser.page_text().contains("this sign-in was not begun in this browser").then_some(())
+        scene.browser.page_text().contains("this sign-in was not started in this browser").then_some(())
     });
     scene.browser.look_at(&second);
     scene.browser.click("button[value=alice]");
@@ -458,8 +458,8 @@ fn a_person_signs_up_and_in_with_a_password_and_ends_where_they_began() {
     let front_end = format!("http://localhost:{}", front_end.address.port());
     let scene = Scene::allowing(&front_end);
     scene.open(&format!("/login?return_to={front_end}/livez"));
-    scene.browser.click_link("계정 만들기 · Make an account");
-    scene.arrives_at(&format!("/signup?return_to={}", encoded(&format!("{front_end}/livez"))), "Make an account");
+    scene.browser.click_link("계정 만들기 · Create an account");
+    scene.arrives_at(&format!("/signup?return_to={}", encoded(&format!("{front_end}/livez"))), "Create an account");
     scene.browser.type_into("#email", "mina@example.com");
     scene.browser.type_into("#name", "미나");
     scene.browser.type_into("#password", "correct horse");
@@ -472,7 +472,7 @@ fn a_person_signs_up_and_in_with_a_password_and_ends_where_they_began() {
     // Back from there, and again at the sign-in page: it names the signed-in person.
     scene.open("/login");
     scene.arrives_at("/login", "You are signed in as 미나.");
-    scene.browser.click_link("계속하기 · Go on");
+    scene.browser.click_link("계속하기 · Continue");
     scene.arrives_at("/", "You are signed in as 미나.");
     scene.browser.script("history.back()");
     scene.arrives_at("/login", "You are signed in as 미나.");

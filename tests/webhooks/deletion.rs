@@ -55,7 +55,10 @@ fn a_deletion_at_facebook_is_carried_out_here_and_shows_its_progress() {
         let page = gateway.call("GET", &path, &[PAGE], b"").expect(200);
         assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
         let page = page.text();
-        assert!(page.contains("It is done") && page.contains("삭제가 끝났습니다") && !page.contains("10158"), "{page}");
+        assert!(
+            page.contains("The deletion is complete") && page.contains("삭제가 끝났습니다") && !page.contains("10158"),
+            "{page}"
+        );
     }
     // Facebook was the only way to sign in.
     eventually("the token is refused", || gateway.get_with_token("/api/users/me", access).status == 401);

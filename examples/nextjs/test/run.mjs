@@ -279,7 +279,7 @@ const shapes = {
     await other.fill('#name', '홍길동')
     await other.getByRole('button', { name: 'Sign in · 로그인' }).click()
     await other.waitForURL((url) => url.href.startsWith(`${app}/e/login/stand-in/callback`))
-    check('but not at a provider: that sends the browser back to PUBLIC_URL', (await other.textContent('body')).includes('was not begun in this browser'))
+    check('but not at a provider: that sends the browser back to PUBLIC_URL', (await other.textContent('body')).includes('was not started in this browser'))
     await shot(other, 'a-preview-provider')
   },
 

@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use self::refusals::{
-    broken, no_forms, no_navigation, nobody, not_linked, not_signed_in, nowhere, provider_failed, scope_not_allowed,
+    invalid_login_hint, invalid_return_to, no_forms, not_linked, not_signed_in, provider_failed, scope_not_allowed,
     uncontrolled, unknown_auth_type, unknown_provider,
 };
 use super::{
@@ -40,7 +40,7 @@ use crate::{
             session::SessionService,
         },
     },
-    problem::Problem,
+    texts::sign_in as text,
 };
 
 /// The endpoints of a sign-in.
@@ -75,7 +75,7 @@ impl LoginController {
 
     /// `GET /login`: where the browser goes after the sign-in.
     pub fn return_to(&self, text: Option<&str>) -> Result<ReturnTo, Refusal> {
-        self.logins.return_to(text).map_err(nowhere)
+        self.logins.return_to(text).map_err(invalid_return_to)
     }
 
     /// `GET /login/{provider}`. Before linking became a POST, it was done here with `link=true`. A sign-in instead
@@ -87,16 +87,10 @@ impl LoginController {
         is_to_link: bool,
         credentials: &Credentials,
     ) -> Result<Redirect, Refusal> {
-        check_navigation(credentials).map_err(no_navigation)?;
+        check_navigation(credentials).map_err(Refusal::about)?;
         if is_to_link {
-            return Err(Refusal::new(
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "link_is_a_post",
-                    format!("to add a provider to your account open {}/login/{{provider}}/link", self.public_url),
-                ),
-                format!("로그인 서버를 계정에 추가하려면 {}/login/{{provider}}/link 를 여세요.", self.public_url),
-            ));
+            let text = text::link_is_a_post(&self.public_url);
+            return Err(Refusal::of(StatusCode::BAD_REQUEST, "link_is_a_post", text));
         }
         let request = BeginRequest {
             return_to: query.return_to.as_deref(),
@@ -122,7 +116,7 @@ impl LoginController {
         let needs_password = match self.accounts.of_caller(&session.identity()).await {
             Ok(Some(profile)) => profile.login.is_some(),
             Ok(None) => return Err(uncontrolled(ControlError::NoAccount)),
-            Err(failure) => return Err(broken(failed(&failure))),
+            Err(failure) => return Err(Refusal::about(failed(&failure))),
         };
         let (provider, return_to) = (provider.to_owned(), return_to.as_str().to_owned());
         Ok(LinkForm { provider, display_name: display_name.to_owned(), needs_password, return_to })
@@ -136,8 +130,8 @@ impl LoginController {
         credentials: &Credentials,
         client: Option<IpAddr>,
     ) -> Result<Redirect, Refusal> {
-        check_navigation(credentials).map_err(no_navigation)?;
-        let request = validated(request).map_err(|problem| Refusal::new(problem, "입력한 값을 확인해 주세요."))?;
+        check_navigation(credentials).map_err(Refusal::about)?;
+        let request = validated(request).map_err(Refusal::about)?;
         let return_to = request.return_to.as_deref();
         let wanted = self.wanted(return_to);
         let password = request.password.map(Password::presented);
@@ -171,12 +165,12 @@ impl LoginController {
         match self.logins.begin(provider, request, permit, came_by.as_deref()).await {
             Ok(begun) => Ok(self.away(begun, &credentials.cookies)),
             Err(BeginError::UnknownProvider) => Err(unknown_provider()),
-            Err(BeginError::ReturnTo(invalid)) => Err(nowhere(invalid)),
-            Err(BeginError::LoginHint(invalid)) => Err(nobody(invalid).on_the_way_to(wanted())),
+            Err(BeginError::ReturnTo(invalid)) => Err(invalid_return_to(invalid)),
+            Err(BeginError::LoginHint(invalid)) => Err(invalid_login_hint(invalid).on_the_way_to(wanted())),
             Err(BeginError::AuthType(known)) => Err(unknown_auth_type(known).on_the_way_to(wanted())),
             Err(BeginError::ScopeNotAllowed(allowed)) => Err(scope_not_allowed(&allowed).on_the_way_to(wanted())),
             Err(BeginError::Provider(error)) => Err(provider_failed(provider, &error).on_the_way_to(wanted())),
-            Err(BeginError::Failed(failure)) => Err(broken(failed(&failure)).on_the_way_to(wanted())),
+            Err(BeginError::Failed(failure)) => Err(Refusal::about(failed(&failure)).on_the_way_to(wanted())),
         }
     }
 
@@ -208,19 +202,8 @@ impl LoginController {
     async fn linking_session(&self, credentials: &Credentials) -> Result<Session, Refusal> {
         match self.callers.session(credentials).await {
             Ok(Some(session)) => Ok(session),
-            Ok(None) => Err(Refusal::new(
-                Problem::new(
-                    StatusCode::UNAUTHORIZED,
-                    "not_signed_in",
-                    "nobody is signed in in this browser, so there is no account to add a provider to",
-                ),
-                "로그인한 사람이 없어 로그인 서버를 추가할 계정이 없습니다.",
-            )),
-            Err(problem) if problem.status() == StatusCode::FORBIDDEN => Err(Refusal::new(
-                problem,
-                "로그인 서버를 추가하는 일은 이 사이트 또는 ALLOWED_ORIGINS 의 페이지에서만 시작할 수 있습니다.",
-            )),
-            Err(problem) => Err(broken(problem)),
+            Ok(None) => Err(Refusal::of(StatusCode::UNAUTHORIZED, "not_signed_in", text::NOT_SIGNED_IN)),
+            Err(problem) => Err(Refusal::about(problem)),
         }
     }
 
@@ -243,7 +226,7 @@ impl LoginController {
             Err(PostError::UnknownProvider) => Err(unknown_provider()),
             Err(PostError::NoForms) => Err(no_forms()),
             Err(PostError::Malformed) => Err(not_signed_in(&self.public_url, provider, FinishError::Malformed)),
-            Err(PostError::Failed(failure)) => Err(broken(failed(&failure))),
+            Err(PostError::Failed(failure)) => Err(Refusal::about(failed(&failure))),
         }
     }
 

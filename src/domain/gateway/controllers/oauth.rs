@@ -256,7 +256,7 @@ fn not_exchanged(error: &ProviderError) -> Problem {
         ),
         ProviderError::NotAdmitted(rule) => {
             tracing::warn!(%error, "a code could not be exchanged");
-            Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule))
+            Problem::new(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule).en)
         }
         ProviderError::Misconfigured { .. }
         | ProviderError::Unavailable(_)

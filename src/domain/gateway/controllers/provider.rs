@@ -1,6 +1,9 @@
 //! Descriptions of providers' failures for callers.
 
-use crate::domain::gateway::services::oauth::{AdmissionRule, ProviderError};
+use crate::{
+    domain::gateway::services::oauth::{AdmissionRule, ProviderError},
+    texts::{Text, sign_in as text},
+};
 
 /// The part of the error that a caller may know.
 pub(super) fn reason(error: &ProviderError) -> String {
@@ -19,27 +22,17 @@ pub(super) fn reason(error: &ProviderError) -> String {
         ProviderError::NoIdToken { remedy } => format!(
             "the provider gave no id token; send the scope openid in the authorization request, or as the operator {remedy}"
         ),
-        ProviderError::NotAdmitted(rule) => not_admitted(*rule).to_owned(),
+        ProviderError::NotAdmitted(rule) => not_admitted(*rule).en.into_owned(),
         ProviderError::Unsupported => "the provider has no such operation".to_owned(),
     }
 }
 
 /// The reason why the settings do not admit a person.
-pub(super) fn not_admitted(rule: AdmissionRule) -> &'static str {
+pub(super) fn not_admitted(rule: AdmissionRule) -> Text {
     match rule {
-        AdmissionRule::HostedDomain => {
-            "only people of one Google Workspace domain may sign in here; choose your account of that domain"
-        }
-        AdmissionRule::Tenant => {
-            "people of your organization may not sign in here; ask whoever runs this site if they should"
-        }
-        AdmissionRule::Group => {
-            "only members of certain groups may sign in here, and you are in none of them as far as your organization tells; ask whoever \
-             runs this site if you should be"
-        }
-        AdmissionRule::GroupsElsewhere => {
-            "only members of certain groups may sign in here, and you are in so many that your organization does not name them; ask \
-             whoever runs this site"
-        }
+        AdmissionRule::HostedDomain => text::HOSTED_DOMAIN_REQUIRED,
+        AdmissionRule::Tenant => text::TENANT_NOT_ALLOWED,
+        AdmissionRule::Group => text::GROUP_REQUIRED,
+        AdmissionRule::GroupsElsewhere => text::TOO_MANY_GROUPS,
     }
 }

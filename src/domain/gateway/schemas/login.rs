@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
 use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use validator::Validate;
@@ -17,6 +18,7 @@ use crate::{
         secret::Secret,
     },
     problem::Problem,
+    texts::{Text, problems},
 };
 
 /// A redirect of the browser (303).
@@ -254,9 +256,15 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A failed sign-in, without cookies.
-    pub fn new(problem: Problem, korean: impl Into<Cow<'static, str>>) -> Self {
-        Self { problem, korean: korean.into(), cookies: Vec::new(), is_link: false, return_to: None }
+    /// A failed sign-in with a text of its own, without cookies.
+    pub fn of(status: StatusCode, code: &'static str, text: Text) -> Self {
+        Self { korean: text.ko, ..Self::about(Problem::new(status, code, text.en)) }
+    }
+
+    /// A failed sign-in because of a problem, without cookies. The code of the problem determines the Korean text.
+    pub fn about(problem: Problem) -> Self {
+        let korean = problems::korean(problem.code).into();
+        Self { problem, korean, cookies: Vec::new(), is_link: false, return_to: None }
     }
 
     /// Adds the destination that the browser asked for.
@@ -355,7 +363,7 @@ mod tests {
     fn a_refusal_leads_back_to_where_the_browser_wanted_to_go() {
         let refusal = |return_to: Option<&str>| {
             let return_to = return_to.map(|text| ReturnTo::parse(text, &[]).unwrap());
-            Refusal::new(Problem::internal(), "").on_the_way_to(return_to)
+            Refusal::about(Problem::internal()).on_the_way_to(return_to)
         };
         assert_eq!(
             (refusal(None).query().as_str(), refusal(Some("/a?b=c")).query().as_str()),

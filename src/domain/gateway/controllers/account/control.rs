@@ -17,6 +17,7 @@ use crate::{
         services::account::{AccountControl, AccountService, ControlError, TooManyAttempts},
     },
     problem::Problem,
+    texts::sign_in::PASSWORD_MISSING,
 };
 
 /// The proof of that right in a request.
@@ -51,9 +52,7 @@ pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, fiel
         ControlError::NotSignedIn => Problem::denied(Denied::CredentialMissing(Accepted::Session)),
         ControlError::SessionRequired => session_required(),
         ControlError::NoAccount => no_account(),
-        ControlError::PasswordMissing => {
-            Problem::invalid_field(field, "required", "must be the password of the account")
-        }
+        ControlError::PasswordMissing => Problem::invalid_field(field, "required", PASSWORD_MISSING.en),
         ControlError::WrongPassword => {
             Problem::new(StatusCode::FORBIDDEN, "wrong_password", "this is not the password of the account")
         }
