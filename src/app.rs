@@ -115,7 +115,7 @@ pub enum StartError {
     #[error(transparent)]
     Providers(#[from] NoHttpClient),
     /// A part of the start panicked.
-    #[error("a part of the start did not come to its end: {0}")]
+    #[error("a task of the start failed: {0}")]
     Unfinished(#[from] JoinError),
     /// The store or the vault failed.
     #[error(transparent)]
@@ -124,7 +124,7 @@ pub enum StartError {
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The stand-in provider cannot be created.
-    #[error("the stand-in provider cannot be made: {0}")]
+    #[error("cannot start the stand-in provider: {0}")]
     StandIn(io::Error),
     /// A thread cannot be started.
     #[error("cannot start the data plane: {0}")]

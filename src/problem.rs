@@ -103,40 +103,36 @@ impl Problem {
             Denied::CredentialMissing(Accepted::Token) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "token_missing",
-                "this needs a token: send it as `Authorization: Bearer <access token>`",
+                "a token is required; send it as `Authorization: Bearer <access token>`",
             ),
             Denied::CredentialMissing(Accepted::TokenOrSession) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "token_missing",
-                "this needs a token: send it as `Authorization: Bearer <access token>`; or the session of a browser: sign in at \
+                "a token or a browser's session is required; send the token as `Authorization: Bearer <access token>`, or sign in at \
                  /login",
             ),
             Denied::CredentialMissing(Accepted::Session) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "session_missing",
-                "this needs the session of a browser: sign in at /login",
+                "a browser's session is required; sign in at /login",
             ),
             Denied::ScopeMissing(scope) => Self {
-                detail: format!("the token lacks scope; this needs: {scope}").into(),
+                detail: format!("the token must have the scope {scope}").into(),
                 challenge: Some(Challenge::InsufficientScope(scope)),
                 ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "")
             },
             Denied::AnyScopeMissing(scope) => Self {
-                detail: format!("the token lacks scope; this needs one of: {scope}").into(),
+                detail: format!("the token must have one of the scopes {scope}").into(),
                 challenge: Some(Challenge::InsufficientScope(scope)),
                 ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "")
             },
-            Denied::ClaimMissing(demand) => Self::new(
-                StatusCode::FORBIDDEN,
-                "claim_missing",
-                format!("this needs a caller with the claim {demand}"),
-            ),
+            Denied::ClaimMissing(demand) => {
+                Self::new(StatusCode::FORBIDDEN, "claim_missing", format!("the caller must have the claim {demand}"))
+            }
             Denied::ProviderMissing(provider) => Self::new(
                 StatusCode::FORBIDDEN,
                 "provider_missing",
-                format!(
-                    "this needs an account with an identity at {provider}; add the provider at /login/{provider}/link"
-                ),
+                format!("the account must have an identity at {provider}; add one at /login/{provider}/link"),
             ),
         }
     }

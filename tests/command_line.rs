@@ -230,7 +230,7 @@ fn a_machine_without_root_certificates_is_the_reason_it_does_not_start() {
     let output = run(&[], &provider);
     assert_eq!(output.status.code(), Some(69));
     let log = printed(&output.stdout);
-    assert!(log.contains("the HTTP client for providers cannot be made") && !log.contains("s3cret"), "{log}");
+    assert!(log.contains("the HTTP client for providers cannot be created") && !log.contains("s3cret"), "{log}");
     assert_eq!(run(&["openapi"], &provider).status.code(), Some(0));
 }
 

@@ -125,7 +125,7 @@ fn without_an_id_token_the_page_and_the_log_say_which_switch_it_takes() {
     let page = scene.sign_in(&mut browser, "kakao", "alice").expect(502).text();
     assert!(page.contains("developers.kakao.com/console/app") && page.contains("KAKAO_OIDC=off"), "{page}");
     assert!(page.contains("ID 토큰"), "{page}");
-    let logged = scene.gateway.printed("the provider gave no id token");
+    let logged = scene.gateway.printed("the provider returned no id token");
     assert!(logged.contains("OpenID Connect 활성화") && logged.contains("KAKAO_OIDC=off"), "{logged}");
     browser.wants_pages = false;
     scene.sign_in(&mut browser, "naver", "alice").expect_problem(502, "id_token_missing");
@@ -146,7 +146,7 @@ fn people_of_other_tenants_and_of_no_group_get_a_page_that_says_so() {
     // People need not know variables; the operator finds them in the log.
     let page = page + &scene.sign_in(&mut person, "entra", "bob").expect(403).text();
     assert!(!page.contains("ENTRA_"), "{page}");
-    scene.gateway.printed("names no group of ENTRA_GROUPS");
+    scene.gateway.printed("contains no group of ENTRA_GROUPS");
 }
 
 /// The nonce is in the URL of the redirect, and Naver returns it without an `A` at its end.

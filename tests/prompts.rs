@@ -101,7 +101,7 @@ fn a_provider_that_gives_none_for_consent_either_is_not_asked_a_third_time_and_t
     // As if the provider ignored it.
     let back = scene.back(&mut browser, &second.with("prompt", None), "person=alice");
     assert_eq!(back.header("location"), Some("/there"));
-    let said = scene.gateway.printed("gave no refresh token");
+    let said = scene.gateway.printed("returned no refresh token");
     assert!(said.contains("work") && said.contains("OIDC_<NAME>_PROMPT=never"), "{said}");
 }
 

@@ -92,7 +92,7 @@ fn unlinking_at_kakao_revokes_the_grant() {
         }
         eventually("the notice is worked off", || gateway.get_with_token(&path, &token).status == 409);
         let told = gateway.get_with_token(&path, &token).expect_problem(409, "reauthorization_required").json();
-        assert!(told["detail"].as_str().unwrap().contains("took this grant back"), "{told}");
+        assert!(told["detail"].as_str().unwrap().contains("revoked this grant"), "{told}");
         let listed = gateway.get_with_token("/oauth", &token).expect(200).json();
         assert_eq!(listed["grants"][0]["status"], "revoked");
 

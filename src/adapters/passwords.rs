@@ -108,7 +108,7 @@ impl HashParams {
         let version = stored.version.map_or(Ok(Version::default()), Version::try_from).map_err(broken)?;
         let parameters = Params::try_from(stored).map_err(broken)?;
         if parameters.m_cost() > LARGEST {
-            return Err(broken("it wants too much memory"));
+            return Err(broken("it requires too much memory"));
         }
         Ok(Self { algorithm, version, parameters })
     }

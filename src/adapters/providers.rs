@@ -40,7 +40,7 @@ use crate::{
 
 /// The HTTP client could not be created, for example because there are no root certificates.
 #[derive(Debug, Clone, Error)]
-#[error("the HTTP client for providers cannot be made: {0}")]
+#[error("the HTTP client for providers cannot be created: {0}")]
 pub struct NoHttpClient(String);
 
 /// Preparation that must finish before providers can be called. Calls wait for it.

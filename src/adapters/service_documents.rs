@@ -44,13 +44,13 @@ pub enum Unreadable {
     #[error("its document is off")]
     Off,
     /// The service does not respond.
-    #[error("it cannot be fetched: {0}")]
+    #[error("its document cannot be fetched: {0}")]
     Unreachable(String),
     /// The service responds with this status.
-    #[error("its document is answered with {0}")]
+    #[error("the request for its document gets {0}")]
     Status(u16),
     /// The document is too large.
-    #[error("its document has more than 5 MiB")]
+    #[error("its document is larger than 5 MiB")]
     TooLarge,
     /// The document contains too many values.
     #[error("its document has more than {0}")]
@@ -59,7 +59,7 @@ pub enum Unreadable {
     #[error("its document is not JSON: {0}")]
     NotJson(String),
     /// It is JSON, but no OpenAPI document.
-    #[error("its document is not one of OpenAPI 3.0, 3.1 or Swagger 2.0: {0}")]
+    #[error("its document must be OpenAPI 3.0 or 3.1, or Swagger 2.0: {0}")]
     NotOpenApi(String),
 }
 

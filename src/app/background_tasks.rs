@@ -86,7 +86,7 @@ impl BackgroundTasks {
             refresh_ahead,
             providers,
         } = self;
-        tasks.spawn(repeat("finishing what ended halfway", FORGET_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeat("finishing interrupted deletions", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, accounts) = (endings.clone(), accounts.clone());
             async move {
                 accounts.finish_endings().await?;
@@ -98,18 +98,18 @@ impl BackgroundTasks {
             async move { feed.catch_up().await }
         });
         tasks.spawn_on(following, reserve);
-        tasks.spawn(repeat("keeping signing keys up", KEYS_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeat("renewing signing keys", KEYS_EVERY, stopped.clone(), move || {
             let keys = keys.clone();
             async move { keys.refresh().await }
         }));
         let warning_clock = clock.clone();
-        tasks.spawn(repeat("warning of providers", WARN_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeat("checking for warnings of providers", WARN_EVERY, stopped.clone(), move || {
             for warning in providers.iter().filter_map(|provider| provider.warning(warning_clock.now())) {
                 warn!("{warning}");
             }
             ready(Ok::<_, Infallible>(()))
         }));
-        tasks.spawn(repeat("forgetting what has expired", FORGET_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeat("deleting expired data", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, sessions, logins) = (tokens.clone(), sessions.clone(), logins.clone());
             let (attempts, clients, notices) = (attempts.clone(), clients.clone(), notices.clone());
             let (snapshots, now) = (snapshots.clone(), clock.now());
@@ -143,7 +143,7 @@ fn refresh_grants(
     for provider in oauth.providers() {
         let grants = Arc::new(ProactiveRefresh::new(oauth.clone(), provider.clone(), ahead));
         let stopping = stopped.clone();
-        tasks.spawn(repeat("refreshing grants ahead", GRANTS_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeat("refreshing grants ahead of their expiry", GRANTS_EVERY, stopped.clone(), move || {
             let (grants, stopping) = (grants.clone(), stopping.clone());
             async move { grants.sweep(stopping).await }
         }));
@@ -169,7 +169,7 @@ where
         let outcome = work().await;
         match &outcome {
             Ok(()) if failing => info!("{what} works again"),
-            Err(error) if !failing => error!(%error, "{what} fails; it is tried again every {every:?}"),
+            Err(error) if !failing => error!(%error, "{what} fails; it is retried every {every:?}"),
             Ok(()) | Err(_) => {}
         }
         failing = outcome.is_err();

@@ -53,12 +53,12 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
     if settings.environment == Environment::Development {
         lines.push(String::new());
         lines.push("  Development only (GATEWAY_ENV=development):".into());
-        lines.push("    anybody may create tokens, and any text can be a dummy token".into());
+        lines.push("    tokens can be created without a credential, and any text can be a dummy token".into());
         if let Some(sample) = helpers.sample_service {
             lines.push(format!("    the AUTH service at {sample} is a sample; set AUTH_SERVICE_URL to use your own"));
         }
         if let Some(sign_in) = &helpers.sign_in {
-            lines.push(format!("    anybody can sign in as anybody at the stand-in provider: {base}/login"));
+            lines.push(format!("    the stand-in provider signs in any person without a password: {base}/login"));
             lines.push("    for a code by hand open".into());
             lines.push(format!("      {}", sign_in.url));
             lines.push(format!(
@@ -81,7 +81,7 @@ fn text(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &H
 
 fn store(settings: &Settings) -> &'static str {
     match settings.database {
-        Database::Memory => "in memory: everything is gone when the gateway ends",
+        Database::Memory => "in memory: all data is lost when the gateway stops",
         Database::Url { .. } => "DATABASE_URL",
     }
 }

@@ -52,7 +52,7 @@ impl CertificateKeeper {
     pub(super) fn open(files: TlsFiles, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let served = files.load().map_err(|why| StartError::Certificate(listed(&why)))?;
         let terminator = Arc::new(Terminator::new(Arc::clone(&served.certified)).map_err(StartError::Tls)?);
-        info!(valid_until = %served.not_after, "clients are served by TLS");
+        info!(valid_until = %served.not_after, "clients are served over TLS");
         Ok(Self { files, terminator, clock, served, refused: None, refusal_told: None, doubt_told: None })
     }
 
@@ -90,8 +90,10 @@ impl CertificateKeeper {
                 let valid_until = self.served.not_after;
                 info!(%valid_until, "the certificate was replaced: new connections get the new one");
             }
-            Some(News::Refused(why)) => warn!(%why, "the files of the certificate will not do: the old one stays"),
-            Some(News::Mended) => info!("the files of the certificate are good again"),
+            Some(News::Refused(why)) => {
+                warn!(%why, "the files of the certificate are invalid: the old one stays in use")
+            }
+            Some(News::Mended) => info!("the files of the certificate are valid again"),
             None => {}
         }
     }

@@ -116,13 +116,13 @@ pub(super) async fn serve(
 ) {
     let acceptor = match TcpListener::from_std(listener).and_then(TcpAcceptor::from_tokio) {
         Ok(acceptor) => acceptor,
-        Err(error) => return error!(%error, "the admin listener is lost"),
+        Err(error) => return error!(%error, "the admin listener failed"),
     };
     if let Err(error) = Server::new_with_acceptor(BackoffAcceptor(acceptor))
         .run_with_graceful_shutdown(endpoint, until(stopped), None)
         .await
     {
-        error!(%error, "the admin listener is lost");
+        error!(%error, "the admin listener failed");
     }
 }
 

@@ -95,8 +95,8 @@ impl Keeper {
                 match why {
                     // Many services have no document.
                     Unreadable::Status(404) | Unreadable::Off => {}
-                    Unreadable::Unreachable(_) => info!("Swagger shows the routes of the service {name}: {why}"),
-                    _ => warn!("Swagger shows the routes of the service {name}: {why}"),
+                    Unreadable::Unreachable(_) => info!("Swagger shows only the routes of the service {name}: {why}"),
+                    _ => warn!("Swagger shows only the routes of the service {name}: {why}"),
                 }
                 of_routes(name, &self.table)
             }))

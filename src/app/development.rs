@@ -84,7 +84,7 @@ async fn start_sample_service(
     }
     tasks.spawn(async move {
         if let Err(error) = sample_service::serve(listener, until(stopped)).await {
-            error!(%error, "the sample AUTH service is lost");
+            error!(%error, "the sample AUTH service failed");
         }
     });
     Ok(address)
@@ -139,7 +139,7 @@ async fn start_stand_in(
     settings.providers.extend(stand_in_apple(&here, &issuer));
     tasks.spawn(async move {
         if let Err(error) = stand_in_provider::serve(listener, provider, until(stopped)).await {
-            error!(%error, "the stand-in provider is lost");
+            error!(%error, "the stand-in provider failed");
         }
     });
     Ok(SignIn { url, code_verifier, nonce })

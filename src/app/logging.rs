@@ -65,7 +65,7 @@ pub fn start(format: LogFormat, timezone: Tz) -> io::Result<Logging> {
         stdout().write_to(io::stdout(), |lines| warn!(lines, "log lines were dropped: their reader was too slow"));
     })?;
     if let Some(error) = mistake {
-        warn!(%error, "RUST_LOG is ignored: write for instance info,gateway=debug");
+        warn!(%error, "RUST_LOG is ignored; it must be a filter such as info,gateway=debug");
     }
     Ok(Logging(()))
 }

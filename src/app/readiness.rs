@@ -33,11 +33,11 @@ impl Readiness for StoreReadiness {
             return vec![check("start", false, "the gateway has not finished starting")];
         };
         let mut checks = vec![
-            check("store", store.answers().await, "the store does not answer"),
+            check("store", store.answers().await, "the store does not respond"),
             check("revocations", feed.is_fresh(), "revocations of other replicas do not arrive"),
         ];
         let sessions = store.sessions_answer().await;
-        checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not answer")));
+        checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not respond")));
         checks
     }
 }

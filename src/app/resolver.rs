@@ -64,7 +64,7 @@ impl Resolver for ServiceResolver {
 
     async fn providers_of(&self, account: AccountId) -> Result<Vec<ProviderName>, ResolverUnavailable> {
         let providers = self.oauth.providers_of(account).await;
-        providers.map_err(|failure| unavailable(&failure, "where an account has identities"))
+        providers.map_err(|failure| unavailable(&failure, "the identities of an account"))
     }
 
     async fn assertion(
@@ -89,7 +89,7 @@ impl Resolver for ServiceResolver {
 }
 
 fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
-    warn!(%failure, what, "the data plane cannot be told");
+    warn!(%failure, what, "a lookup for the data plane failed");
     ResolverUnavailable
 }
 

@@ -164,7 +164,7 @@ mod tests {
         }
         assert!(origin("http://app.test", Environment::Development).is_ok());
         for (text, said) in
-            [("http://app.test", "https"), ("http://*-team.vercel.app", "https"), ("*", "as browsers write it")]
+            [("http://app.test", "https"), ("http://*-team.vercel.app", "https"), ("*", "as browsers send it")]
         {
             assert!(origin(text, Environment::Production).unwrap_err().contains(said), "{text}");
         }

@@ -67,10 +67,10 @@ pub struct ProviderAccess {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProviderAccessError {
     /// The person has not granted anything there.
-    #[error("there is no grant")]
+    #[error("the account has no grant")]
     GrantMissing,
     /// The person has to sign in there again.
-    #[error("the person has to sign in at the provider again")]
+    #[error("the person must sign in at the provider again")]
     ReauthorizationRequired,
     /// The token has expired, and the provider does not issue another now.
     #[error("the provider is unavailable")]

@@ -12,9 +12,9 @@ fn words(reason: &str) -> &'static str {
     match reason {
         "malformed" => "the token is malformed",
         "bad_signature" => "the token's signature is not valid",
-        "unknown_key" => "the token was signed with a key that is not known here",
+        "unknown_key" => "the token was signed with an unknown key",
         "expired" => "the token has expired",
-        "wrong_issuer" => "the token was issued by someone else",
+        "wrong_issuer" => "the token was issued by another issuer",
         "wrong_audience" => "the token is meant for another audience",
         other => panic!("{other}"),
     }

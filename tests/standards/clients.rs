@@ -158,20 +158,20 @@ fn a_key_that_is_weak_or_broken_is_refused_with_the_reason() {
         jwk
     };
     let rsa = |bytes: usize| json!({"kty": "RSA", "e": "AQAB", "n": URL_SAFE_NO_PAD.encode(vec![0xff; bytes])});
-    refused(&rsa(128).to_string(), "its RSA modulus has 1024 bits; 2048 to 8192 are allowed");
-    refused(&with("crv", json!("secp256k1")).to_string(), "neither EC with the curve P-256");
+    refused(&rsa(128).to_string(), "its RSA modulus must have 2048 to 8192 bits, not 1024");
+    refused(&with("crv", json!("secp256k1")).to_string(), "it must be EC with the curve P-256");
     refused(&with("d", json!("AQAB")).to_string(), "a private key");
     refused(&key.serialize_pem(), "a private key");
     refused(r#"{"kty": "oct", "k": "c2VjcmV0"}"#, "a symmetric key");
-    refused(&with("use", json!("enc")).to_string(), "not for verifying signatures");
-    refused(&with("alg", json!("RS256")).to_string(), "its `alg` does not fit; for this type of key it is ES256");
-    refused(&with("x", json!(y)).to_string(), "its numbers are not those of a point on its curve");
+    refused(&with("use", json!("enc")).to_string(), "its `use` and `key_ops` must allow verifying signatures");
+    refused(&with("alg", json!("RS256")).to_string(), "its `alg` must be ES256 for this type of key");
+    refused(&with("x", json!(y)).to_string(), "its numbers must be those of a point on its curve");
     let not_a_point = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([0xff; 32])});
-    refused(&not_a_point.to_string(), "its numbers are not those of a point on its curve");
+    refused(&not_a_point.to_string(), "its numbers must be those of a point on its curve");
     let named = with("kid", json!("1"));
-    refused(&json!({"keys": [named, named]}).to_string(), "key 2 of it cannot be used: it is key 1 once more");
-    refused(&jwk.to_string().replacen('{', r#"{"kty":"RSA","#, 1), "one of its members stands there twice");
-    refused(&json!({"keys": [jwk, rsa(128)]}).to_string(), "key 2 of it cannot be used");
+    refused(&json!({"keys": [named, named]}).to_string(), "its key 2 cannot be used: it is the same as key 1");
+    refused(&jwk.to_string().replacen('{', r#"{"kty":"RSA","#, 1), "one of its members is repeated");
+    refused(&json!({"keys": [jwk, rsa(128)]}).to_string(), "its key 2 cannot be used");
     assert_eq!(registry.client(&["list"]), "");
 }
 

@@ -136,7 +136,7 @@ fn no_notice_is_lost_while_the_store_stalls_and_is_gone() {
     unlink_all(6..12);
     bridge.set(CUT);
     unlink_all(12..18);
-    gateway.printed("the store does not take a notice of a provider; it is held in memory");
+    gateway.printed("the store does not accept a notice of a provider; it is held in memory");
     bridge.set(OPEN);
     unlink_all(18..PEOPLE);
     for token in &tokens {

@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-const REMEDY: &str = "see to it that APPLE_TOKEN_URL is the endpoint of Sign in with Apple, which always gives one";
+const REMEDY: &str = "make sure that APPLE_TOKEN_URL is the endpoint of Sign in with Apple, which always gives one";
 /// With one of these scopes Apple accepts no other response mode than `form_post`.
 const SCOPES_BY_FORM: [&str; 2] = ["name", "email"];
 

@@ -24,7 +24,7 @@ use crate::{
 /// As written in its metadata (discord.com/.well-known/openid-configuration).
 const ISSUER: &str = "https://discord.com";
 const REMEDY: &str =
-    "see to it that DISCORD_AUTHORIZE_URL does not take openid out of the scope, or set DISCORD_OIDC=off";
+    "make sure that DISCORD_AUTHORIZE_URL does not take openid out of the scope, or set DISCORD_OIDC=off";
 /// The message for a refresh token that was used before (github.com/member-gentei/member-gentei/issues/18). The code,
 /// `invalid_request`, also means everything else.
 const DESCRIBED: Described = Described { grant: &["invalid \"refresh_token\" in request"], client: &[] };

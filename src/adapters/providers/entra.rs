@@ -92,7 +92,7 @@ impl Dialect for Entra {
 
     fn subject(&self, claims: &Value) -> Result<String, ProviderError> {
         let id = |claim: &str| {
-            let flaw = || ProviderError::BadAnswer(format!("it does not say who the person is ({claim})"));
+            let flaw = || ProviderError::BadAnswer(format!("it does not identify the person ({claim})"));
             text(claims, claim).as_deref().and_then(DirectoryId::parse).ok_or_else(flaw)
         };
         Ok(format!("{}.{}", id("tid")?, id("oid")?))
@@ -104,7 +104,10 @@ impl Dialect for Entra {
             && !tenant.is_some_and(|tenant| allowed.contains(&tenant))
         {
             let tenant = tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
-            tracing::warn!(tenant, "ENTRA_ALLOWED_TENANTS does not have the tenant of a person who wanted to sign in");
+            tracing::warn!(
+                tenant,
+                "ENTRA_ALLOWED_TENANTS does not contain the tenant of a person who tried to sign in"
+            );
             return Err(ProviderError::NotAdmitted(AdmissionRule::Tenant));
         }
         self.judge_groups(claims)

@@ -118,7 +118,7 @@ impl Quirks for Facebook {
         if is_true(&answer, "success") {
             Ok(())
         } else {
-            Err(ProviderError::BadAnswer("it does not say that the permissions are gone".to_owned()))
+            Err(ProviderError::BadAnswer("it does not confirm that the permissions are revoked".to_owned()))
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
 
 /// As written in its id tokens.
 const ISSUER: &str = "https://access.line.me";
-const REMEDY: &str = "see to it that openid is among LINE_SCOPES, and that LINE_AUTHORIZE_URL does not take it out";
+const REMEDY: &str = "make sure that openid is among LINE_SCOPES, and that LINE_AUTHORIZE_URL does not take it out";
 
 /// The specifics of LINE.
 pub(super) struct Line;

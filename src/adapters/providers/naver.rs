@@ -38,7 +38,7 @@ const DESCRIBED: Described = Described {
 
 /// As written in its metadata (nid.naver.com/.well-known/openid-configuration).
 const ISSUER: &str = "https://nid.naver.com";
-const REMEDY: &str = "see to it that NAVER_AUTHORIZE_URL does not take openid out of the scope, or set NAVER_OIDC=off";
+const REMEDY: &str = "make sure that NAVER_AUTHORIZE_URL does not take openid out of the scope, or set NAVER_OIDC=off";
 
 /// The specifics of Naver.
 pub(super) struct Naver;
@@ -65,7 +65,7 @@ impl Quirks for Naver {
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
         let answer = site.flow.get(&site.endpoints.userinfo, access_token).await?;
         if text(&answer, "resultcode").as_deref() != Some("00") {
-            return Err(ProviderError::BadAnswer("it has no resultcode".to_owned()));
+            return Err(ProviderError::BadAnswer("it lacks resultcode".to_owned()));
         }
         let profile = answer.get("response").unwrap_or(&Value::Null);
         Ok(ProviderIdentity {

@@ -49,7 +49,7 @@ impl Metadata {
     fn of(document: &Value, issuer: &str, dialect: &dyn Dialect) -> Result<Self, ProviderError> {
         let issuers = text(document, "issuer").and_then(|told| dialect.issuers(issuer, &told));
         let issuers =
-            issuers.ok_or_else(|| ProviderError::BadAnswer("its metadata are those of another issuer".to_owned()))?;
+            issuers.ok_or_else(|| ProviderError::BadAnswer("its metadata belong to another issuer".to_owned()))?;
         let may_be_http = Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
         let endpoint = |field: &str| match text(document, field) {
             None => Ok(None),
@@ -60,7 +60,7 @@ impl Metadata {
                 .ok_or_else(|| ProviderError::BadAnswer(format!("its {field} is not an https address"))),
         };
         let needed = |field: &str| {
-            endpoint(field)?.ok_or_else(|| ProviderError::BadAnswer(format!("its metadata have no {field}")))
+            endpoint(field)?.ok_or_else(|| ProviderError::BadAnswer(format!("its metadata lack {field}")))
         };
         let token_auth = client_auth(document, "token_endpoint_auth_methods_supported");
         let authorize = needed("authorization_endpoint")?;
@@ -100,7 +100,7 @@ fn client_auth(document: &Value, field: &str) -> Option<ClientAuth> {
 
 /// The advice for a provider that sends no id token.
 const REMEDY: &str =
-    "see to it that openid is among the scopes, and that the app may use OpenID Connect at the provider";
+    "make sure that openid is among the scopes, and that the app may use OpenID Connect at the provider";
 
 /// A provider should ignore this scope, and so issue no refresh token, unless the person is asked for consent (OpenID
 /// Connect Core §11). Many do not, and some refuse such a request where people may not consent. So consent is not
@@ -254,7 +254,7 @@ impl Oidc {
             if let Some(told) = self.flow.if_any("name and e-mail", told) {
                 // OpenID Connect Core §5.3.2
                 if text_subject(&told, "sub")? != sub {
-                    return Err(ProviderError::BadAnswer("its userinfo are those of another person".to_owned()));
+                    return Err(ProviderError::BadAnswer("its userinfo belongs to another person".to_owned()));
                 }
                 if !judges_email {
                     identity.verified_email = verified_later(&claims, &told);

@@ -48,7 +48,7 @@ pub(super) trait Quirks: Send + Sync {
         if text_subject(claims, "sub")? == identity.subject {
             Ok(())
         } else {
-            Err(ProviderError::BadAnswer("its userinfo are those of another person".to_owned()))
+            Err(ProviderError::BadAnswer("its userinfo belongs to another person".to_owned()))
         }
     }
 

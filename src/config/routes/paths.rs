@@ -145,14 +145,14 @@ mod tests {
     fn mistakes_are_told_with_their_line() {
         for (lines, begin) in [
             ("path = '/users'", "3: path must be a path under /api, such as /api/users, not \"/users\""),
-            ("path = '/api/a%3Ab'", "3: path must be a path, not \"/api/a%3Ab\"; a path begins with /"),
+            ("path = '/api/a%3Ab'", "3: path must be a path, not \"/api/a%3Ab\"; a path must begin with /"),
             (
                 "path = '/api/x'\nmethods = []",
-                "4: methods must be methods in upper case, such as [\"GET\", \"POST\"], one or more, not []",
+                "4: methods must be one or more names in upper case, such as [\"GET\", \"POST\"], not []",
             ),
             (
                 "path = '/api/x'\nmethods = ['get']",
-                "4: methods must be methods in upper case, such as [\"GET\", \"POST\"], one or more, not [\"get\"]",
+                "4: methods must be one or more names in upper case, such as [\"GET\", \"POST\"], not [\"get\"]",
             ),
             (
                 "path = '/api/x'\nallow = ['semicolon', 'slash']",

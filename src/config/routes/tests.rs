@@ -126,8 +126,8 @@ assertion = true
     let said = routes(text).unwrap_err();
     let begins = [
         "gateway.toml line 3: path must be a path under /api, such as /api/users, not \"/users\"",
-        "gateway.toml line 4: service must be the name of a service, not \"Auth\"; a service name has",
-        "gateway.toml line 5: upstream_path must be a path, not \"users\"; a path begins with /",
+        "gateway.toml line 4: service must be the name of a service, not \"Auth\"; a service name must have",
+        "gateway.toml line 5: upstream_path must be a path, not \"users\"; a path must begin with /",
         "gateway.toml line 6: access must be open, token, session or token-or-session, not \"opne\"",
         "gateway.toml line 7: body_limit must be a size such as 64KiB or 10MiB, not \"10\"",
         "gateway.toml line 13: scope must not be set on an open route; it needs access",

@@ -24,13 +24,13 @@ mod contract;
 #[derive(Debug, Error)]
 pub enum RepositoryError {
     /// The write would have broken this constraint. Nothing was written.
-    #[error("a constraint of the store forbids it: {0}")]
+    #[error("a constraint of the store is violated: {0}")]
     Conflict(Constraint),
     /// The store cannot be reached or does not respond. The text is for the log, never for a caller.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// The stored data cannot be read back as what was stored.
-    #[error("the store holds something unreadable: {0}")]
+    #[error("the store contains unreadable data: {0}")]
     Corrupt(String),
 }
 
@@ -41,13 +41,13 @@ pub enum Constraint {
     #[error("the id is taken")]
     Id,
     /// The account must exist.
-    #[error("there is no such account")]
+    #[error("the account does not exist")]
     Account,
     /// An identity at a provider belongs to one account, and a grant to an identity of its account.
     #[error("the identity does not belong to the account")]
     Identity,
     /// An account has one password login.
-    #[error("the account has a password login")]
+    #[error("the account already has a password login")]
     Login,
     /// Another password login has the e-mail.
     #[error("the e-mail is taken")]

@@ -13,7 +13,7 @@ const MAX_TRAILER_BYTES: usize = 4 * 1024;
 
 /// The body breaks off, or its chunks do not follow the grammar (RFC 9112 §7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the body breaks off or is malformed")]
+#[error("the body is incomplete or malformed")]
 pub(crate) struct BadBody;
 
 /// A part of a body.

@@ -34,7 +34,7 @@ pub(crate) enum BadHead {
     #[error("the request head is larger than 16 KiB, or has more than 100 header lines")]
     TooLarge,
     /// Neither HTTP/1.0 nor HTTP/1.1.
-    #[error("this HTTP version is not served here")]
+    #[error("this HTTP version is not supported")]
     Version,
     /// Not `method SP target SP version`.
     #[error("the request line is malformed")]
@@ -55,16 +55,16 @@ pub(crate) enum BadHead {
     #[error("a header's value has a control character, or a blank at its end")]
     HeaderValue,
     /// Missing in HTTP/1.1, or more than one.
-    #[error("a request needs exactly one Host header")]
+    #[error("a request must have exactly one Host header")]
     Host,
     /// Not a number, or more than one.
-    #[error("the Content-Length is not one decimal number without leading zeros, or there is more than one")]
+    #[error("the Content-Length must be one decimal number without leading zeros")]
     ContentLength,
     /// In HTTP/1.0, or anything but one final `chunked`.
-    #[error("the Transfer-Encoding is not one final chunked")]
+    #[error("the Transfer-Encoding must be chunked, once, in HTTP/1.1")]
     TransferEncoding,
     /// Both at once.
-    #[error("Content-Length and Transfer-Encoding exclude each other")]
+    #[error("Content-Length and Transfer-Encoding must not be combined")]
     TwoLengths,
     /// Plain HTTP on a TLS port.
     #[error("a plain HTTP request was sent to an HTTPS port; use https://")]

@@ -69,7 +69,7 @@ impl Http2Body {
         if frame.trailers_ref().is_some_and(|trailers| are_malformed(trailers) || !self.trailers.are_whole(trailers)) {
             self.is_malformed = true;
             return Err(io::Error::other(
-                "the trailers have fields that they may not have, a blank around a value, or too many fields",
+                "the trailers have a forbidden field, a blank around a value, or too many fields",
             ));
         }
         Ok(())
@@ -107,5 +107,5 @@ fn poll_stream(stream: &mut RecvStream, context: &mut Context<'_>) -> Poll<Optio
 }
 
 fn wrong_length() -> io::Error {
-    io::Error::other("the body is not as long as its head says")
+    io::Error::other("the body does not have the length in its head")
 }

@@ -129,7 +129,7 @@ impl Acceptor {
         match stream.into_std() {
             // A core that has ended accepts no more; dropping the connection closes it.
             Ok(stream) => drop(chosen.accepted.send(AcceptedConnection { stream, peer, permit })),
-            Err(error) => debug!(%error, "a connection was lost on its way to a core"),
+            Err(error) => debug!(%error, "a connection was lost before a worker accepted it"),
         }
     }
 }

@@ -164,7 +164,7 @@ async fn respond(worker: &Worker, peer: &Peer, connection_state: &Rc<ConnectionS
             send(stream, body, Guard::new(&worker.core.upstream.streams, terms, None)).await;
         }
         Err(error) => {
-            debug!(%error, "an answer could not be sent");
+            debug!(%error, "a response could not be sent");
             sender.send_reset(Reason::INTERNAL_ERROR);
         }
     }

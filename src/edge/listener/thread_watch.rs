@@ -24,7 +24,7 @@ impl Alive {
     /// Reports that the thread can no longer do its work.
     pub(crate) fn has_died(&self) {
         if !self.died.send_replace(true) {
-            error!(thread = self.name, "a thread of the data plane has died; the gateway has to be started anew");
+            error!(thread = self.name, "a thread of the data plane has died; the gateway must be restarted");
         }
     }
 }

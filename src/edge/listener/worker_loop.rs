@@ -62,7 +62,7 @@ impl Worker {
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
-                debug!(%error, "a connection was lost on its way to a core");
+                debug!(%error, "a connection was lost before a worker accepted it");
                 return;
             }
         };
@@ -109,7 +109,7 @@ impl Worker {
             tokio::time::sleep(STEP).await;
         }
         if self.connections() > 0 {
-            warn!(connections = self.connections(), "requests were still under way when the time to drain was over");
+            warn!(connections = self.connections(), "requests were still in flight when the drain timeout ended");
             self.core.access_log.cut_off();
         }
     }

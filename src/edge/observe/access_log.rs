@@ -277,7 +277,7 @@ impl Record {
 
     /// Logs that the response broke off. The client's connection is closed, so that it notices.
     pub(crate) fn break_off(&self, error: &io::Error) {
-        debug!(request_id = self.request_id.as_str(), %error, "an answer broke off");
+        debug!(request_id = self.request_id.as_str(), %error, "a response broke off");
     }
 
     /// The status as it is logged.

@@ -60,7 +60,7 @@ pub(crate) async fn answer(
             Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, ResponseBody::own(body)) }))
         }
         Err(failed) => {
-            error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to answer");
+            error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to respond");
             Err(Failure::Internal)
         }
     }

@@ -33,7 +33,7 @@ impl Failure {
             Self::CrossSite => Problem::cross_site(),
             Self::Credential => Problem {
                 challenge: Some(Challenge::InvalidRequest),
-                ..bad_request("invalid_request", "Authorization is given twice or holds no token")
+                ..bad_request("invalid_request", "the Authorization header must be sent once and contain a token")
             },
             Self::SignIn(_) => Problem::denied(Denied::CredentialMissing(Accepted::Session)),
             Self::Head(bad) => {
@@ -51,63 +51,65 @@ impl Failure {
             Self::BodyTimeout => Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
-                "the rest of the request body did not come in time; send it again without pausing",
+                "the rest of the request body did not arrive in time; send the request again without pausing",
             ),
             Self::ClientOverloaded => {
                 unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
             }
             Self::RouteOverloaded => {
-                unavailable("overloaded", "this route has as many requests in flight as it may; try again")
+                unavailable("overloaded", "this route has reached its limit of requests in flight; try again")
             }
             Self::ServiceOverloaded => {
-                unavailable("overloaded", "the service has as many requests in flight as it may; try again")
+                unavailable("overloaded", "the service has reached its limit of requests in flight; try again")
             }
             Self::ConnectionsExhausted => {
-                unavailable("overloaded", "the gateway has no connection left to the service; try again")
+                unavailable("overloaded", "the gateway has reached its limit of connections to services; try again")
             }
             Self::Trace => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not allowed"),
-            Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not served here"),
+            Self::Connect => Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "CONNECT is not supported"),
             Self::NoRoute => Problem::new(
                 StatusCode::NOT_FOUND,
                 "no_route",
-                "no route leads to this path; check its spelling, and write each letter in the case that the route has",
+                "no route matches this path; check its spelling, including upper and lower case",
             ),
             Self::MethodNotAllowed { allow } => {
                 let methods = allow.to_str().unwrap_or_default();
-                let detail = format!("this path takes other methods: {methods}");
+                let detail = format!("this path allows only the methods {methods}");
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
             }
             Self::BodyTooLarge { limit_bytes } => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                format!("the request body may have {limit_bytes} bytes at most"),
+                format!("the request body must be at most {limit_bytes} bytes"),
             ),
             Self::ProviderGrantMissing(provider) => Problem::new(
                 StatusCode::FORBIDDEN,
                 "provider_grant_missing",
                 format!(
-                    "this needs your token at {provider}, and your account has none: open /login/{provider}/link in the browser \
-                     that is signed in, which adds {provider} to it"
+                    "this route requires your token at {provider}, and your account has none; open /login/{provider}/link in the \
+                     browser that is signed in to add {provider}"
                 ),
             ),
             Self::ReauthorizationRequired(provider) => Problem::new(
                 StatusCode::CONFLICT,
                 "reauthorization_required",
-                format!("{provider} does not renew your token any more; sign in again at /login/{provider}"),
+                format!("{provider} no longer renews your token; sign in again at /login/{provider}"),
             ),
             Self::ProviderUnavailable(provider) => unavailable(
                 "provider_unavailable",
-                format!("your token at {provider} has expired, and {provider} gives no other now; try again later"),
+                format!(
+                    "your token at {provider} has expired, and {provider} does not issue another now; try again later"
+                ),
             ),
             Self::VaultUnavailable => unavailable("unavailable", "your token cannot be looked up now"),
             Self::CheckUnavailable => unavailable("unavailable", "the credential cannot be checked now"),
             Self::NoInstance => unavailable("no_instance", "the service has no instance now"),
             Self::Unreachable => bad_gateway("the service cannot be reached"),
             Self::Refused => bad_gateway("the service refused the request"),
-            Self::HungUp => bad_gateway("the connection to the service was lost before it answered"),
-            Self::BadResponse => bad_gateway("the service's answer is not valid HTTP"),
-            Self::ConnectTimeout => gateway_timeout("the service did not take the connection in time"),
-            Self::ResponseTimeout => gateway_timeout("the service did not answer in time"),
+            Self::HungUp => bad_gateway("the connection to the service was lost before it responded"),
+            Self::BadResponse => bad_gateway("the service's response is not valid HTTP"),
+            Self::ConnectTimeout => gateway_timeout("the service did not accept the connection in time"),
+            Self::ResponseTimeout => gateway_timeout("the service did not respond in time"),
             Self::Internal => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the gateway failed to handle this request")
             }

@@ -57,7 +57,7 @@ impl Reason {
                 "the gateway has reached its limit of connections to services (half of `ulimit -n`)".to_owned()
             }
             Self::Instances => {
-                format!("the service has no instance: {} says where it answers", service_variable(&route.service))
+                format!("the service has no instance; {} must name one", service_variable(&route.service))
             }
         }
     }

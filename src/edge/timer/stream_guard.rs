@@ -23,13 +23,13 @@ pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum EndReason {
     /// It was idle for too long.
-    #[error("nothing moved for too long")]
+    #[error("the stream was idle for too long")]
     Idle,
     /// It has taken too long in total.
-    #[error("it took too long in all")]
+    #[error("the stream lasted too long")]
     TooLong,
     /// Its token has expired or was revoked.
-    #[error("the token that it was begun with is no longer good")]
+    #[error("the token of the stream is no longer valid")]
     TokenEnded,
 }
 

@@ -32,7 +32,7 @@ impl Connector {
     pub(crate) async fn connect(&self, limit: Duration) -> Result<TcpStream, Failure> {
         let connecting = async {
             let addresses = self.host.addresses(self.port).await.ok_or_else(|| {
-                self.trouble.set(Some("the name is not known".to_owned()));
+                self.trouble.set(Some("the name is unknown".to_owned()));
                 Failure::Unreachable
             })?;
             TcpStream::connect(&addresses[..]).await.map_err(|error| {

@@ -39,7 +39,7 @@ impl Endpoint {
     pub(crate) fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
         let authority = instance.authority();
         if HeaderValue::try_from(&authority).is_err() {
-            error!(instance = authority, "an instance has an address that no request can be sent to");
+            error!(instance = authority, "an instance has an address that requests cannot be sent to");
             return None;
         }
         Some(Rc::new(Self {

@@ -140,7 +140,7 @@ async fn attempts<B: FromUpstream>(
             Err(lost) => lost,
         };
         record.is_lost(endpoint.connector.take_trouble());
-        debug!(instance = &*endpoint.authority, failure = ?lost.failure, attempt, "an instance did not answer");
+        debug!(instance = &*endpoint.authority, failure = ?lost.failure, attempt, "an instance did not respond");
         let may_be_sent_again = match lost.failure.retry() {
             Retry::Never => false,
             Retry::Any => true,

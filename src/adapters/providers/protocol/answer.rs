@@ -55,8 +55,8 @@ fn whole(number: f64) -> Option<i64> {
 pub(in crate::adapters::providers) fn subject(body: &Value, field: &str) -> Result<String, ProviderError> {
     let Some(Value::Number(number)) = body.get(field) else { return text_subject(body, field) };
     let exact = number.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_EXACT_NUMBER);
-    let exact =
-        exact.ok_or_else(|| ProviderError::BadAnswer(format!("it names the person by an inexact number ({field})")));
+    let exact = exact
+        .ok_or_else(|| ProviderError::BadAnswer(format!("it identifies the person by an inexact number ({field})")));
     exact.map(|number| number.to_string())
 }
 
@@ -64,8 +64,8 @@ pub(in crate::adapters::providers) fn subject(body: &Value, field: &str) -> Resu
 pub(in crate::adapters::providers) fn text_subject(body: &Value, field: &str) -> Result<String, ProviderError> {
     let flaw = match body.get(field) {
         Some(Value::String(subject)) if is_subject(subject) => return Ok(subject.clone()),
-        Some(Value::Number(_)) => "it names the person by a number instead of text",
-        _ => "it does not say who the person is",
+        Some(Value::Number(_)) => "it identifies the person by a number instead of text",
+        _ => "it does not identify the person",
     };
     Err(ProviderError::BadAnswer(format!("{flaw} ({field})")))
 }
@@ -105,12 +105,12 @@ pub(in crate::adapters::providers) fn tokens(
 ) -> Result<ProviderTokens, ProviderError> {
     let secret = |field: &str| match text(body, field) {
         Some(token) if token.chars().any(char::is_control) => {
-            Err(ProviderError::BadAnswer(format!("its {field} holds control characters")))
+            Err(ProviderError::BadAnswer(format!("its {field} contains control characters")))
         }
         token => Ok(token.map(Secret::new)),
     };
     let access_token =
-        secret("access_token")?.ok_or_else(|| ProviderError::BadAnswer("it holds no access token".to_owned()))?;
+        secret("access_token")?.ok_or_else(|| ProviderError::BadAnswer("it contains no access token".to_owned()))?;
     let token_type = text(body, "token_type").and_then(|kind| plain(&kind, LONGEST_TOKEN_TYPE));
     let token_type = token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer"));
     let expires_in = number(body, "expires_in").map(|seconds| seconds.clamp(0, LONGEST_LIFE));
@@ -194,7 +194,7 @@ mod tests {
         for field in ["access_token", "refresh_token", "id_token"] {
             let mut body = json!({"access_token": "a"});
             body[field] = json!("s3cret\u{0}");
-            let flaw = format!("its {field} holds control characters");
+            let flaw = format!("its {field} contains control characters");
             assert_eq!(tokens(&body, now()), Err(ProviderError::BadAnswer(flaw)));
         }
     }

@@ -79,7 +79,7 @@ impl<T: Send + Sync> CachedDocument<T> {
         let old = self.entry.load_full().map(|entry| Arc::clone(&entry.document));
         let pause = if old.is_some() { COOLDOWN } else { RETRY };
         if let Some(Attempt { failure, .. }) = attempt.as_ref().filter(|last| is_within(now, last.at, pause)) {
-            let unfinished = || ProviderError::Unavailable("it could not be asked a moment ago".to_owned());
+            let unfinished = || ProviderError::Unavailable("the last request was not finished".to_owned());
             let old = old.ok_or_else(|| failure.clone().unwrap_or_else(unfinished));
             return old.map(Obtained::Earlier);
         }
@@ -94,7 +94,7 @@ impl<T: Send + Sync> CachedDocument<T> {
                 Ok(Obtained::Current(document))
             }
             (Err(error), Some(old)) => {
-                tracing::warn!(%error, "a provider's document cannot be fetched; the old one stays");
+                tracing::warn!(%error, "a provider's document cannot be fetched; the old one stays in use");
                 Ok(Obtained::Earlier(old))
             }
             (Err(error), None) => Err(error),
@@ -129,10 +129,10 @@ mod tests {
                 asked.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 clock.pass(TimeDelta::seconds(10));
-                Err(ProviderError::Unavailable("no answer in time".to_owned()))
+                Err(ProviderError::Unavailable("no response in time".to_owned()))
             })
         };
-        let late = Err(ProviderError::Unavailable("no answer in time".to_owned()));
+        let late = Err(ProviderError::Unavailable("no response in time".to_owned()));
         assert_eq!(tokio::join!(get(), get(), get()), (late.clone(), late.clone(), late.clone()));
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         clock.pass(RETRY);

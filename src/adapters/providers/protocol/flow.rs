@@ -299,7 +299,7 @@ impl Flow {
         outcome: Result<T, ProviderError>,
     ) -> Option<T> {
         let provider = self.name().as_str();
-        outcome.inspect_err(|error| tracing::warn!(provider, %error, "the provider does not tell the {wanted}")).ok()
+        outcome.inspect_err(|error| tracing::warn!(provider, %error, "the provider does not send the {wanted}")).ok()
     }
 }
 

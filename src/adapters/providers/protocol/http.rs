@@ -105,7 +105,7 @@ impl Http {
             response.chunk().await.map_err(|error| ProviderError::Unavailable(fault(&error).to_owned()))?
         {
             if body.len() + chunk.len() > self.limits.body {
-                return Err(ProviderError::Unavailable("its answer is too long".to_owned()));
+                return Err(ProviderError::Unavailable("its response is too long".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -123,7 +123,7 @@ fn fault(error: &reqwest::Error) -> &'static str {
     if error.is_connect() {
         "no connection"
     } else if error.is_timeout() {
-        "no answer in time"
+        "no response in time"
     } else {
         "the connection broke"
     }

@@ -90,7 +90,7 @@ impl Origin<'_> {
     ) -> Result<(), ProviderError> {
         let flaw = match iss {
             Some(iss) if self.issuers.has(iss) => return Ok(()),
-            Some(_) => "the authorization response is another issuer's",
+            Some(_) => "the authorization response has another issuer",
             None if names_itself => "the authorization response does not name its issuer",
             None => return Ok(()),
         };
@@ -206,7 +206,7 @@ impl Expected<'_> {
             Some(Value::String(aud)) if aud == self.client_id => {}
             Some(Value::Array(auds)) if auds.iter().any(|aud| aud == self.client_id) => {
                 if auds.len() > 1 && azp.is_none() {
-                    return Err(Flaw("has more than one aud and no azp"));
+                    return Err(Flaw("has more than one aud but no azp"));
                 }
             }
             _ => return Err(Flaw("has another aud")),
@@ -221,7 +221,7 @@ impl Expected<'_> {
         let now = self.now.timestamp();
         let exp = number(claims, "exp").ok_or(Flaw("has no exp"))?;
         if now >= exp.saturating_add(LEEWAY) {
-            return Err(Flaw("is expired"));
+            return Err(Flaw("has expired"));
         }
         let iat = number(claims, "iat").ok_or(Flaw("has no iat"))?;
         if iat > now + AHEAD {

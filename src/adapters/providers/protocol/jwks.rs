@@ -34,7 +34,7 @@ impl Keys {
     /// Keeps the usable keys; others are for other purposes (RFC 7517 §5).
     fn of(set: &Value) -> Result<Self, ProviderError> {
         let keys = set.get("keys").and_then(Value::as_array);
-        let keys = keys.ok_or_else(|| ProviderError::BadAnswer("the key set holds no keys".to_owned()))?;
+        let keys = keys.ok_or_else(|| ProviderError::BadAnswer("the key set contains no keys".to_owned()))?;
         Ok(Self(keys.iter().filter_map(Key::of).collect()))
     }
 
@@ -122,9 +122,7 @@ impl Jwks {
         match self.0.obtain(|keys| keys.find(kid).is_some(), fetch(flow, url)).await? {
             Obtained::Current(keys) => Ok(keys),
             Obtained::Earlier(keys) if kid.is_none() || keys.find(kid).is_some() => Ok(keys),
-            Obtained::Earlier(_) => {
-                Err(ProviderError::Unavailable("its keys are not fetched again so soon after the last time".to_owned()))
-            }
+            Obtained::Earlier(_) => Err(ProviderError::Unavailable("its keys were fetched a moment ago".to_owned())),
         }
     }
 }

@@ -58,14 +58,14 @@ impl<'t> Jws<'t> {
     /// §3.1).
     pub(in crate::adapters::providers) fn verify(self, key: Option<&Key>) -> Result<Verified, Flaw> {
         if self.header.crit {
-            return Err(Flaw("wants to be understood in ways that we do not know"));
+            return Err(Flaw("requires unsupported extensions (crit)"));
         }
-        let key = key.ok_or(Flaw("is signed with a key that the provider does not have"))?;
+        let key = key.ok_or(Flaw("is signed with a key that the provider does not publish"))?;
         if self.header.alg.parse() != Ok(key.algorithm) {
-            return Err(Flaw("is signed with another algorithm than its key's"));
+            return Err(Flaw("is not signed with the algorithm of its key"));
         }
         if !self.compact.is_signed_by(&key.decoding, key.algorithm) {
-            return Err(Flaw("has a bad signature"));
+            return Err(Flaw("has an invalid signature"));
         }
         Ok(Verified { claims: self.claims, algorithm: key.algorithm, key_issuer: key.issuer.clone() })
     }

@@ -54,8 +54,7 @@ struct Configuration {
 
 impl Configuration {
     fn of(document: &Value, from: &Url) -> Result<Self, ProviderError> {
-        let lacks =
-            |what: &str| ProviderError::BadAnswer(format!("its configuration of security events has no {what}"));
+        let lacks = |what: &str| ProviderError::BadAnswer(format!("its configuration of security events lacks {what}"));
         let may_be_http = from.scheme() == "http";
         let is_safe =
             |url: &Url| url.scheme() == "https" || (may_be_http && url.scheme() == "http" && is_loopback(url));

@@ -246,7 +246,7 @@ async fn an_id_token_of_another_sign_in_is_refused() {
             json!("AAAAAAAAAAAAAAAAAAAAAA"),
             ProviderError::BadAnswer("the id token belongs to another access token (at_hash)".into()),
         ),
-        ("sub", json!(null), ProviderError::BadAnswer("it does not say who the person is (sub)".into())),
+        ("sub", json!(null), ProviderError::BadAnswer("it does not identify the person (sub)".into())),
     ] {
         let mut claims = Apple::claims();
         claims[claim] = wrong;
@@ -258,7 +258,7 @@ async fn an_id_token_of_another_sign_in_is_refused() {
     let other = Signer::new(SigningAlgorithm::Rs256);
     apple.fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": other.sign(&Apple::claims())}));
     let refused = bad_answer(apple.provider().exchange(&code()).await);
-    assert_eq!(refused, "the id token is signed with a key that the provider does not have");
+    assert_eq!(refused, "the id token is signed with a key that the provider does not publish");
     apple.fake.on("POST /token", json!({"access_token": "s3cret-access"}));
     let outcome = apple.provider().exchange(&code()).await.map(drop);
     assert!(matches!(outcome, Err(ProviderError::NoIdToken { .. })), "{outcome:?}");

@@ -97,7 +97,7 @@ async fn the_issuer_must_be_the_one_that_was_asked() {
         idp.with("issuer", issuer);
         idp.clock.pass(TimeDelta::minutes(1));
         let outcome = idp.provider.exchange(&code()).await;
-        assert_eq!(bad_answer(outcome), "its metadata are those of another issuer");
+        assert_eq!(bad_answer(outcome), "its metadata belong to another issuer");
     }
     assert_eq!(idp.fake.count("POST /token"), 0, "the code went nowhere");
 }
@@ -137,7 +137,7 @@ async fn no_endpoint_is_less_safe_than_the_issuer() {
     }
     idp.with("jwks_uri", json!(null));
     idp.clock.pass(TimeDelta::minutes(1));
-    assert_eq!(bad_answer(idp.provider.exchange(&code()).await), "its metadata have no jwks_uri");
+    assert_eq!(bad_answer(idp.provider.exchange(&code()).await), "its metadata lack jwks_uri");
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute() {
     idp.fake.on("POST /token", json!({"access_token": "s3cret-a", "id_token": id_token(&idp.fake, &next)}));
     for _ in 0..3 {
         let outcome = idp.provider.exchange(&code()).await;
-        assert_eq!(bad_answer(outcome), "the id token is signed with a key that the provider does not have");
+        assert_eq!(bad_answer(outcome), "the id token is signed with a key that the provider does not publish");
     }
     assert_eq!(idp.fake.count("GET /jwks"), 1, "within the cooldown of the first fetch");
 
@@ -229,10 +229,10 @@ async fn userinfo_completes_the_id_token_of_the_same_person() {
     assert_eq!((identity.subject.as_str(), identity.name, identity.verified_email), ("u-1", None, None));
 
     for (subject, flaw) in [
-        (json!("u-2"), "its userinfo are those of another person"),
-        (json!("U-1"), "its userinfo are those of another person"),
-        (json!(null), "it does not say who the person is (sub)"),
-        (json!(1), "it names the person by a number instead of text (sub)"),
+        (json!("u-2"), "its userinfo belongs to another person"),
+        (json!("U-1"), "its userinfo belongs to another person"),
+        (json!(null), "it does not identify the person (sub)"),
+        (json!(1), "it identifies the person by a number instead of text (sub)"),
     ] {
         let mut other = told.clone();
         other["sub"] = subject;
@@ -323,7 +323,7 @@ async fn the_client_secret_signs_id_tokens_where_the_settings_say_so_and_nowhere
         let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
         jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
     };
-    let (algorithm, signature) = ("is signed with another algorithm than its key's", "has a bad signature");
+    let (algorithm, signature) = ("is not signed with the algorithm of its key", "has an invalid signature");
     let none = idp.signer.sign(&claims);
     let none = format!("eyJhbGciOiJub25lIn0.{}.", none.split('.').nth(1).unwrap());
     for (what, token, by_keys, by_secret) in [
@@ -357,7 +357,7 @@ async fn without_an_id_token_the_operator_is_told_what_to_do() {
     let idp = idp().await;
     idp.fake.on("POST /token", json!({"access_token": "s3cret-a"}));
     let missing = idp.provider.exchange(&code()).await.unwrap_err();
-    let told = "the provider gave no id token: see to it that openid is among the scopes, and that the app may use OpenID Connect \
+    let told = "the provider returned no id token: make sure that openid is among the scopes, and that the app may use OpenID Connect \
                 at the provider";
     assert_eq!(missing.to_string(), told);
 }
@@ -366,7 +366,7 @@ async fn without_an_id_token_the_operator_is_told_what_to_do() {
 async fn an_answer_names_its_issuer_if_the_provider_says_that_it_does() {
     let idp = idp().await;
     let (issuer, other) = (idp.fake.url(""), idp.fake.url("/"));
-    let foreign = "the authorization response is another issuer's";
+    let foreign = "the authorization response has another issuer";
     assert_eq!(idp.provider.check_issuer(None).await, Ok(()), "it does not say so");
     assert_eq!(idp.provider.check_issuer(Some(&issuer)).await, Ok(()));
     assert_eq!(bad_answer(idp.provider.check_issuer(Some(&other)).await), foreign);

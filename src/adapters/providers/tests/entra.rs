@@ -95,7 +95,7 @@ async fn a_person_is_known_by_tenant_and_object_and_never_asked_for_consent() {
     assert_eq!((site.provider.name().as_str(), site.provider.display_name()), ("entra", "Microsoft"));
     assert_eq!(site.fake.count("GET /userinfo"), 0);
     for (claim, flaw) in [
-        ("oid", "it does not say who the person is (oid)"),
+        ("oid", "it does not identify the person (oid)"),
         ("tid", "the id token is signed with the key of another issuer"),
     ] {
         for wrong in [json!("mina"), json!(null), json!(1)] {
@@ -127,7 +127,7 @@ async fn one_tenant_is_one_issuer() {
         if is_it {
             assert!(outcome.is_ok(), "{tenant} {issuer}: {outcome:?}");
         } else {
-            assert_eq!(bad_answer(outcome), "its metadata are those of another issuer", "{tenant} {issuer}");
+            assert_eq!(bad_answer(outcome), "its metadata belong to another issuer", "{tenant} {issuer}");
         }
     }
     let site = Site::new("contoso.com", CONTOSO, &[]).await;
@@ -259,10 +259,10 @@ async fn every_id_token_that_is_wrong_is_refused() {
     let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", confused.split('.').nth(1).unwrap());
     for (token, flaw) in [
         (with("aud", json!("client:2")), "has another aud"),
-        (with("exp", json!(NOW - 5)), "is expired"),
+        (with("exp", json!(NOW - 5)), "has expired"),
         (with("nbf", json!(NOW + 61)), "is not valid yet"),
-        (unsigned, "is signed with another algorithm than its key's"),
-        (confused, "is signed with another algorithm than its key's"),
+        (unsigned, "is not signed with the algorithm of its key"),
+        (confused, "is not signed with the algorithm of its key"),
     ] {
         assert_eq!(bad_answer(site.outcome_of(&token, "{tenantid}").await), format!("the id token {flaw}"));
     }
@@ -297,6 +297,6 @@ async fn an_answer_that_names_another_issuer_is_not_entras() {
     assert_eq!(site.provider.check_issuer(None).await, Ok(()));
     for issuer in [site.issuer("common"), site.issuer("{tenantid}"), format!("https://evil.example/{CONTOSO}/v2.0")] {
         let foreign = bad_answer(site.provider.check_issuer(Some(&issuer)).await);
-        assert_eq!(foreign, "the authorization response is another issuer's", "{issuer}");
+        assert_eq!(foreign, "the authorization response has another issuer", "{issuer}");
     }
 }

@@ -77,7 +77,7 @@ async fn an_answer_that_breaks_off_or_stalls_is_unavailable() {
             }
         });
         let provider = provider_at("GITHUB", &base, &TestClock::at(NOW));
-        let expected = if stalls { "no answer in time" } else { "the connection broke" };
+        let expected = if stalls { "no response in time" } else { "the connection broke" };
         assert_eq!(provider.exchange(&code()).await, Err(ProviderError::Unavailable(expected.to_owned())));
         server.abort();
     }
@@ -145,8 +145,8 @@ async fn a_wrong_client_secret_ends_no_grant() {
 async fn nonsense_is_a_bad_answer() {
     for (reply, what) in [
         (Reply::text(200, "access_token=s3cret-new&token_type=bearer"), "it is not JSON"),
-        (Reply::text(200, ""), "it holds no access token"),
-        (Reply::text(200, "[]"), "it holds no access token"),
+        (Reply::text(200, ""), "it contains no access token"),
+        (Reply::text(200, "[]"), "it contains no access token"),
         (json!({"access_token": 0.5, "token_type": "x"}).into(), "-"),
         (Reply::text(404, "no"), "its status is 404"),
     ] {

@@ -124,11 +124,11 @@ async fn profile_texts_are_cleaned() {
     let (fake, provider) = signed_in(json!([])).await;
     for id in [json!("5\u{0}"), json!("5\n"), json!("5".repeat(256)), json!(""), json!(null), json!({})] {
         fake.on("GET /userinfo", json!({"id": id, "login": "mina"}));
-        assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not say who the person is (id)");
+        assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not identify the person (id)");
     }
     for id in ["9007199254740993", "12345678901234567890123", "1.5"] {
         let answer = fake::Reply::text(200, format!(r#"{{"id": {id}, "login": "mina"}}"#));
         fake.on("GET /userinfo", answer.header("content-type", "application/json"));
-        assert_eq!(bad_answer(provider.exchange(&code()).await), "it names the person by an inexact number (id)");
+        assert_eq!(bad_answer(provider.exchange(&code()).await), "it identifies the person by an inexact number (id)");
     }
 }

@@ -104,6 +104,6 @@ async fn an_answer_that_names_its_issuer_names_google_in_either_form() {
     }
     for iss in ["", "https://accounts.google.com/", "HTTPS://accounts.google.com", "https://evil.example"] {
         let outcome = google.check_issuer(Some(iss)).await;
-        assert_eq!(bad_answer(outcome), "the authorization response is another issuer's", "{iss}");
+        assert_eq!(bad_answer(outcome), "the authorization response has another issuer", "{iss}");
     }
 }

@@ -59,9 +59,9 @@ async fn every_body_may_be_an_error() {
     fake.on("GET /userinfo", json!({"resultcode": "024", "message": "Authentication failed"}));
     assert_eq!(provider.exchange(&code()).await, Err(refused("resultcode:024")));
     fake.on("GET /userinfo", json!({"response": {"id": "1"}}));
-    assert_eq!(bad_answer(provider.exchange(&code()).await), "it has no resultcode");
+    assert_eq!(bad_answer(provider.exchange(&code()).await), "it lacks resultcode");
     fake.on("GET /userinfo", json!({"resultcode": "00", "id": "1"}));
-    assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not say who the person is (id)");
+    assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not identify the person (id)");
 
     // With status 200, at every endpoint.
     let error = json!({"error": "invalid_token", "error_description": "s3cret-aaa"});

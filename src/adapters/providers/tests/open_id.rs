@@ -129,12 +129,12 @@ async fn every_id_token_that_is_wrong_is_refused() {
             (with("iss", json!(format!("{}/", site.issuer))), "has another iss"),
             (with("aud", json!("client:2")), "has another aud"),
             (with("azp", json!("client:2")), "has another azp"),
-            (with("exp", json!(NOW - 5)), "is expired"),
+            (with("exp", json!(NOW - 5)), "has expired"),
             (with("iat", json!(NOW + 61)), "is from the future"),
-            (unsigned, "is signed with another algorithm than its key's"),
-            (hmac(signer.jwk["n"].as_str().unwrap()), "is signed with another algorithm than its key's"),
-            (hmac("s3cret/client"), "is signed with another algorithm than its key's"),
-            (other.sign(&site.claims()), "is signed with a key that the provider does not have"),
+            (unsigned, "is not signed with the algorithm of its key"),
+            (hmac(signer.jwk["n"].as_str().unwrap()), "is not signed with the algorithm of its key"),
+            (hmac("s3cret/client"), "is not signed with the algorithm of its key"),
+            (other.sign(&site.claims()), "is signed with a key that the provider does not publish"),
         ] {
             let outcome = site.outcome(Some(&token), &signer).await;
             assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{}", site.prefix);
@@ -154,7 +154,7 @@ async fn kakao_must_tell_of_the_person_of_the_id_token() {
     let mut claims = site.claims();
     claims["sub"] = json!("123456780");
     let outcome = site.outcome(Some(&signer.sign(&claims)), &signer).await;
-    assert_eq!(bad_answer(outcome), "its userinfo are those of another person");
+    assert_eq!(bad_answer(outcome), "its userinfo belongs to another person");
 }
 
 /// Kakao issues none while a switch of the app is off:
@@ -179,6 +179,6 @@ async fn an_answer_that_names_another_issuer_is_not_theirs() {
         assert_eq!(provider.check_issuer(None).await, Ok(()));
         assert_eq!(provider.check_issuer(Some(site.issuer)).await, Ok(()));
         let foreign = bad_answer(provider.check_issuer(Some("https://evil.example")).await);
-        assert_eq!(foreign, "the authorization response is another issuer's");
+        assert_eq!(foreign, "the authorization response has another issuer");
     }
 }

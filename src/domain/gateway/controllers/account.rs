@@ -137,18 +137,18 @@ impl AccountController {
             Err(PasswordError::EmailMissing) => Err(Problem::invalid_field(
                 "email",
                 "required",
-                "write what to sign in with: the account has no e-mail yet",
+                "must be the e-mail to sign in with, because the account has none yet",
             )),
             Err(PasswordError::OtherEmail) => Err(Problem::invalid_field(
                 "email",
                 "other_email",
-                "leave it out: the account signs in with another e-mail",
+                "must be left out, because the account signs in with another e-mail",
             )),
             Err(PasswordError::EmailTaken) => Err(email_taken()),
             Err(PasswordError::ChangedMeanwhile) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "password_changed",
-                "the password was changed while this was under way; sign in with the new one",
+                "the password was changed during this request; sign in with the new one",
             )),
             Err(PasswordError::Failed(failure)) => Err(failed(&failure)),
         }
@@ -191,12 +191,12 @@ impl AccountController {
             Err(UnlinkError::NotLinked) => Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 "provider_not_linked",
-                "your account has nothing at this provider; GET /accounts/me lists where it has",
+                "your account has no identity at this provider; GET /accounts/me lists its providers",
             )),
             Err(UnlinkError::LastWayIn) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "last_way_in",
-                "you could not sign in any more: set a password (POST /accounts/password) or add another provider first",
+                "this provider is your only way to sign in; first set a password (POST /accounts/password) or add another provider",
             )),
             Err(UnlinkError::Failed(failure)) => Err(failed(&failure)),
         }
@@ -229,5 +229,9 @@ fn grant(taken: &TakenBack) -> GrantTakenBack {
 }
 
 fn email_taken() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "email_taken", "somebody signed up with this e-mail; sign in, or take another")
+    Problem::new(
+        StatusCode::CONFLICT,
+        "email_taken",
+        "an account with this e-mail already exists; sign in, or use another e-mail",
+    )
 }

@@ -167,8 +167,8 @@ fn refused(refusal: PageRefusal) -> Problem {
         PageRefusal::SessionIsLost => return Problem::cross_site_session(),
         PageRefusal::ForeignHost => (
             "foreign_host",
-            "in development a browser gets this only at localhost, at an address, and at the hosts of PUBLIC_URL and \
-             ALLOWED_ORIGINS, since any page could give its own name this address: if this name (Host) is yours, set PUBLIC_URL",
+            "in development, browsers may use the gateway only at localhost, at an IP address, and at the hosts of PUBLIC_URL and \
+             ALLOWED_ORIGINS, because any page could give its own name this address; if this name (Host) is yours, set PUBLIC_URL",
         ),
         PageRefusal::SetsCookie => (
             "cross_site_request",
@@ -176,7 +176,7 @@ fn refused(refusal: PageRefusal) -> Problem {
         ),
         PageRefusal::NotANavigation => (
             "not_a_navigation",
-            "a sign-in begins when a browser goes to this address: link to it, or send a form; a page cannot load it \
+            "a sign-in begins when a browser navigates to this address; link to it or submit a form, because a page cannot load it \
              (Sec-Fetch-Mode, Sec-Fetch-Dest)",
         ),
     };

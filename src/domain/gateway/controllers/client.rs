@@ -64,7 +64,7 @@ impl ClientController {
                     Ok(issued) => Ok(issued.into()),
                     Err(ClientRefreshError::Anothers(anothers)) => Err(OAuthError::invalid_grant(anothers.to_string())),
                     Err(ClientRefreshError::Scope(_)) => {
-                        Err(OAuthError::invalid_scope("the scope goes beyond what was granted"))
+                        Err(OAuthError::invalid_scope("the requested scope exceeds the granted scope"))
                     }
                     Err(ClientRefreshError::Refused(
                         refused @ (RefreshError::Unknown
@@ -107,7 +107,7 @@ impl ClientController {
             [] => None,
             [one] => Some(one.as_str()),
             [_, _, ..] => {
-                return Err(OAuthError::invalid_request("there is more than one Authorization header; send one"));
+                return Err(OAuthError::invalid_request("the Authorization header must be sent once"));
             }
         };
         let presented = PresentedClient::find(authorization, form.client()).map_err(|error| match error {

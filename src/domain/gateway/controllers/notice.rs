@@ -71,7 +71,7 @@ impl NoticeController {
             Ok(None) => Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 "deletion_not_found",
-                "there is no request with this code, or it was carried out more than a year ago",
+                "no deletion has this code, or it was carried out more than a year ago",
             )),
             Err(failure) => Err(failed(&failure)),
         }
@@ -97,9 +97,11 @@ impl NoticeController {
 
 fn refused(error: NoticeError) -> Problem {
     match error {
-        NoticeError::UnknownProvider | NoticeError::Refused(NoticeRefusal::Unsupported) => {
-            Problem::new(StatusCode::NOT_FOUND, "not_found", "no provider that is switched on sends notices here")
-        }
+        NoticeError::UnknownProvider | NoticeError::Refused(NoticeRefusal::Unsupported) => Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "the provider is unknown, is switched off, or sends no notices",
+        ),
         NoticeError::Refused(
             NoticeRefusal::Unverified
             | NoticeRefusal::WrongIssuer
@@ -113,12 +115,12 @@ fn refused(error: NoticeError) -> Problem {
         NoticeError::Refused(NoticeRefusal::Malformed) => Problem::new(
             StatusCode::BAD_REQUEST,
             "malformed_request",
-            "the notice is not of the form that the provider documents",
+            "the notice does not have the form that the provider documents",
         ),
         NoticeError::Refused(NoticeRefusal::KeysUnavailable(_)) => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "provider_unavailable",
-            "the keys of the provider cannot be had at the moment; send the notice again later",
+            "the keys of the provider are unavailable at the moment; send the notice again later",
         ),
         NoticeError::Failed(failure) => failed(&failure),
     }

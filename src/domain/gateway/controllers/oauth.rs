@@ -84,41 +84,41 @@ impl OAuthController {
             Err(ExchangeError::UnknownProvider) => Err(Problem::invalid_field(
                 "provider",
                 "unknown_provider",
-                "no such provider is switched on; GET /oauth/providers lists them",
+                "must be a provider that is switched on; GET /oauth/providers lists them",
             )),
             Err(ExchangeError::Unbound) => Err(Problem::invalid_field(
                 "provider",
                 "unbound_codes",
-                "this provider has neither PKCE nor a nonce, so nothing tells your code from one of a sign-in that was begun at \
-                 /login: sign in at /login/{provider}; the operator may set <PROVIDER>_PKCE=on if the provider knows it, or \
+                "must be a provider with PKCE or a nonce, because nothing else distinguishes your code from one of a sign-in at /login; \
+                 sign in at /login/{provider}. The operator may set <PROVIDER>_PKCE=on if the provider supports it, or \
                  <PROVIDER>_UNBOUND_CODES=accept to rely on the provider's comparison of redirect URIs",
             )),
             Err(ExchangeError::NoRedirectUris) => Err(Problem::invalid_field(
                 "redirect_uri",
                 "not_configured",
-                "no redirect URI is registered here, so no code can be exchanged: the operator has to set OAUTH_REDIRECT_URIS",
+                "no redirect URI is registered here, so no code can be exchanged; the operator must set OAUTH_REDIRECT_URIS",
             )),
             Err(ExchangeError::RedirectUri) => Err(Problem::invalid_field(
                 "redirect_uri",
                 "unregistered",
-                "write exactly one of OAUTH_REDIRECT_URIS; codes that were sent to the gateway's own callback are redeemed \
-                 there alone",
+                "must be exactly one of OAUTH_REDIRECT_URIS; codes that were sent to the gateway's own callback are redeemed only \
+                 there",
             )),
             Err(ExchangeError::NonceMissing) => Err(Problem::invalid_field(
                 "nonce",
                 "required",
-                "the provider speaks OpenID Connect: send a nonce in the authorization request, and write it here",
+                "must be the nonce of the authorization request, because the provider supports OpenID Connect",
             )),
             Err(ExchangeError::VerifierMissing) => Err(Problem::invalid_field(
                 "code_verifier",
                 "required",
-                "the provider has PKCE: send a code_challenge in the authorization request, and write its verifier here",
+                "must be the verifier of the code_challenge in the authorization request, because the provider supports PKCE",
             )),
             Err(ExchangeError::NotLinked) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "identity_not_linked",
-                "this identity at the provider is not one of your account; to add it takes the session of a browser, no token, and \
-                 the `password` if the account has one: send it with a new code, or open /login/{provider}/link",
+                "this identity at the provider does not belong to your account; to add it, send a new code with a browser's session \
+                 instead of a token, and with the `password` if the account has one, or open /login/{provider}/link",
             )),
             Err(ExchangeError::LinkedElsewhere) => Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -129,7 +129,7 @@ impl OAuthController {
             Err(ExchangeError::AccountEnded) => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "account_ended",
-                "the account was deleted, or this provider was taken from it, meanwhile; get a new code and sign in again",
+                "the account was deleted, or this provider was unlinked from it, during the exchange; get a new code and sign in again",
             )),
             Err(ExchangeError::Provider(error)) => Err(not_exchanged(&error)),
             Err(ExchangeError::Failed(failure)) => Err(failed(&failure)),
@@ -153,7 +153,7 @@ impl OAuthController {
             PurposeError::NoAccount => Problem::new(
                 StatusCode::CONFLICT,
                 "no_account",
-                "your token is not that of a person who signed in, so there is no account to keep this in; call without a token to \
+                "your token does not belong to a person who signed in, so there is no account for this grant; call without a token to \
                  sign in",
             ),
         })
@@ -209,29 +209,29 @@ fn refused(error: GrantError) -> Problem {
         GrantError::NotFound => Problem::new(
             StatusCode::NOT_FOUND,
             "grant_not_found",
-            "you have no grant of this id; GET /oauth lists yours",
+            "you have no grant with this id; GET /oauth lists yours",
         ),
         GrantError::ScopeMissing(scope) => Problem::denied(Denied::ScopeMissing(scope)),
         GrantError::ReauthorizationRequired => Problem::new(
             StatusCode::CONFLICT,
             "reauthorization_required",
-            "the provider does not renew this grant any more; the person has to sign in there again",
+            "the provider no longer renews this grant; the person must sign in there again",
         ),
         GrantError::NothingNewer => Problem::new(
             StatusCode::CONFLICT,
             "nothing_to_refresh",
-            "the provider gives no newer token for this grant, and the one that there is is good: read it with GET",
+            "the provider issues no newer token for this grant, and the current one is still valid; read it with GET",
         ),
         GrantError::TakenBack => Problem::new(
             StatusCode::CONFLICT,
             "reauthorization_required",
-            "the person took this grant back at the provider; it is good again once they sign in there again",
+            "the person revoked this grant at the provider; it is valid again when they sign in there again",
         ),
         GrantError::Provider(error) => provider_failed(&error),
         GrantError::Busy => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "refresh_in_progress",
-            "the grant is being refreshed, and the provider takes its time; try again shortly",
+            "another refresh of this grant is in progress; try again shortly",
         ),
         GrantError::Failed(failure) => failed(&failure),
     }
@@ -244,15 +244,14 @@ fn not_exchanged(error: &ProviderError) -> Problem {
             StatusCode::BAD_REQUEST,
             "invalid_grant",
             format!(
-                "the provider refuses the code ({code}): it is used up or too old, or the code_verifier or the redirect_uri is not \
-                 that of its authorization request; get a new one and try again"
+                "the provider refuses the code ({code}): it was used before or has expired, or the code_verifier or the redirect_uri is \
+                 not that of its authorization request; get a new code and try again"
             ),
         ),
         ProviderError::NonceMismatch => Problem::new(
             StatusCode::BAD_REQUEST,
             "nonce_mismatch",
-            "the `nonce` is not the one that the id token holds: write that of the authorization request that this code came of, and \
-             get a new code, since this one is used up",
+            "the `nonce` must be that of the authorization request for this code; get a new code, because this one is used up",
         ),
         ProviderError::NotAdmitted(rule) => {
             tracing::warn!(%error, "a code could not be exchanged");

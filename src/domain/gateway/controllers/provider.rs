@@ -10,20 +10,20 @@ pub(super) fn reason(error: &ProviderError) -> String {
     match error {
         ProviderError::InvalidGrant { code } => format!("the provider says that the grant is no longer valid ({code})"),
         ProviderError::Misconfigured { .. } => {
-            "the provider does not accept the gateway at the moment, which its operator can mend; try again later"
+            "the provider does not accept the gateway at the moment, and only the operator can fix that; try again later"
                 .to_owned()
         }
-        ProviderError::Refused { code } => format!("the provider refuses: {code}"),
+        ProviderError::Refused { code } => format!("the provider refuses the request: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
-        ProviderError::Throttled(_) => "the provider is asked too much at the moment; try again later".to_owned(),
+        ProviderError::Throttled(_) => "the provider limits the rate of requests; try again later".to_owned(),
         ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
-            "the provider's answer is not usable; the gateway's log says why".to_owned()
+            "the provider's response is invalid; the gateway's log gives the reason".to_owned()
         }
         ProviderError::NoIdToken { remedy } => format!(
-            "the provider gave no id token; send the scope openid in the authorization request, or as the operator {remedy}"
+            "the provider returned no id token; send the scope openid in the authorization request, or as the operator {remedy}"
         ),
         ProviderError::NotAdmitted(rule) => not_admitted(*rule).en.into_owned(),
-        ProviderError::Unsupported => "the provider has no such operation".to_owned(),
+        ProviderError::Unsupported => "the provider does not support this operation".to_owned(),
     }
 }
 

@@ -129,13 +129,13 @@ impl SessionController {
 }
 
 fn not_signed_in() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", "nobody is signed in in this browser; open /login in it")
+    Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", "this browser is not signed in; open /login in it")
 }
 
 fn no_such_session() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "session_not_found",
-        "you have no session of this id; GET /sessions lists yours",
+        "you have no session with this id; GET /sessions lists yours",
     )
 }

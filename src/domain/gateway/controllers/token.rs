@@ -63,7 +63,7 @@ impl TokenController {
                 ..Problem::new(
                     StatusCode::FORBIDDEN,
                     "insufficient_scope",
-                    "a new token may have only scope that your own token has; ask for less, or add a client with more scope",
+                    "the scope of a new token must not exceed that of your own token; request less, or add a client with more scope",
                 )
             }),
             Err(CreateError::Revoked) => Err(Problem::invalid_token(Rejection::Revoked)),
@@ -101,7 +101,7 @@ impl TokenController {
             Err(refused @ RefreshError::OfClient) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "client_required",
-                format!("{refused}, which has to authenticate: exchange it at POST /oauth2/token"),
+                format!("{refused}, which must authenticate; exchange it at POST /oauth2/token"),
             )),
             Err(RefreshError::Failed(failure)) => Err(failed(&failure)),
         }

@@ -25,7 +25,9 @@ const MAX_NAME_CHARS: usize = 64;
 
 /// The text cannot be a client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a client's name has 1 to {MAX_NAME_CHARS} characters, no control characters, and no space at either end")]
+#[error(
+    "a client's name must have 1 to {MAX_NAME_CHARS} characters, no control characters, and no space at either end"
+)]
 pub struct InvalidClientName;
 
 /// The display name of a client.
@@ -155,7 +157,7 @@ pub struct Client {
 
 /// The client asks for a larger scope than it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the scope goes beyond the client's own")]
+#[error("the requested scope exceeds that of the client")]
 pub struct ScopeExceeded;
 
 impl Client {

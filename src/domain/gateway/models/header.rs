@@ -91,7 +91,7 @@ fn is_among(name: &str, prefixes: &[&str], names: &[&str]) -> bool {
 /// The text is not the name of a header that a token may be sent in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "a header's name has 1 to 64 letters, digits and signs such as -, and is none that the gateway writes itself or that speaks about the message or its connection"
+    "a header's name must have 1 to 64 letters, digits and signs such as -; headers that the gateway sets itself, and those about the message or its connection, are not allowed"
 )]
 pub struct InvalidTokenHeader;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// The text is not a 22-character short UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an id is a short UUID of 22 letters and digits")]
+#[error("an id must be a short UUID of 22 letters and digits")]
 pub struct InvalidId;
 
 /// The digits of a short UUID in the order of their values (base 58, as Flickr has it).

@@ -89,8 +89,8 @@ pub struct LoginAttempt {
 /// The text is not an address that a browser may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "return_to is a path of this site such as /welcome, or one at a site that its operator allows; of at most 512 characters, with \
-     everything but printable ASCII percent-encoded"
+    "return_to must be a path of this site, such as /welcome, or a URL of a site that the operator allows; it must have at most \
+     512 characters, and everything but printable ASCII must be percent-encoded"
 )]
 pub struct InvalidReturnTo;
 
@@ -133,8 +133,8 @@ impl ReturnTo {
 /// The text is no login hint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "login_hint is an e-mail address or another name by which the provider knows the person: 1 to 254 characters, none of \
-         them a control character"
+    "login_hint must be an e-mail address or another name by which the provider knows the person: 1 to 254 characters, \
+         without control characters"
 )]
 pub struct InvalidLoginHint;
 

@@ -30,7 +30,7 @@ pub const MAX_CODE_CHARS: usize = 4096;
 
 /// The text is not a provider's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a provider's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter")]
+#[error("a provider's name must have 1 to 32 lower-case letters, digits and hyphens, and must begin with a letter")]
 pub struct InvalidProviderName;
 
 /// The name of a provider: `google`, `github`, … or the `<NAME>` of `OIDC_<NAME>_ISSUER` in lower case.

@@ -8,8 +8,8 @@ use url::Url;
 /// The text is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "an origin as browsers write it, nothing behind it: https://app.jinmini.com; for previews one * within the first label of the \
-     host: https://*-team.vercel.app"
+    "an origin as browsers send it, such as https://app.jinmini.com; for previews, the first label of the host may contain one \
+     *, as in https://*-team.vercel.app"
 )]
 pub struct InvalidOrigin;
 

@@ -22,7 +22,7 @@ pub fn stands_for_itself(byte: u8) -> bool {
 /// The text is not a path prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "a path begins with / and has no / at its end, no empty segment, no dot segment and none of % ? # \\ ; in it; characters are written as they are, not percent-encoded"
+    "a path must begin with / and must not have a / at its end, an empty segment, a dot segment or any of % ? # \\ ; in it; its characters are not percent-encoded"
 )]
 pub struct InvalidPrefix;
 

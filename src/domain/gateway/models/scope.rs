@@ -7,7 +7,7 @@ use thiserror::Error;
 /// The text is not a list of scope words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "a scope is a list of words separated by one space; a word has printable ASCII letters, but no quote and no backslash"
+    "a scope must be a list of words separated by one space; a word must be printable ASCII without quotes and backslashes"
 )]
 pub struct InvalidScope;
 

@@ -24,7 +24,7 @@ pub const SERVICES_PREFIX: &str = "/api";
 
 /// The text is not a service name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a service name has 1 to 63 lower-case letters, digits and hyphens, and begins with a letter")]
+#[error("a service name must have 1 to 63 lower-case letters, digits and hyphens, and must begin with a letter")]
 pub struct InvalidServiceName;
 
 /// The name of a service: in paths (`/api/<name>/…`), in routes and, in upper case, in `<NAME>_SERVICE_URL`.
@@ -65,7 +65,7 @@ impl fmt::Display for ServiceName {
 /// The text is not the address of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "an instance is written http://host, http://host:port or http://host:port/base (or h2c:// for HTTP/2), without user, query or fragment; https to services is not there yet"
+    "an instance must be http://host, http://host:port or http://host:port/base (or h2c:// for HTTP/2), without user, query or fragment; https is not supported yet"
 )]
 pub struct InvalidInstance;
 

@@ -148,7 +148,7 @@ impl From<ClaimError> for SignUpError {
 impl From<OpenSessionError> for SignUpError {
     fn from(error: OpenSessionError) -> Self {
         match error {
-            OpenSessionError::NoAccount => Self::Failed(Failure::Broken("a new account is gone".into())),
+            OpenSessionError::NoAccount => Self::Failed(Failure::Broken("a new account no longer exists".into())),
             OpenSessionError::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -200,7 +200,7 @@ impl AccountService {
                 Err(error) => {
                     // Otherwise the e-mail would be taken when its owner tries again.
                     if let Err(error) = this.parts.accounts.remove(account.id).await {
-                        warn!(%error, "an account whose first session could not be opened stays");
+                        warn!(%error, "a new account without a session could not be deleted");
                     }
                     Err(error.into())
                 }
@@ -296,7 +296,7 @@ impl AccountService {
             Err(error) => Some(error.into()),
         };
         if let Some(failure) = failed {
-            warn!(%failure, "a password could not be hashed anew");
+            warn!(%failure, "a password could not be rehashed");
         }
     }
 }

@@ -51,7 +51,7 @@ pub struct ClientService {
 #[derive(Debug, Error)]
 pub enum AuthenticationError {
     /// The client does not exist, has no secret, or a different one.
-    #[error("there is no such client, or its proof is not good")]
+    #[error("the client is unknown, or its proof is invalid")]
     Unknown,
     /// The assertion is not authentic.
     #[error(transparent)]
@@ -60,10 +60,10 @@ pub enum AuthenticationError {
     #[error(transparent)]
     Fault(#[from] AssertionFault),
     /// `client_id` is not the assertion's `sub` (RFC 7521 §4.2).
-    #[error("client_id is not the sub of the assertion")]
+    #[error("client_id must be the sub of the assertion")]
     TwoClients,
     /// The assertion was used before.
-    #[error("the assertion was used before; each is good once")]
+    #[error("the assertion was used before; each may be used once")]
     Replayed,
     /// The store failed.
     #[error(transparent)]
@@ -77,7 +77,7 @@ pub enum GrantError {
     #[error(transparent)]
     Scope(#[from] ScopeExceeded),
     /// It asks for an audience that is not its own: `invalid_target` (RFC 8707 §2).
-    #[error("the client's tokens are not meant for that resource")]
+    #[error("the client's tokens are for another resource")]
     Resource,
     /// It was removed at this moment: `invalid_client`.
     #[error("the client was removed")]

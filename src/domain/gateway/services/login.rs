@@ -94,28 +94,28 @@ pub struct Wish {
 #[derive(Debug, Error)]
 pub enum FinishError {
     /// The provider is not enabled.
-    #[error("no provider of this name is switched on")]
+    #[error("the provider is unknown or switched off")]
     UnknownProvider,
     /// The attempt was not begun in this browser, has expired, was finished before, or was made at another provider.
-    #[error("the attempt is not known here, too old, or was finished before")]
+    #[error("the attempt is unknown, too old, or already finished")]
     UnknownAttempt,
     /// The attempt succeeded before, and the browser has been signed in since.
-    #[error("the attempt was finished before")]
+    #[error("the attempt is already finished")]
     FinishedBefore,
     /// It was begun to link the provider to an account that is not signed in in this browser (any more).
-    #[error("the account that this was to be added to is not signed in in this browser any more")]
+    #[error("the browser is no longer signed in to the account that began the attempt")]
     OtherSession,
     /// The identity that was to be linked belongs to another account.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
     /// The account ended, or the provider was unlinked from it, in the meantime.
-    #[error("the account ended while somebody signed in to it")]
+    #[error("the account ended during the sign-in")]
     AccountEnded,
     /// The person declined.
-    #[error("the person did not agree")]
+    #[error("the person did not give consent")]
     Denied,
     /// The response is not one that a provider sends.
-    #[error("the answer of the provider is not one")]
+    #[error("the provider's response is malformed")]
     Malformed,
     /// Too many failed sign-ins of this client.
     #[error(transparent)]
@@ -217,7 +217,7 @@ impl LoginService {
                 | FinishError::TooMany(_)
                 | FinishError::Provider(_)),
             ) if attempt.consent && self.is_signed_in(attempt, old_session).await? => {
-                info!(provider = %attempt.provider, %error, "a person who had signed in did not give their consent, too");
+                info!(provider = %attempt.provider, %error, "a person who signed in did not give the further consent");
                 Ok(Finished { return_to: attempt.return_to.clone(), session: None, consent: None })
             }
             outcome => outcome,
@@ -270,7 +270,7 @@ impl LoginService {
         let begun = self.begin_again(attempt, request).await;
         begun
             .inspect_err(|error| {
-                warn!(provider = %attempt.provider, %error, "somebody who signed in cannot be asked for their consent");
+                warn!(provider = %attempt.provider, %error, "a person who signed in cannot be asked for consent");
             })
             .ok()
     }

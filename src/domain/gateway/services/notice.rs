@@ -52,7 +52,7 @@ pub struct NoticeService {
 #[derive(Debug, Error)]
 pub enum NoticeError {
     /// The provider is not enabled.
-    #[error("no provider of this name is switched on")]
+    #[error("the provider is unknown or switched off")]
     UnknownProvider,
     /// It is not accepted.
     #[error(transparent)]
@@ -84,7 +84,7 @@ impl NoticeService {
             .filter(|notice| !notice.is_stale(issued_at))
             .collect();
         if notices.is_empty() {
-            info!(provider = %name, "a notice of a provider asks for nothing");
+            info!(provider = %name, "a notice of a provider requires no action");
             return Ok(acknowledgement);
         }
         let this = Arc::clone(self);
@@ -124,7 +124,7 @@ impl NoticeService {
     async fn store(&self, notices: &[Notice]) -> Result<(), Failure> {
         match timeout(STORE_PATIENCE, self.parts.store.store(notices)).await {
             Ok(outcome) => Ok(outcome.map(drop)?),
-            Err(_) => Err(RepositoryError::Unavailable(format!("no answer within {STORE_PATIENCE:?}")).into()),
+            Err(_) => Err(RepositoryError::Unavailable(format!("no response within {STORE_PATIENCE:?}")).into()),
         }
     }
 
@@ -134,13 +134,13 @@ impl NoticeService {
         let Ok(held) = self.held.push(notices, unacknowledged) else {
             error!(
                 %provider, %failure,
-                "the store does not take a notice of a provider, and no more are held in memory; the provider is told so"
+                "the store does not accept a notice of a provider, and the memory for notices is full; the provider gets an error"
             );
             return Err(failure);
         };
         error!(
             %provider, %failure, held,
-            "the store does not take a notice of a provider; it is held in memory until the store is back, and would be lost with \
+            "the store does not accept a notice of a provider; it is held in memory until the store is back, and would be lost with \
              this process"
         );
         self.woken.notify_one();

@@ -130,25 +130,25 @@ enum LinkError {
 #[derive(Debug, Error)]
 pub enum GrantError {
     /// There is no such grant, or it belongs to another account.
-    #[error("there is no such grant")]
+    #[error("the grant does not exist")]
     NotFound,
     /// The caller may read any grant, but needs this scope as well.
     #[error("the caller's token lacks scope: {0}")]
     ScopeMissing(Scope),
     /// The person has to sign in at the provider again.
-    #[error("the person has to sign in at the provider again")]
+    #[error("the person must sign in at the provider again")]
     ReauthorizationRequired,
     /// The provider issues no newer token, and the current one is valid.
-    #[error("the provider gives no newer token for this grant")]
+    #[error("the provider issues no newer token for this grant")]
     NothingNewer,
     /// The person revoked it at the provider.
-    #[error("the person took it back at the provider")]
+    #[error("the person revoked the grant at the provider")]
     TakenBack,
     /// The provider fails for now; nothing is wrong with the grant.
     #[error(transparent)]
     Provider(ProviderError),
     /// Another replica has been refreshing it for too long.
-    #[error("the grant is being refreshed elsewhere, and that takes too long")]
+    #[error("another refresh of the grant takes too long")]
     Busy,
     /// The store or the vault failed.
     #[error(transparent)]

@@ -68,10 +68,10 @@ pub trait KeyRing: SignatureVerifier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OpenError {
     /// Sealed with a key that is not in `VAULT_KEY`.
-    #[error("it was sealed with a key that VAULT_KEY does not hold")]
+    #[error("it was sealed with a key that is not in VAULT_KEY")]
     UnknownKey,
     /// Changed since, or sealed for another context.
-    #[error("it is damaged or was sealed for something else")]
+    #[error("it is damaged or was sealed for another purpose")]
     Damaged,
 }
 
@@ -175,7 +175,7 @@ pub enum ProviderError {
         code: String,
     },
     /// The provider refuses for another reason.
-    #[error("the provider refuses: {code}")]
+    #[error("the provider refuses the request: {code}")]
     Refused {
         /// The error code.
         code: String,
@@ -184,17 +184,17 @@ pub enum ProviderError {
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
     /// The provider limits our rate (429): worth another try later.
-    #[error("the provider wants to be asked less: {0}")]
+    #[error("the provider limits the rate of requests: {0}")]
     Throttled(String),
     /// The provider's response is invalid, or an id token lacks what it must contain. The text is for the log.
-    #[error("the provider's answer is not usable: {0}")]
+    #[error("the provider's response is invalid: {0}")]
     BadAnswer(String),
     /// The id token has another nonce than expected, or none: the code belongs to another authorization request.
-    #[error("the id token holds another nonce")]
+    #[error("the id token contains another nonce")]
     NonceMismatch,
     /// No id token came though one is required. The operator can fix that, or the front end that requested the code
     /// without the scope `openid`.
-    #[error("the provider gave no id token: {remedy}")]
+    #[error("the provider returned no id token: {remedy}")]
     NoIdToken {
         /// A remedy for the operator.
         remedy: &'static str,
@@ -203,7 +203,7 @@ pub enum ProviderError {
     #[error("the person may not sign in here: {}", .0.for_operator())]
     NotAdmitted(AdmissionRule),
     /// The provider does not support this operation (GitHub OAuth apps cannot refresh, for instance).
-    #[error("the provider has no such operation")]
+    #[error("the provider does not support this operation")]
     Unsupported,
 }
 
@@ -234,14 +234,14 @@ impl AdmissionRule {
     /// Why it does not admit a person, and the variable that says so: for the log, not for the person.
     pub fn for_operator(self) -> &'static str {
         match self {
-            Self::HostedDomain => "the person is not of the domain GOOGLE_HOSTED_DOMAIN",
+            Self::HostedDomain => "the person does not belong to the domain GOOGLE_HOSTED_DOMAIN",
             Self::Tenant => "the person's tenant is not one of ENTRA_ALLOWED_TENANTS",
             Self::Group => {
-                "the id token names no group of ENTRA_GROUPS; Entra names groups if it is told to (Token configuration > Add groups \
+                "the id token contains no group of ENTRA_GROUPS; Entra must be set to send groups (Token configuration > Add groups \
                  claim)"
             }
             Self::GroupsElsewhere => {
-                "the person is in more groups than an id token names (200), so ENTRA_GROUPS cannot be checked; let Entra name only the \
+                "the person is in more groups than an id token lists (200), so ENTRA_GROUPS cannot be checked; set Entra to send only the \
                  groups that are assigned to the application (Token configuration > Add groups claim)"
             }
         }

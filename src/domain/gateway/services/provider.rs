@@ -176,7 +176,7 @@ mod tests {
         let google = "google".parse().unwrap();
         for error in [
             ProviderError::Unavailable("no connection".into()),
-            ProviderError::BadAnswer("its metadata are those of another issuer".into()),
+            ProviderError::BadAnswer("its metadata belong to another issuer".into()),
         ] {
             let healths = healths();
             healths.note_departure::<()>(&google, &Ok(()));
@@ -194,7 +194,7 @@ mod tests {
         for error in [
             ProviderError::InvalidGrant { code: "invalid_grant".into() },
             ProviderError::Refused { code: "invalid_request".into() },
-            ProviderError::BadAnswer("it does not say who the person is (sub)".into()),
+            ProviderError::BadAnswer("it does not identify the person (sub)".into()),
             ProviderError::NonceMismatch,
             ProviderError::NoIdToken { remedy: "switch it on" },
             ProviderError::NotAdmitted(AdmissionRule::HostedDomain),

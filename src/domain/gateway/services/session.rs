@@ -55,7 +55,7 @@ pub struct SessionParts {
 #[derive(Debug, Error)]
 pub enum OpenSessionError {
     /// The account has just ended.
-    #[error("the account is gone")]
+    #[error("the account no longer exists")]
     NoAccount,
     /// The store failed.
     #[error(transparent)]

@@ -30,7 +30,7 @@ pub enum SigningKeyError {
     Key(#[from] KeyError),
     /// A stored key cannot be opened.
     #[error(
-        "the signing key {kid} cannot be opened: {reason}; if VAULT_KEY was replaced, add the old key behind the new one"
+        "the signing key {kid} cannot be opened: {reason}; if VAULT_KEY was replaced, add the old key after the new one"
     )]
     Sealed {
         /// The key.
@@ -109,7 +109,7 @@ impl SigningKeys {
         }
         for dead in schedule.dead(&keys, clock.now()) {
             store.remove(&dead.kid).await?;
-            info!(kid = dead.kid, "signing key forgotten: its last token is dead");
+            info!(kid = dead.kid, "signing key deleted: its last token has expired");
         }
         let dead: Vec<String> = schedule.dead(&keys, clock.now()).into_iter().map(|key| key.kid.clone()).collect();
         keys.retain(|key| !dead.contains(&key.kid));

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// Too many failures: how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("there were too many attempts")]
+#[error("too many attempts")]
 pub struct TooManyAttempts {
     /// From now on.
     pub wait: TimeDelta,

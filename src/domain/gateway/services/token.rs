@@ -91,13 +91,13 @@ pub enum CreateError {
     #[error("the caller may not create tokens")]
     Denied(Denied),
     /// The caller asks for scopes that its own token does not have.
-    #[error("the scope goes beyond that of the caller's token")]
+    #[error("the requested scope exceeds that of the caller's token")]
     ScopeExceeded(Scope),
     /// The caller's own token was revoked in the meantime: what was issued to it at that moment is revoked as well.
     #[error("the caller's token was revoked")]
     Revoked,
     /// A longer lifetime was requested than any token may have.
-    #[error("no access token may live longer than {} seconds", .longest.num_seconds())]
+    #[error("the lifetime of an access token must be at most {} seconds", .longest.num_seconds())]
     LifeTooLong {
         /// The longest allowed lifetime.
         longest: TimeDelta,
@@ -111,7 +111,7 @@ pub enum CreateError {
 #[derive(Debug, Error)]
 pub enum RefreshError {
     /// Not a refresh token of ours, or not any more.
-    #[error("the refresh token is not known")]
+    #[error("the refresh token is unknown")]
     Unknown,
     /// It was unused for too long.
     #[error("the refresh token has expired")]

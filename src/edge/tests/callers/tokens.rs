@@ -165,7 +165,7 @@ async fn an_opaque_token_is_looked_up_once_and_again_after_its_revocation() {
     assert_eq!(gateway.get("/api/auth", &bearer(texts[0])).await.status, 200, "typed again, it is a new token");
     let unknown = gateway.get("/api/auth", &bearer("never heard of")).await;
     assert_eq!(unknown.problem(), (401, "invalid_token".to_owned()));
-    assert!(challenge(&unknown).contains("the token is not known"), "{}", challenge(&unknown));
+    assert!(challenge(&unknown).contains("the token is unknown"), "{}", challenge(&unknown));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,7 +181,7 @@ impl Http1Exchange {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
-            return Poll::Ready(Some(Err(io::Error::other("the request broke off while it was answered"))));
+            return Poll::Ready(Some(Err(io::Error::other("the request broke off during the response"))));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {

@@ -103,7 +103,7 @@ impl Http2Exchange {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
-            return Poll::Ready(Some(Err(io::Error::other("the request broke off while it was answered"))));
+            return Poll::Ready(Some(Err(io::Error::other("the request broke off during the response"))));
         }
         Pin::new(&mut self.answer).poll_frame(context)
     }

@@ -53,9 +53,7 @@ pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, fiel
         ControlError::SessionRequired => session_required(),
         ControlError::NoAccount => no_account(),
         ControlError::PasswordMissing => Problem::invalid_field(field, "required", PASSWORD_MISSING.en),
-        ControlError::WrongPassword => {
-            Problem::new(StatusCode::FORBIDDEN, "wrong_password", "this is not the password of the account")
-        }
+        ControlError::WrongPassword => Problem::new(StatusCode::FORBIDDEN, "wrong_password", "the password is wrong"),
         ControlError::TooMany(too_many) => too_many_attempts(too_many),
         ControlError::Failed(failure) => failed(&failure),
     }
@@ -69,7 +67,7 @@ pub(in crate::domain::gateway::controllers) fn too_many_attempts(TooManyAttempts
         ..Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_attempts",
-            format!("there were too many attempts; try again in {seconds} seconds"),
+            format!("too many attempts; try again in {seconds} seconds"),
         )
     }
 }
@@ -78,7 +76,7 @@ pub(in crate::domain::gateway::controllers) fn no_account() -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "no_account",
-        "your token is not that of a person who signed up or in, or the account is gone",
+        "your token does not belong to an account, or the account no longer exists",
     )
 }
 
@@ -87,7 +85,7 @@ fn session_required() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "session_required",
-        "this changes who can sign in, so it takes the session of a browser that is signed in, and no token: leave the \
-         Authorization header out",
+        "this changes the ways to sign in, so it requires the session of a browser that is signed in, and accepts no token; leave \
+         the Authorization header out",
     )
 }

@@ -64,7 +64,7 @@ async fn each_refusal_has_its_status_and_code() {
     // Whatever lifetime is requested, the reported limit is the one in force.
     for seconds in [86_401, 31_536_001, i64::MAX] {
         let problem = open.create(read(&json!({"expires_in": seconds})), &nobody).await.unwrap_err();
-        assert_eq!(problem.errors[0].message, "write the number of seconds, 1 to 86400", "{seconds}");
+        assert_eq!(problem.errors[0].message, "must be 1 to 86400 seconds", "{seconds}");
     }
     assert_eq!(refused(open.create(read(&json!({})), &bearer).await.unwrap_err()), (401, "invalid_token"));
     assert_eq!(refused(open.refresh(read(&json!({"refresh_token": "x"}))).await.unwrap_err()), (401, "invalid_grant"));

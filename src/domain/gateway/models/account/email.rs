@@ -12,8 +12,8 @@ const LONGEST_LABEL: usize = 63;
 /// The text is not an e-mail address that can be used to sign up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "write an e-mail address such as jane@example.com: letters, digits and .!#$%&'*+/=?^_`{{|}}~- before the @, the domain in \
-     ASCII (xn--…) behind it"
+    "must be an e-mail address such as jane@example.com: letters, digits and .!#$%&'*+/=?^_`{{|}}~- before the @, and after it \
+     a domain in ASCII (xn--…)"
 )]
 pub struct InvalidEmail;
 

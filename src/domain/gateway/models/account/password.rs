@@ -11,7 +11,7 @@ pub const LONGEST_PASSWORD: usize = 256;
 
 /// The text cannot be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("write 8 to 256 characters")]
+#[error("must be 8 to 256 characters")]
 pub struct UnfitPassword;
 
 /// A password in clear. It has no `Display`, and its `Debug` hides it.

@@ -23,16 +23,16 @@ pub struct MalformedAssertion;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AssertionFault {
     /// `iss` and `sub` are not both the client.
-    #[error("iss and sub of the assertion are both to be the client_id")]
+    #[error("iss and sub of the assertion must both be the client_id")]
     WrongClient,
     /// Meant for another audience.
-    #[error("aud of the assertion is to be this issuer or its token endpoint")]
+    #[error("aud of the assertion must be this issuer or its token endpoint")]
     WrongAudience,
     /// Its `exp` has passed.
     #[error("the assertion has expired")]
     Expired,
     /// Its `exp` is too far ahead.
-    #[error("the assertion is good for longer than an hour")]
+    #[error("the assertion must expire within an hour")]
     TooLong,
     /// Its `nbf` or `iat` is in the future.
     #[error("the assertion is not valid yet")]

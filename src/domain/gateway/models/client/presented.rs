@@ -23,13 +23,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ContradictoryClient {
     /// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."
-    #[error("the client authenticates by more than one method; use one")]
+    #[error("the client must authenticate by one method only")]
     TwoMethods,
     /// `client_id` beside a proof of another client.
-    #[error("client_id is not the client that authenticates")]
+    #[error("client_id must be the client that authenticates")]
     TwoClients,
     /// `client_assertion` without `client_assertion_type`, or the reverse.
-    #[error("client_assertion and client_assertion_type come together")]
+    #[error("client_assertion and client_assertion_type must be sent together")]
     HalfAnAssertion,
 }
 
@@ -40,7 +40,7 @@ pub enum PresentedClientError {
     #[error(transparent)]
     Contradictory(#[from] ContradictoryClient),
     /// It does not identify a client, or not in a readable form: `invalid_client`.
-    #[error("the client has to authenticate: client_secret_basic, client_secret_post or private_key_jwt")]
+    #[error("the client must authenticate by client_secret_basic, client_secret_post or private_key_jwt")]
     Missing,
 }
 

@@ -26,7 +26,7 @@ pub(super) fn warning(endpoint: &Url, now: DateTime<Utc>) -> Option<String> {
     let &(oldest, _) = LAST_DAYS.first()?;
     if numbers < oldest {
         return Some(format!(
-            "FACEBOOK_API_VERSION {version} is older than v{}.{}, and may be retired already; take a newer one of \
+            "FACEBOOK_API_VERSION {version} is older than v{}.{}, and may be retired already; use a newer one from \
              https://developers.facebook.com/docs/graph-api/changelog",
             oldest.0, oldest.1
         ));
@@ -34,7 +34,7 @@ pub(super) fn warning(endpoint: &Url, now: DateTime<Utc>) -> Option<String> {
     let (_, last_day) = LAST_DAYS.iter().find(|(known, _)| *known == numbers)?;
     (now.date_naive() >= *last_day - TOLD_BEFORE).then(|| {
         format!(
-            "FACEBOOK_API_VERSION {version} is retired on {last_day}; take a newer one of \
+            "FACEBOOK_API_VERSION {version} is retired on {last_day}; use a newer one from \
              https://developers.facebook.com/docs/graph-api/changelog"
         )
     })

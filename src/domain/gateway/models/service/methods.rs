@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// The texts are not methods that a route may match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("methods in upper case, such as [\"GET\", \"POST\"], one or more; TRACE and CONNECT are never served")]
+#[error("one or more names in upper case, such as [\"GET\", \"POST\"]; TRACE and CONNECT are not allowed")]
 pub struct InvalidMethods;
 
 /// The methods that a route matches.

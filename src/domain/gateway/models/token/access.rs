@@ -36,7 +36,7 @@ pub enum Rejection {
     #[error("the token's signature is not valid")]
     BadSignature,
     /// None of our keys has this `kid`.
-    #[error("the token was signed with a key that is not known here")]
+    #[error("the token was signed with an unknown key")]
     UnknownKey,
     /// Its `exp` has passed.
     #[error("the token has expired")]
@@ -45,7 +45,7 @@ pub enum Rejection {
     #[error("the token is not valid yet")]
     NotYetValid,
     /// Issued by another issuer.
-    #[error("the token was issued by someone else")]
+    #[error("the token was issued by another issuer")]
     WrongIssuer,
     /// Meant for another audience.
     #[error("the token is meant for another audience")]
@@ -54,7 +54,7 @@ pub enum Rejection {
     #[error("the token was revoked")]
     Revoked,
     /// An opaque token that is not known here.
-    #[error("the token is not known")]
+    #[error("the token is unknown")]
     Unknown,
 }
 

@@ -20,16 +20,18 @@ pub const MAX_DUMMY_TEXT_BYTES: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidDummyText {
     /// Empty, or only blanks.
-    #[error("type at least one character that is not a blank")]
+    #[error("must contain at least one character that is not a blank")]
     Blank,
     /// Longer than a header may be.
-    #[error("type at most {MAX_DUMMY_TEXT_BYTES} bytes")]
+    #[error("must be at most {MAX_DUMMY_TEXT_BYTES} bytes")]
     TooLong,
     /// It could not be sent in an `Authorization` header.
-    #[error("a token is sent in an HTTP header, so it cannot hold control characters or begin or end with a blank")]
+    #[error(
+        "must not contain control characters or begin or end with a blank, because a token is sent in an HTTP header"
+    )]
     Unsendable,
     /// It would be two things at once: printed although it may be a real secret, and not revocable.
-    #[error("this has the form of a refresh token, which is a secret; type something else")]
+    #[error("must not have the form of a refresh token, which is a secret")]
     RefreshToken,
 }
 

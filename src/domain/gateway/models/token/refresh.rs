@@ -20,7 +20,7 @@ const PREFIX: &str = "gwr_";
 
 /// The text is not a refresh token of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("not a refresh token of this gateway")]
+#[error("the text is not a refresh token of this gateway")]
 pub struct MalformedRefreshToken;
 
 /// A refresh token in clear. It has no `Debug` and no `Display`: only [`RefreshToken::expose`] returns the text.

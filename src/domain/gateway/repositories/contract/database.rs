@@ -224,7 +224,7 @@ async fn an_address_that_swallows_everything_is_unavailable_soon() {
     let outcome = connect(&url, "gateway").await;
     assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
     let said = outcome.unwrap_err().to_string();
-    assert_eq!(said, format!("PostgreSQL at {}: no answer within 3s", silent.local_addr().unwrap()));
+    assert_eq!(said, format!("PostgreSQL at {}: no response within 3s", silent.local_addr().unwrap()));
 }
 
 #[tokio::test]

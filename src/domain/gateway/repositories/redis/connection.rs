@@ -36,7 +36,7 @@ impl fmt::Debug for RedisConnection {
 /// URL, which may have a password in it.
 pub async fn connect(url: &str) -> Result<RedisConnection, RepositoryError> {
     // The library's error text could quote the URL.
-    let client = Client::open(url).map_err(|_| RepositoryError::Unavailable("the URL cannot be used".to_owned()))?;
+    let client = Client::open(url).map_err(|_| RepositoryError::Unavailable("the URL is invalid".to_owned()))?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(ANSWER_TIMEOUT))

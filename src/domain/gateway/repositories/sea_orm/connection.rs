@@ -64,7 +64,7 @@ pub enum ConnectError {
 /// If the URL is of another kind, or no database responds there within a few seconds.
 pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError> {
     if url::Url::parse(url).is_err() {
-        return Err(ConnectError::Refused("the database URL cannot be read".to_owned()));
+        return Err(ConnectError::Refused("the database URL is invalid".to_owned()));
     }
     // Boxed: the drivers' futures are large, and every caller's future would be large, too.
     let opening = Box::pin(async {
@@ -78,12 +78,14 @@ pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError
             Some("postgres" | "postgresql") => {
                 postgres::Pool::open(url, schema).await.map(|pool| Kind::Postgres(Box::new(pool)))
             }
-            _ => Err(ConnectError::Refused("a database URL begins with sqlite: or postgres:".to_owned())),
+            _ => Err(ConnectError::Refused("the database URL must begin with sqlite: or postgres:".to_owned())),
         }
     });
     match tokio::time::timeout(ANSWER_TIMEOUT, opening).await {
         Ok(outcome) => outcome.map(Connection),
-        Err(_) => Err(ConnectError::NotYet(format!("{}: no answer within {ANSWER_TIMEOUT:?}", postgres::address(url)))),
+        Err(_) => {
+            Err(ConnectError::NotYet(format!("{}: no response within {ANSWER_TIMEOUT:?}", postgres::address(url))))
+        }
     }
 }
 
@@ -148,7 +150,7 @@ pub(super) async fn with_timeout<T>(
 ) -> Result<T, RepositoryError> {
     match tokio::time::timeout(ANSWER_TIMEOUT, operation).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(RepositoryError::Unavailable(format!("no answer within {ANSWER_TIMEOUT:?}"))),
+        Err(_) => Err(RepositoryError::Unavailable(format!("no response within {ANSWER_TIMEOUT:?}"))),
     }
 }
 

@@ -15,13 +15,13 @@ use crate::domain::gateway::{
 #[derive(Debug, Error)]
 pub enum PasswordError {
     /// The account does not exist any more.
-    #[error("there is no such account")]
+    #[error("the account does not exist")]
     NoAccount,
     /// Too many e-mail enquiries or failures of the client.
     #[error(transparent)]
     TooMany(#[from] TooManyAttempts),
     /// A first password needs an e-mail to sign in with.
-    #[error("there is no e-mail to sign in with")]
+    #[error("the account has no e-mail to sign in with")]
     EmailMissing,
     /// The account has a different e-mail.
     #[error("the account has another e-mail")]
@@ -30,7 +30,7 @@ pub enum PasswordError {
     #[error("the e-mail is taken")]
     EmailTaken,
     /// The password was changed concurrently.
-    #[error("the password was changed meanwhile")]
+    #[error("the password was changed concurrently")]
     ChangedMeanwhile,
     /// An internal failure.
     #[error(transparent)]

@@ -61,13 +61,13 @@ impl AccountControl {
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// Nobody is signed in in the browser.
-    #[error("nobody is signed in")]
+    #[error("the browser is not signed in")]
     NotSignedIn,
     /// The caller has a token, which is not enough, whatever is sent with it.
-    #[error("this takes the session of a browser, and no token")]
+    #[error("a browser's session is required, and a token is not accepted")]
     SessionRequired,
     /// The account does not exist any more.
-    #[error("there is no such account")]
+    #[error("the account does not exist")]
     NoAccount,
     /// The account has a password, and none was sent.
     #[error("the password is missing")]
@@ -87,7 +87,7 @@ pub enum ControlError {
 #[derive(Debug, Error)]
 pub enum PurposeError {
     /// The caller's token represents no account, so there is none to store a grant for.
-    #[error("the token represents no account")]
+    #[error("the token does not belong to an account")]
     NoAccount,
     /// Control of the account is refused.
     #[error(transparent)]

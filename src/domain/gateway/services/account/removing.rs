@@ -15,7 +15,7 @@ pub enum UnlinkError {
     #[error("the account has no identity at this provider")]
     NotLinked,
     /// It is the account's only way to sign in.
-    #[error("it is the only way to sign in")]
+    #[error("the provider is the account's only way to sign in")]
     LastWayIn,
     /// An internal failure.
     #[error(transparent)]

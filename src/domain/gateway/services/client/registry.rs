@@ -46,7 +46,7 @@ pub struct NewClient {
 #[derive(Debug, Error)]
 pub enum AddClientError {
     /// Another client has this name.
-    #[error("there is a client of this name already")]
+    #[error("a client with this name already exists")]
     NameTaken,
     /// The store failed.
     #[error(transparent)]
@@ -57,10 +57,10 @@ pub enum AddClientError {
 #[derive(Debug, Error)]
 pub enum RotateClientError {
     /// There is no such client.
-    #[error("there is no such client")]
+    #[error("the client does not exist")]
     Unknown,
     /// It has keys, and no new ones were given.
-    #[error("this client has no secret, but a key of its own; give its next one")]
+    #[error("the client authenticates by a key instead of a secret, so its next key is required")]
     HasKeys,
     /// The store failed.
     #[error(transparent)]

@@ -64,7 +64,7 @@ impl fmt::Debug for AuthorizationRedirect {
 #[derive(Debug, Error)]
 pub enum BeginError {
     /// The provider is not enabled.
-    #[error("no provider of this name is switched on")]
+    #[error("the provider is unknown or switched off")]
     UnknownProvider,
     /// The browser must not be sent to that address.
     #[error(transparent)]
@@ -73,10 +73,10 @@ pub enum BeginError {
     #[error(transparent)]
     LoginHint(#[from] InvalidLoginHint),
     /// The provider supports only these types.
-    #[error("the provider knows no such auth_type")]
+    #[error("the provider does not support this auth_type")]
     AuthType(&'static [&'static str]),
     /// These scopes may not be requested.
-    #[error("the scope is not one that may be asked for")]
+    #[error("the scope may not be requested")]
     ScopeNotAllowed(Vec<String>),
     /// The provider cannot be used for now.
     #[error(transparent)]

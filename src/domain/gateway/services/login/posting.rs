@@ -18,13 +18,13 @@ const LONGEST_PARAMETER: usize = 1024;
 #[derive(Debug, Error)]
 pub enum PostError {
     /// The provider is not enabled.
-    #[error("no provider of this name is switched on")]
+    #[error("the provider is unknown or switched off")]
     UnknownProvider,
     /// The provider sends browsers back with a query.
     #[error("the provider sends no forms")]
     NoForms,
     /// No provider sends such a form.
-    #[error("the form is not one that a provider sends")]
+    #[error("the form is not a provider's response")]
     Malformed,
     /// An internal failure.
     #[error(transparent)]

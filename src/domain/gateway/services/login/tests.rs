@@ -430,10 +430,10 @@ async fn responses_of_a_provider_are_distinguished() {
     assert_eq!(
         outcomes,
         [
-            "the person did not agree",
-            "the provider refuses: server_error",
-            "the provider refuses: <script>",
-            "the answer of the provider is not one",
+            "the person did not give consent",
+            "the provider refuses the request: server_error",
+            "the provider refuses the request: <script>",
+            "the provider's response is malformed",
             "the provider says that the grant is not valid: invalid_grant",
         ]
     );

@@ -30,7 +30,7 @@ impl NoticeService {
             return Err(NoticeError::Refused(NoticeRefusal::Malformed));
         }
         self.store(&[deletion]).await?;
-        info!(provider = %name, "somebody wants us to delete what we have of them");
+        info!(provider = %name, "a person asks for the deletion of their data");
         self.woken.notify_one();
         Ok(code)
     }

@@ -41,9 +41,9 @@ impl NoticeService {
             }
             let outcome = self.round().await;
             match &outcome {
-                Ok(()) if failing => info!("working off notices of providers works again"),
+                Ok(()) if failing => info!("the processing of notices of providers works again"),
                 Err(failure) if !failing => {
-                    error!(%failure, "working off notices of providers fails; it is tried again");
+                    error!(%failure, "the processing of notices of providers fails; it is retried");
                 }
                 Ok(()) | Err(_) => {}
             }
@@ -90,11 +90,11 @@ impl NoticeService {
         let NoticeParts { oauth, accounts, .. } = &self.parts;
         if *kind == NoticeKind::DataDeletion {
             accounts.erase_identity(provider, subject, notice.concerns_until()).await?;
-            info!(%provider, "what we had of somebody who asked for that at the provider is deleted");
+            info!(%provider, "the data of a person who asked for that at the provider are deleted");
         }
         if kind.revokes_grants() {
             let grants = oauth.revoked_at_provider(provider, subject, notice.concerns_until()).await?;
-            info!(%provider, grants, "somebody's grants were taken back at the provider");
+            info!(%provider, grants, "a person's grants were revoked at the provider");
         }
         // Last: if an earlier step fails, all steps are repeated, and sessions that the person has opened since would
         // end, too.
@@ -103,7 +103,7 @@ impl NoticeService {
             if let Some(account) = account {
                 accounts.end_everything_open(account).await?;
             }
-            info!(%provider, known = account.is_some(), "the provider ended somebody's sessions; so were theirs here, with their tokens");
+            info!(%provider, known = account.is_some(), "the provider ended a person's sessions; their sessions and tokens here have ended, too");
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl NoticeService {
         }
         for Notice { provider, subject, kind, .. } in self.held.take() {
             let kind = kind.as_str();
-            error!(%provider, subject, kind, "a notice of a provider is lost: the store was away until the end of this process");
+            error!(%provider, subject, kind, "a notice of a provider is lost: the store was unavailable until the end of this process");
         }
     }
 }

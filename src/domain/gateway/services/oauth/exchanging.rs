@@ -77,16 +77,16 @@ pub struct Exchanged {
 #[derive(Debug, Error)]
 pub enum ExchangeError {
     /// The provider is not enabled.
-    #[error("no provider of this name is switched on")]
+    #[error("the provider is unknown or switched off")]
     UnknownProvider,
     /// No redirect URI is registered here.
     #[error("no redirect URI is registered here")]
     NoRedirectUris,
     /// The provider has neither a nonce nor PKCE, so a code of `/login` cannot be distinguished from the caller's.
-    #[error("nothing binds codes of this provider to a browser")]
+    #[error("the codes of this provider are not bound to a browser")]
     Unbound,
     /// The redirect URI is not on the list, or it is omitted and the list does not have exactly one.
-    #[error("the redirect URI is not one of those that are registered here")]
+    #[error("the redirect URI is not registered here")]
     RedirectUri,
     /// The provider issues id tokens, and the nonce is missing.
     #[error("the nonce is missing")]
@@ -95,13 +95,13 @@ pub enum ExchangeError {
     #[error("the code verifier is missing")]
     VerifierMissing,
     /// The identity does not belong to the account, and the caller may not link it.
-    #[error("the identity is not one of the account's")]
+    #[error("the identity does not belong to the account")]
     NotLinked,
     /// The identity belongs to another account.
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
     /// The account ended, or the provider was unlinked from it, in the meantime.
-    #[error("the account ended while somebody signed in to it")]
+    #[error("the account ended during the sign-in")]
     AccountEnded,
     /// Too many failed exchanges of this client.
     #[error(transparent)]

@@ -142,7 +142,7 @@ impl OAuthService {
                 LeaseOutcome::Acquired(_) => self.store.release_lease(&lease).await?,
                 LeaseOutcome::Gone => {}
                 LeaseOutcome::Held { .. } if Instant::now() >= give_up_at => {
-                    return Err(Failure::Unavailable("the grant is being refreshed for too long".to_owned()).into());
+                    return Err(Failure::Unavailable("another refresh of the grant takes too long".to_owned()).into());
                 }
                 LeaseOutcome::Held { .. } => sleep(LOOK_EVERY).await,
             }

@@ -65,7 +65,7 @@ impl ProactiveRefresh {
         };
         let ending = async { while under_way.join_next().await.is_some() {} };
         if timeout(LAST_REFRESHES, ending).await.is_err() {
-            warn!(provider = %self.provider.name(), "the provider takes too long; refreshes under way are given up");
+            warn!(provider = %self.provider.name(), "the provider takes too long; refreshes in progress are abandoned");
         }
         outcome
     }

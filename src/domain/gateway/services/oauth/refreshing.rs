@@ -161,7 +161,7 @@ impl OAuthService {
                 Ok(Asked::TakenOver)
             }
             Err(ProviderError::InvalidGrant { code }) => {
-                info!(grant = %grant.id, provider = %grant.provider, code, "the provider no longer renews a grant: the person has to sign in there again");
+                info!(grant = %grant.id, provider = %grant.provider, code, "the provider no longer renews a grant: the person must sign in there again");
                 let ended = Grant { status: GrantStatus::NeedsReauthorization, updated_at: self.clock.now(), ..grant };
                 self.store.finish_refresh(&lease, &ended).await?;
                 self.grants_changed(ended.account);
@@ -192,7 +192,7 @@ impl OAuthService {
         loop {
             match self.store.finish_refresh(lease, grant).await {
                 Err(RepositoryError::Unavailable(error)) if Instant::now() < give_up_at => {
-                    warn!(grant = %grant.id, error, "new tokens of a grant cannot be stored yet; it is tried again");
+                    warn!(grant = %grant.id, error, "new tokens of a grant cannot be stored yet; storing them is retried");
                     sleep(STORE_AGAIN_EVERY).await;
                 }
                 outcome => return Ok(outcome?),

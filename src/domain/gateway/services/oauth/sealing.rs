@@ -40,7 +40,7 @@ impl OAuthService {
             .map_err(|reason| broken(reason.to_string()))?;
         // serde's error texts may quote the input.
         let clear: ClearTokens =
-            serde_json::from_slice(&clear).map_err(|_| broken("not of the form we store".into()))?;
+            serde_json::from_slice(&clear).map_err(|_| broken("they do not have the stored form".into()))?;
         Ok(clear.into_tokens(grant.expires_at))
     }
 }

@@ -59,7 +59,7 @@ pub enum SignInError {
     #[error("this identity belongs to another account")]
     LinkedElsewhere,
     /// The account ended, or the provider was unlinked from it, in the meantime.
-    #[error("the account ended while somebody signed in to it")]
+    #[error("the account ended during the sign-in")]
     AccountEnded,
     /// Too many failed exchanges of this client.
     #[error(transparent)]
@@ -148,7 +148,7 @@ impl OAuthService {
         if lacks_refresh_token && attempt.consent {
             warn!(
                 provider = %attempt.provider,
-                "the provider gave no refresh token though it was to ask for consent; set <PROVIDER>_PROMPT=never or \
+                "the provider returned no refresh token although the request asked for consent; set <PROVIDER>_PROMPT=never or \
                  OIDC_<NAME>_PROMPT=never so that people are not sent there twice at each sign-in"
             );
         }

@@ -49,7 +49,7 @@ impl OAuthService {
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = outcome {
-            warn!(provider = %of.provider, error, "tokens that belong to nobody any more are not taken back at the provider");
+            warn!(provider = %of.provider, error, "tokens that no longer belong to a grant could not be revoked at the provider");
         }
     }
 

@@ -80,24 +80,24 @@ pub enum Unacknowledged {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoticeRefusal {
     /// The provider sends no such notices, or the setting that verifies them is missing.
-    #[error("the provider sends no such notices that could be verified here")]
+    #[error("the provider sends no notices that can be verified here")]
     Unsupported,
     /// It is not proven to come from the provider.
     #[error("the notice is not proven to come from the provider")]
     Unverified,
     /// Something is missing or invalid.
-    #[error("the notice is not of the form that the provider documents")]
+    #[error("the notice does not have the form that the provider documents")]
     Malformed,
     /// Another issuer has issued it.
-    #[error("the notice is another issuer's")]
+    #[error("the notice has another issuer")]
     WrongIssuer,
     /// It is meant for another app.
-    #[error("the notice is for another app than ours")]
+    #[error("the notice is for another app")]
     WrongAudience,
     /// It is signed with a key that the issuer does not have, or the signature is invalid.
     #[error("the notice is not signed with a key of its issuer")]
     WrongKey,
     /// The issuer's keys are not available for now.
-    #[error("the keys of the notice's issuer cannot be had: {0}")]
+    #[error("the keys of the notice's issuer are unavailable: {0}")]
     KeysUnavailable(ProviderError),
 }

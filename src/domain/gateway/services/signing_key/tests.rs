@@ -107,7 +107,7 @@ async fn the_store_holds_no_private_key_in_clear() {
 async fn a_replaced_vault_key_is_named_as_the_reason() {
     let world = World::new();
     world.replica(&KEY).await.unwrap();
-    assert!(world.replica(&[[2; 32], [1; 32]]).await.is_ok(), "the old key behind the new one");
+    assert!(world.replica(&[[2; 32], [1; 32]]).await.is_ok(), "the old key after the new one");
     let Err(error) = world.replica(&[[2; 32]]).await else { panic!("opened without the key") };
     assert!(error.to_string().contains("VAULT_KEY"), "{error}");
 }

@@ -63,7 +63,7 @@ fn beginning(schema: &str, statement_timeout: &str) -> String {
 impl Pool {
     pub(super) async fn open(url: &str, schema: &str) -> Result<Self, ConnectError> {
         let options = PgConnectOptions::from_str(url)
-            .map_err(|_| ConnectError::Refused("the database URL cannot be read".to_owned()))?
+            .map_err(|_| ConnectError::Refused("the database URL is invalid".to_owned()))?
             .disable_statement_logging();
         // The pool would retry until its time is over, and then report only that.
         let first = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect());
@@ -71,7 +71,7 @@ impl Pool {
             Ok(Ok(connection)) => drop(connection.close().await),
             Ok(Err(error)) => return Err(connect_error(&options, &error)),
             Err(_) => {
-                let said = format!("{}: no answer within {ACQUIRE_TIMEOUT:?}", named(&options));
+                let said = format!("{}: no response within {ACQUIRE_TIMEOUT:?}", named(&options));
                 return Err(ConnectError::NotYet(said));
             }
         }
@@ -88,7 +88,7 @@ impl Pool {
         let begun = self.connections.begin_with(AssertSqlSafe(&*self.begin)).await;
         begun.map(|transaction| Transaction(Mutex::new(transaction))).map_err(|error| match error {
             sqlx::Error::PoolTimedOut => DbErr::Conn(RuntimeErr::Internal(format!(
-                "{} gave no connection within {ACQUIRE_TIMEOUT:?}",
+                "{}: no connection became free within {ACQUIRE_TIMEOUT:?}",
                 named(&self.options)
             ))),
             other => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(other))),
@@ -137,8 +137,8 @@ impl Pool {
         let schema = quoted(&self.schema);
         transaction.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.map(drop).map_err(|error| {
             RepositoryError::Unavailable(format!(
-                "the schema {schema} of DATABASE_SCHEMA is missing and cannot be made: {error}. Let the owner of the database \
-                 run: CREATE SCHEMA {schema} AUTHORIZATION {}",
+                "the schema {schema} of DATABASE_SCHEMA does not exist and cannot be created: {error}. The owner of the \
+                 database must run: CREATE SCHEMA {schema} AUTHORIZATION {}",
                 quoted(self.options.get_username())
             ))
         })
