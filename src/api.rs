@@ -225,8 +225,8 @@ where
             async move {
                 let context = RequestContext::of(&request);
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                let readers = cors.readers(&request);
-                let mut response = match readers.preflight(&request, &allowed) {
+                let decision = cors.decide(&request);
+                let mut response = match decision.preflight(&request, &allowed) {
                     Some(answer) => answer,
                     None => match endpoint.call(request).await {
                         Ok(answer) => answer.into_response(),
@@ -234,7 +234,7 @@ where
                     },
                 };
                 let headers = response.headers_mut();
-                readers.told(headers);
+                decision.apply(headers);
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
                 headers

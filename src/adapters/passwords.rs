@@ -59,7 +59,7 @@ impl PasswordHasher for Argon2Passwords {
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError> {
         let salt: [u8; SALT_BYTES] = self.entropy.bytes();
         self.workers
-            .in_turn(move |memory| {
+            .run(move |memory| {
                 let way =
                     HashParams { algorithm: Algorithm::Argon2id, version: Version::V0x13, parameters: PARAMETERS };
                 let output = way.output(&password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?;
@@ -79,7 +79,7 @@ impl PasswordHasher for Argon2Passwords {
         let is_somebodys = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy_hash.clone());
         self.workers
-            .in_turn(move |memory| {
+            .run(move |memory| {
                 let stored = phc::PasswordHash::new(hash.expose()).map_err(broken)?;
                 let way = HashParams::of(&stored)?;
                 let (Some(salt), Some(wanted)) = (stored.salt, stored.hash) else {

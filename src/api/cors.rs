@@ -28,7 +28,7 @@ const PUBLISHED: &str = "/.well-known/";
 pub(super) struct Cors(Arc<AllowedOrigins>);
 
 /// The pages that may read a response.
-pub(super) enum Readers {
+pub(super) enum CorsDecision {
     /// Pages of every origin, without cookies.
     Everybody,
     /// Pages of this origin, which sent the request.
@@ -45,20 +45,20 @@ impl Cors {
     }
 
     /// The permitted readers of the response to a request.
-    pub(super) fn readers(&self, request: &Request) -> Readers {
+    pub(super) fn decide(&self, request: &Request) -> CorsDecision {
         if request.uri().path().starts_with(PUBLISHED) {
-            return Readers::Everybody;
+            return CorsDecision::Everybody;
         }
         if self.0.is_empty() {
-            return Readers::Nobody;
+            return CorsDecision::Nobody;
         }
         let origin = request.headers().get(header::ORIGIN);
         let reader = origin.and_then(|origin| Some((origin.clone(), self.0.reader(origin.as_bytes())?)));
-        reader.map_or(Readers::Others, |(origin, reader)| Readers::Page(origin, reader))
+        reader.map_or(CorsDecision::Others, |(origin, reader)| CorsDecision::Page(origin, reader))
     }
 }
 
-impl Readers {
+impl CorsDecision {
     /// The response to a preflight.
     pub(super) fn preflight(&self, request: &Request, allowed: &AllowedMethods) -> Option<Response> {
         let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -76,7 +76,7 @@ impl Readers {
 
     /// Writes the permitted readers into a response. Where other origins may read it, the response varies by origin
     /// even for those that may not.
-    pub(super) fn told(self, headers: &mut HeaderMap) {
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
         let origin = match &self {
             Self::Nobody => return,
             Self::Others => None,

@@ -233,13 +233,14 @@ impl LoginApi {
         /// Response that the provider sent as a form, sealed by `POST` to this path. Excludes all other parameters.
         posted: Query<Option<String>>,
     ) -> FinishAnswer {
+        let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
         let query = CallbackQuery {
             state: state.0,
             code: code.0,
             error: error.0,
             iss: iss.0,
             posted: posted.0,
-            repeats: CallbackQuery::repeats(request.uri().query().unwrap_or_default()),
+            repeats: CallbackQuery::repeats(parameters.iter().map(|(name, _)| name.as_str())),
         };
         let outcome =
             self.parts.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;

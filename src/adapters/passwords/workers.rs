@@ -54,7 +54,7 @@ impl Workers {
     }
 
     /// Queues the work and awaits its result. Work is skipped if its caller has given up by then.
-    pub(super) async fn in_turn<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
@@ -159,7 +159,7 @@ mod tests {
                     change(-1, &most);
                     Ok(())
                 };
-                workers.in_turn(work).await.unwrap();
+                workers.run(work).await.unwrap();
             });
         }
         all.join_all().await;
@@ -175,36 +175,36 @@ mod tests {
             memory.resize(found + 1, Block::new());
             Ok((thread::current().id(), found))
         };
-        let first = workers.in_turn(use_it).await.unwrap();
+        let first = workers.run(use_it).await.unwrap();
         for n in 1..5 {
-            assert_eq!(workers.in_turn(use_it).await.unwrap(), (first.0, n));
+            assert_eq!(workers.run(use_it).await.unwrap(), (first.0, n));
         }
     }
 
     #[tokio::test]
     async fn a_thread_without_work_ends_and_another_takes_its_place() {
         let workers = Workers::new(1, Duration::from_millis(20));
-        let first = workers.in_turn(|_| Ok(thread::current().id())).await.unwrap();
+        let first = workers.run(|_| Ok(thread::current().id())).await.unwrap();
         while workers.queue.lock().threads > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert_ne!(workers.in_turn(|_| Ok(thread::current().id())).await.unwrap(), first);
+        assert_ne!(workers.run(|_| Ok(thread::current().id())).await.unwrap(), first);
     }
 
     #[tokio::test]
     async fn tasks_that_meet_a_thread_on_its_way_out_are_done() {
         let workers = Workers::new(1, Duration::from_micros(1));
         for n in 0..2000 {
-            assert_eq!(workers.in_turn(move |_| Ok(n)).await, Ok(n));
+            assert_eq!(workers.run(move |_| Ok(n)).await, Ok(n));
         }
     }
 
     #[tokio::test]
     async fn work_that_panics_is_broken_and_takes_no_thread_with_it() {
         let workers = workers(1);
-        let outcome: Result<(), _> = workers.in_turn(|_| panic!("on purpose")).await;
+        let outcome: Result<(), _> = workers.run(|_| panic!("on purpose")).await;
         assert!(matches!(outcome, Err(HashingError::Broken(_))), "{outcome:?}");
-        assert_eq!(workers.in_turn(|_| Ok(7)).await, Ok(7));
+        assert_eq!(workers.run(|_| Ok(7)).await, Ok(7));
     }
 
     /// Keeps the only thread busy until the sender is used.
@@ -217,7 +217,7 @@ mod tests {
                 let _ = told.recv();
                 Ok(())
             };
-            workers.in_turn(waiting).await
+            workers.run(waiting).await
         });
         go_on
     }
@@ -235,7 +235,7 @@ mod tests {
                     done.lock().unwrap().push(n);
                     Ok(())
                 };
-                workers.in_turn(work).await
+                workers.run(work).await
             })
         };
         let mut all = Vec::new();
@@ -258,7 +258,7 @@ mod tests {
         let workers = Arc::new(workers(1));
         let _go_on = occupy(&workers);
         tokio::task::yield_now().await;
-        assert_eq!(workers.in_turn(|_| Ok(())).await, Err(HashingError::Overloaded));
+        assert_eq!(workers.run(|_| Ok(())).await, Err(HashingError::Overloaded));
     }
 
     #[tokio::test]
@@ -266,7 +266,7 @@ mod tests {
     async fn they_give_way_and_nothing_else_does() {
         let priority = || rustix::process::getpriority_process(None).unwrap();
         let before = priority();
-        assert_eq!(workers(1).in_turn(move |_| Ok(priority())).await, Ok(19));
+        assert_eq!(workers(1).run(move |_| Ok(priority())).await, Ok(19));
         assert_eq!(priority(), before);
     }
 }

@@ -239,6 +239,8 @@ impl LoginController {
         sender: &Sender,
     ) -> Result<Redirect, Refusal> {
         let CallbackQuery { state, code, error, iss: issuer, posted, repeats } = query;
+        // What is not Base64 opens as little as any other bytes.
+        let posted = posted.map(|text| cookie::decoded(&text).unwrap_or_default());
         let parameters = CallbackParameters { state, code, error, issuer, posted, repeats };
         let response = self.logins.response(provider, parameters);
         let label = response.login_state().label();

@@ -10,7 +10,7 @@ mod requests;
 use chrono::{DateTime, Utc};
 
 pub use self::email::{Email, InvalidEmail};
-pub use self::name::told_name;
+pub use self::name::reported_name;
 pub use self::password::{LONGEST_PASSWORD, Password, PasswordHash, SHORTEST_PASSWORD, UnfitPassword};
 pub use self::requests::{LogIn, PasswordChange, SignUp};
 use super::{

@@ -255,7 +255,7 @@ impl LoginService {
             return Ok(finished);
         }
         let session = sessions.open(signed_in.account, visitor).await?;
-        if !oauth.is_met(signed_in.account).await? {
+        if !oauth.account_exists(signed_in.account).await? {
             sessions.end(session.expose()).await?;
             return Err(FinishError::AccountEnded);
         }

@@ -208,7 +208,7 @@ impl OAuthService {
 
     /// Whether an account that was just signed in to at a provider still exists. A deletion ends sessions and tokens
     /// last, so anything that was issued before this check is ended either there or here.
-    pub async fn is_met(&self, account: AccountId) -> Result<bool, Failure> {
+    pub async fn account_exists(&self, account: AccountId) -> Result<bool, Failure> {
         Ok(!self.accounts.identities_of(account).await?.is_empty())
     }
 

@@ -165,7 +165,7 @@ impl TokenService {
             return Err(RefreshError::OfClient);
         }
         let Rotated { family, successor, until, now } = self.rotate(&presented, found).await?;
-        Ok(self.press(&family, successor, Some(until), now)?)
+        Ok(self.issue_pair(&family, successor, Some(until), now)?)
     }
 
     /// Uses a refresh token up, and returns its family and its replacement. `found` is the token's record as of a
@@ -174,7 +174,7 @@ impl TokenService {
         let now = self.parts.clock.now();
         let Some(found) = found else { return Err(self.unknown(presented).await?) };
         let family_ends_at = found.family.created_at + self.parts.policy.family_ttl;
-        let until = self.bound_of(found, now).await?.map_or(family_ends_at, |until| until.min(family_ends_at));
+        let until = self.session_deadline(found, now).await?.map_or(family_ends_at, |until| until.min(family_ends_at));
         let successor = self.parts.successors.successor(presented);
         let rotation = Rotation {
             presented: presented.digest(),

@@ -6,7 +6,7 @@ const LONGEST_NAME: usize = 200;
 /// The display name made of the parts that a person gave: the family name first if both parts are written in Chinese,
 /// Japanese or Korean. The name is only for display, so characters that change how a page looks are dropped, and the
 /// rest is cut to length.
-pub fn told_name(given: &str, family: &str) -> Option<String> {
+pub fn reported_name(given: &str, family: &str) -> Option<String> {
     let (given, family) = (plain(given), plain(family));
     let both = match (given.is_empty(), family.is_empty()) {
         (false, false) if is_east_asian(&given) && is_east_asian(&family) => format!("{family}{given}"),
@@ -49,15 +49,15 @@ mod tests {
             ("", "홍", Some("홍")),
             ("", " ", None),
         ] {
-            assert_eq!(told_name(given, family).as_deref(), name, "{given} {family}");
+            assert_eq!(reported_name(given, family).as_deref(), name, "{given} {family}");
         }
     }
 
     #[test]
     fn any_input_becomes_short_and_plain() {
-        assert_eq!(told_name("Mi\u{0}na\n", "\u{202e}miK\u{2069}").as_deref(), Some("Mina miK"));
-        assert_eq!(told_name("\u{200f}", "\u{7}"), None);
-        let long = told_name(&"가".repeat(9000), &"나".repeat(9000)).unwrap();
+        assert_eq!(reported_name("Mi\u{0}na\n", "\u{202e}miK\u{2069}").as_deref(), Some("Mina miK"));
+        assert_eq!(reported_name("\u{200f}", "\u{7}"), None);
+        let long = reported_name(&"가".repeat(9000), &"나".repeat(9000)).unwrap();
         assert_eq!(long.chars().count(), 200);
     }
 }

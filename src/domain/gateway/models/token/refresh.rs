@@ -143,6 +143,34 @@ pub struct RefreshRecord {
     pub consumed_at: Option<DateTime<Utc>>,
 }
 
+/// The state of a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshState {
+    /// It can be exchanged.
+    Active,
+    /// It was exchanged.
+    Consumed,
+    /// It was unused for too long.
+    Expired,
+    /// Its family was revoked.
+    Revoked,
+}
+
+impl RefreshRecord {
+    /// The state at `now`.
+    pub fn state(&self, now: DateTime<Utc>) -> RefreshState {
+        if self.family.revoked_at.is_some() {
+            RefreshState::Revoked
+        } else if self.consumed_at.is_some() {
+            RefreshState::Consumed
+        } else if self.expires_at <= now {
+            RefreshState::Expired
+        } else {
+            RefreshState::Active
+        }
+    }
+}
+
 /// A request to exchange a refresh token for its successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
@@ -188,6 +216,33 @@ pub enum RotationOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refresh_token_has_one_state_at_a_time() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let family = TokenFamily {
+            id: FamilyId::from_random([1; 16]),
+            client_id: "gateway".to_owned(),
+            subject: "alice".to_owned(),
+            scope: Scope::default(),
+            audience: Vec::new(),
+            claims: Map::new(),
+            access_ttl: TimeDelta::minutes(15),
+            created_at: at(0),
+            access_expires_at: at(900),
+            revoked_at: None,
+            session: None,
+        };
+        let fresh = RefreshRecord { family, issued_at: at(0), expires_at: at(60), consumed_at: None };
+        assert_eq!([59, 60].map(|now| fresh.state(at(now))), [RefreshState::Active, RefreshState::Expired]);
+        let used = RefreshRecord { consumed_at: Some(at(5)), ..fresh.clone() };
+        assert_eq!([59, 60].map(|now| used.state(at(now))), [RefreshState::Consumed; 2]);
+        let revoked_at = Some(at(7));
+        for record in [fresh, used] {
+            let revoked = RefreshRecord { family: TokenFamily { revoked_at, ..record.family.clone() }, ..record };
+            assert_eq!([8, 60].map(|now| revoked.state(at(now))), [RefreshState::Revoked; 2]);
+        }
+    }
 
     #[test]
     fn a_token_is_parsed_back_whole_and_does_not_print() {

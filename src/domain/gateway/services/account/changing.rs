@@ -81,7 +81,7 @@ impl AccountService {
             };
             match stored {
                 Ok(()) => {
-                    this.carry_out(&ending).await?;
+                    this.end_everything(&ending).await?;
                     Ok(())
                 }
                 // The change may have been stored.

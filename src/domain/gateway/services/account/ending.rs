@@ -38,7 +38,7 @@ impl AccountService {
     ///
     /// Tokens and sessions end before the account does, and once more after it: a concurrent sign-in either finds that
     /// the account is gone, or its session is found here.
-    pub(super) async fn carry_out(&self, ending: &AccountEnding) -> Result<Vec<TakenBack>, Failure> {
+    pub(super) async fn end_everything(&self, ending: &AccountEnding) -> Result<Vec<TakenBack>, Failure> {
         let AccountParts { accounts, attempts, oauth, .. } = &*self.parts;
         let account = ending.account;
         self.end_all(account, ending.keep).await?;
@@ -67,7 +67,7 @@ impl AccountService {
     pub async fn finish_endings(&self) -> Result<(), Failure> {
         let AccountParts { accounts, clock, .. } = &*self.parts;
         for ending in accounts.endings_begun_by(clock.now() - PATIENCE, AT_ONCE).await? {
-            self.carry_out(&ending).await?;
+            self.end_everything(&ending).await?;
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ impl AccountService {
             }
             ErasureOutcome::AccountRemoved(ending, _) => {
                 oauth.grants_changed(ending.account);
-                self.carry_out(&ending).await.map(drop)
+                self.end_everything(&ending).await.map(drop)
             }
         }
     }

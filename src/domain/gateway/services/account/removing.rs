@@ -44,7 +44,7 @@ impl AccountService {
         let this = self.clone();
         run_to_completion(async move {
             let ending = this.begin_ending(control.account(), None, true).await?;
-            this.carry_out(&ending).await
+            this.end_everything(&ending).await
         })
         .await?
     }

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::LoginService;
 use crate::domain::gateway::models::{login::LoginState, oauth::MAX_CODE_CHARS, secret::Secret, session::Visitor};
 
@@ -18,8 +16,8 @@ pub struct CallbackParameters {
     pub error: Option<String>,
     /// `iss` (RFC 9207)
     pub issuer: Option<String>,
-    /// `posted`: the sealed contents of a form, in Base64.
-    pub posted: Option<String>,
+    /// `posted`: the sealed contents of a form.
+    pub posted: Option<Vec<u8>>,
     /// Whether one of them comes more than once.
     pub repeats: bool,
 }
@@ -116,8 +114,7 @@ impl LoginService {
             return ProviderResponse { state, code, error, issuer, ..ProviderResponse::default() };
         };
         let is_alone = state.is_none() && code.is_none() && error.is_none() && issuer.is_none();
-        let sealed = URL_SAFE_NO_PAD.decode(posted).ok().filter(|_| is_alone);
-        let opened = sealed.and_then(|sealed| self.posted(provider, &sealed));
+        let opened = Some(posted).filter(|_| is_alone).and_then(|sealed| self.posted(provider, &sealed));
         opened.unwrap_or(ProviderResponse { by_form: true, ..ProviderResponse::default() })
     }
 }

@@ -162,7 +162,7 @@ impl OAuthService {
         let open = self.keep(provider, tokens, &identity, account).await?.open;
         let ExchangePurpose::SignIn = purpose else { return Ok(Exchanged { open, signed_in: None }) };
         let signed_in = self.tokens.sign_in(account, identity.verified_email.as_deref()).await?;
-        if !self.is_met(account).await? {
+        if !self.account_exists(account).await? {
             self.tokens.end_all_of(account).await?;
             return Err(ExchangeError::AccountEnded);
         }

@@ -66,7 +66,7 @@ impl TokenService {
             self.revoke_family(family.id).await?;
             return Err(CreateError::Revoked);
         }
-        Ok(self.press(&family, refresh_token, None, now)?)
+        Ok(self.issue_pair(&family, refresh_token, None, now)?)
     }
 
     /// Issues tokens for a person who has just signed in: without a scope, the account as the subject.
@@ -75,7 +75,7 @@ impl TokenService {
         let family =
             TokenFamily { subject: account.to_string(), claims: email_claim(verified_email), ..self.blank_family(now) };
         let refresh_token = self.open_among(&family, None, now).await?;
-        self.press(&family, refresh_token, None, now)
+        self.issue_pair(&family, refresh_token, None, now)
     }
 
     /// Registers any text as a token of the test identity, and shows it on the console.
@@ -118,10 +118,10 @@ impl TokenService {
     pub(super) async fn open(
         &self,
         family: &TokenFamily,
-        until: Option<DateTime<Utc>>,
+        not_after: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<RefreshToken, Failure> {
-        let (refresh_token, first) = self.first_of_family(until, now);
+        let (refresh_token, first) = self.first_of_family(not_after, now);
         self.parts.store.open_family(&family.clone().with_access_token_issued(now), &first).await?;
         Ok(refresh_token)
     }
@@ -130,47 +130,47 @@ impl TokenService {
     pub(super) async fn open_among(
         &self,
         family: &TokenFamily,
-        until: Option<DateTime<Utc>>,
+        not_after: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<RefreshToken, Failure> {
-        let (refresh_token, first) = self.first_of_family(until, now);
+        let (refresh_token, first) = self.first_of_family(not_after, now);
         let family = family.clone().with_access_token_issued(now);
         let ended = self.parts.store.open_family_among(&family, &first, MOST_FAMILIES).await?;
         self.parts.publisher.publish_revocations(&ended);
         Ok(refresh_token)
     }
 
-    fn first_of_family(&self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> (RefreshToken, NewRefreshToken) {
+    fn first_of_family(&self, not_after: Option<DateTime<Utc>>, now: DateTime<Utc>) -> (RefreshToken, NewRefreshToken) {
         let refresh_token = RefreshToken::from_random(self.parts.entropy.bytes());
         let first = NewRefreshToken {
             digest: refresh_token.digest(),
             issued_at: now,
-            expires_at: self.refresh_expiry(until, now),
+            expires_at: self.refresh_expiry(not_after, now),
         };
         (refresh_token, first)
     }
 
     /// When a refresh token that is issued now expires.
-    pub(super) fn refresh_expiry(&self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub(super) fn refresh_expiry(&self, not_after: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
         let usual = now + self.parts.policy.refresh_ttl.min(self.parts.policy.family_ttl);
-        until.map_or(usual, |until| usual.min(until))
+        not_after.map_or(usual, |not_after| usual.min(not_after))
     }
 
     /// Signs an access token of `family` and returns it with the refresh token. The access token is not accepted after
     /// `until`, leeway included.
-    pub(super) fn press(
+    pub(super) fn issue_pair(
         &self,
         family: &TokenFamily,
         refresh_token: RefreshToken,
-        until: Option<DateTime<Utc>>,
+        not_after: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<IssuedTokens, Failure> {
-        let expires_at = access_expiry(family, until, now);
+        let expires_at = access_expiry(family, not_after, now);
         Ok(IssuedTokens {
             access_token: self.sign(family, expires_at, now)?,
             access_ttl: expires_at - now,
             refresh_token,
-            refresh_ttl: self.refresh_expiry(until, now) - now,
+            refresh_ttl: self.refresh_expiry(not_after, now) - now,
             scope: family.scope.clone(),
             created_at: now,
         })
@@ -201,7 +201,11 @@ impl TokenService {
 }
 
 /// When an access token of `family` that is signed now expires: not later than the session that the family belongs to.
-pub(super) fn access_expiry(family: &TokenFamily, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn access_expiry(
+    family: &TokenFamily,
+    not_after: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
     let usual = now + family.access_ttl;
-    until.map_or(usual, |until| usual.min(until - LEEWAY).max(now))
+    not_after.map_or(usual, |not_after| usual.min(not_after - LEEWAY).max(now))
 }

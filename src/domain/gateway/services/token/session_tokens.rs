@@ -8,7 +8,7 @@ use crate::domain::gateway::models::{
     id::SessionId,
     identity::email_claim,
     session::Session,
-    token::{IssuedTokens, RefreshRecord, Revocation, TokenFamily},
+    token::{IssuedTokens, RefreshRecord, RefreshState, Revocation, TokenFamily},
 };
 
 /// How many sessions, or their families, are revoked in one transaction.
@@ -31,7 +31,7 @@ impl TokenService {
             ..self.blank_family(now)
         };
         let refresh_token = self.open_among(&family, until, now).await?;
-        self.press(&family, refresh_token, until, now)
+        self.issue_pair(&family, refresh_token, until, now)
     }
 
     /// Puts these sessions on the deny-list: replicas that remember them refuse them, here and everywhere.
@@ -65,16 +65,19 @@ impl TokenService {
 
     /// How long the successors of a refresh token may last: as long as its session, if it has one. Looked up before the
     /// token is used up, so that no one loses their tokens to an unreachable store.
-    pub(super) async fn bound_of(
+    pub(super) async fn session_deadline(
         &self,
         found: RefreshRecord,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, RefreshError> {
-        // An expired or revoked refresh token must not extend the session.
-        let good = Some(found).filter(|record| record.family.revoked_at.is_none() && now < record.expires_at);
-        let Some((family, session)) = good.and_then(|record| Some((record.family.id, record.family.session?))) else {
-            return Ok(None);
-        };
+        match found.state(now) {
+            // A used one may be presented again within the grace, after a lost response.
+            RefreshState::Active => {}
+            RefreshState::Consumed if now < found.expires_at => {}
+            // An expired or revoked refresh token must not extend the session.
+            RefreshState::Consumed | RefreshState::Expired | RefreshState::Revoked => return Ok(None),
+        }
+        let TokenFamily { id: family, session: Some(session), .. } = found.family else { return Ok(None) };
         if let Some(session) = self.parts.sessions.by_id(session, now).await.map_err(Failure::from)? {
             return Ok(Some(session.idle_until));
         }

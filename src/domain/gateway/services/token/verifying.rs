@@ -6,7 +6,10 @@ use super::{Failure, TokenService};
 use crate::domain::gateway::models::{
     digest::Sha256Digest,
     identity::Identity,
-    token::{AccessClaims, DummyToken, Expectations, MAX_DUMMY_TEXT_BYTES, RefreshToken, Rejection, Verification},
+    token::{
+        AccessClaims, DummyToken, Expectations, MAX_DUMMY_TEXT_BYTES, RefreshRecord, RefreshState, RefreshToken,
+        Rejection, Verification,
+    },
 };
 
 /// The audience that a token must have.
@@ -118,12 +121,13 @@ impl TokenService {
         let Some(record) = self.parts.store.find_refresh(&token.digest()).await? else {
             return Ok(Verification::Inactive(Rejection::Unknown));
         };
-        Ok(if record.family.revoked_at.is_some() || record.consumed_at.is_some() {
-            Verification::Inactive(Rejection::Revoked)
-        } else if record.expires_at <= now {
-            Verification::Inactive(Rejection::Expired)
-        } else {
-            Verification::Refresh { family: record.family, issued_at: record.issued_at, expires_at: record.expires_at }
+        Ok(match record.state(now) {
+            RefreshState::Revoked | RefreshState::Consumed => Verification::Inactive(Rejection::Revoked),
+            RefreshState::Expired => Verification::Inactive(Rejection::Expired),
+            RefreshState::Active => {
+                let RefreshRecord { family, issued_at, expires_at, .. } = record;
+                Verification::Refresh { family, issued_at, expires_at }
+            }
         })
     }
 

@@ -1,7 +1,5 @@
 //! Responses by form.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::*;
 
 impl Away {
@@ -106,7 +104,7 @@ async fn only_valid_responses_are_sealed_and_they_open_for_their_provider_only()
 async fn a_response_comes_once_and_a_form_alone() {
     let scene = Scene::new().await;
     let away = scene.begin("formal", None).await;
-    let posted = URL_SAFE_NO_PAD.encode(scene.logins.post("formal", &away.form("alice")).unwrap());
+    let posted = scene.logins.post("formal", &away.form("alice")).unwrap();
     let form = || CallbackParameters { posted: Some(posted.clone()), ..CallbackParameters::default() };
     let query = || CallbackParameters { code: Some("c".to_owned()), ..CallbackParameters::default() };
     let read = |parameters| scene.logins.response("formal", parameters);
@@ -116,12 +114,13 @@ async fn a_response_comes_once_and_a_form_alone() {
     let plain = read(query());
     assert_eq!((plain.by_form, plain.code.unwrap().expose()), (false, "c"));
     let more = Some("more".to_owned());
+    let sealed_elsewhere = Some(b"more".to_vec());
     for mixed in [
         CallbackParameters { state: more.clone(), ..form() },
         CallbackParameters { code: more.clone(), ..form() },
         CallbackParameters { error: more.clone(), ..form() },
-        CallbackParameters { issuer: more.clone(), ..form() },
-        CallbackParameters { posted: more, ..form() },
+        CallbackParameters { issuer: more, ..form() },
+        CallbackParameters { posted: sealed_elsewhere, ..form() },
     ] {
         let read = read(mixed);
         assert!(read.by_form && read.state.is_none() && read.code.is_none() && read.error.is_none());
