@@ -221,7 +221,7 @@ struct Nobody;
 
 #[async_trait]
 impl ControlPlane for Nobody {
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
         unreachable!("{:?}", request.extensions().get::<RequestOrigin>())
     }
 }

@@ -227,9 +227,9 @@ where
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
                 let decision = cors.decide(&request);
                 let mut response = match decision.preflight(&request, &allowed) {
-                    Some(answer) => answer,
+                    Some(response) => response,
                     None => match endpoint.call(request).await {
-                        Ok(answer) => answer.into_response(),
+                        Ok(response) => response.into_response(),
                         Err(error) => problems::render(&error, &context, &method, &path, &allowed),
                     },
                 };

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{
-    Answer, Gateway,
+    Gateway, Response,
     browser::{Away, Browser},
     call,
     stand_in::{StandIn, text},
@@ -24,25 +24,25 @@ const CROSS_SITE: [(&str, &str); 4] = [
 ];
 
 /// A browser sends this form from another site: without our cookies.
-fn post(gateway: &Gateway, path: &str, form: &[(String, String)]) -> Answer {
+fn post(gateway: &Gateway, path: &str, form: &[(String, String)]) -> Response {
     let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Browser::with_pages().send_form_from(gateway, path, &form, &CROSS_SITE)
 }
 
 /// The target of the redirect: below the path of the form.
 #[track_caller]
-fn sent_on(answer: &Answer, callback: &str) -> String {
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    assert_eq!(answer.header("set-cookie"), None);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
-    let location = answer.header("location").unwrap();
+fn sent_on(response: &Response, callback: &str) -> String {
+    assert_eq!(response.status, 303, "{}", response.text());
+    assert_eq!(response.header("set-cookie"), None);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert_eq!(response.header("referrer-policy"), Some("no-referrer"));
+    let location = response.header("location").unwrap();
     assert!(location.starts_with("callback?posted="), "{location}");
     callback.replace("callback", location)
 }
 
 /// Returns with the person's choice.
-fn come_back(gateway: &Gateway, browser: &mut Browser, away: &Away, choice: &str) -> Answer {
+fn come_back(gateway: &Gateway, browser: &mut Browser, away: &Away, choice: &str) -> Response {
     let target = sent_on(&post(gateway, CALLBACK, &away.decide_by_form(choice)), CALLBACK);
     browser.get(gateway, &target)
 }
@@ -207,8 +207,8 @@ fn revocations_are_reported_in_both_directions() {
     notify(r#"{"payload": 7}"#).expect_problem(400, "malformed_request");
     assert_eq!(status(&mut browser).0, "active");
     for _ in 0..2 {
-        let answer = notify(&notice).expect(200);
-        assert_eq!(answer.text(), "");
+        let response = notify(&notice).expect(200);
+        assert_eq!(response.text(), "");
     }
     assert_eq!(status(&mut browser).0, "revoked");
 

@@ -114,9 +114,9 @@ fn a_text_typed_into_swagger_arrives_on_the_console() {
 
     let typed = "안녕하세요, hello from Swagger 123 ☕";
     swagger.type_body("create_dummy_token", &json!({"token": typed}).to_string());
-    let answer = swagger.execute("create_dummy_token");
-    assert_eq!(answer.status, "200", "{}", answer.body);
-    assert_eq!(answer.json()["access_token"], json!(typed));
+    let response = swagger.execute("create_dummy_token");
+    assert_eq!(response.status, "200", "{}", response.body);
+    assert_eq!(response.json()["access_token"], json!(typed));
     assert_eq!(gateway.printed(typed), format!("│ {typed}"));
 
     // Without JSON around it.
@@ -124,9 +124,9 @@ fn a_text_typed_into_swagger_arrives_on_the_console() {
     swagger.clear("create_dummy_token");
     swagger.choose_media_type("create_dummy_token", "text/plain");
     swagger.type_body("create_dummy_token", typed);
-    let answer = swagger.execute("create_dummy_token");
-    assert_eq!(answer.status, "200", "{}", answer.body);
-    assert_eq!(answer.json()["access_token"], json!(typed));
+    let response = swagger.execute("create_dummy_token");
+    assert_eq!(response.status, "200", "{}", response.body);
+    assert_eq!(response.json()["access_token"], json!(typed));
     assert_eq!(gateway.printed(typed), format!("│ {typed}"));
 }
 

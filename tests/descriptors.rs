@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Answer, Gateway, PATIENCE, call, eventually, parse, recorder::Recorder, upstream};
+use common::{Gateway, PATIENCE, Response, call, eventually, parse, recorder::Recorder, upstream};
 
 /// The remaining descriptors after the start: enough for a few connections, soon used up.
 const SPARE: usize = 24;
@@ -63,11 +63,11 @@ fn without_descriptors_it_serves_whom_it_has_and_waits_without_spinning() {
 
     // Accepted connections get responses: from a service if there is a connection to it, else an error.
     for path in ["/api/users", "/livez", "/api/users"] {
-        let answer = get(&served, path);
-        assert!(matches!(answer.status, 200 | 502 | 503), "{path}: {}", answer.text());
+        let response = get(&served, path);
+        assert!(matches!(response.status, 200 | 502 | 503), "{path}: {}", response.text());
     }
-    let answer = get(&others[0], "/api/users");
-    assert!(matches!(answer.status, 200 | 502 | 503), "{}", answer.text());
+    let response = get(&others[0], "/api/users");
+    assert!(matches!(response.status, 200 | 502 | 503), "{}", response.text());
     get(&others[0], "/livez").expect(200);
 
     drop((served, others));
@@ -96,7 +96,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// One request, after which the connection stays open.
-fn get(mut stream: &TcpStream, path: &str) -> Answer {
+fn get(mut stream: &TcpStream, path: &str) -> Response {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
     let mut bytes = Vec::new();
     let mut reader = BufReader::with_capacity(1, stream);

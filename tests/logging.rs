@@ -165,11 +165,11 @@ fn an_unread_log_stops_no_request_and_later_reports_the_missing_lines() {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!("GET /api/nothing/{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(900));
-    let mut answers = BufReader::new(&stream);
+    let mut responses = BufReader::new(&stream);
     for _ in 0..REQUESTS / AT_ONCE {
         (&stream).write_all(request.repeat(AT_ONCE).as_bytes()).unwrap();
         for _ in 0..AT_ONCE {
-            assert!(passes_one_answer(&mut answers).starts_with("HTTP/1.1 404 "));
+            assert!(passes_one_response(&mut responses).starts_with("HTTP/1.1 404 "));
         }
     }
     // The control plane logs, too, and the admin listener responds.
@@ -192,12 +192,12 @@ fn an_unread_log_stops_no_request_and_later_reports_the_missing_lines() {
 }
 
 /// Reads one response; returns its head.
-fn passes_one_answer(answers: &mut impl BufRead) -> String {
+fn passes_one_response(responses: &mut impl BufRead) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        assert!(answers.read_line(&mut head).unwrap() > 0, "the connection has ended");
+        assert!(responses.read_line(&mut head).unwrap() > 0, "the connection has ended");
     }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-    answers.read_exact(&mut vec![0; length]).unwrap();
+    responses.read_exact(&mut vec![0; length]).unwrap();
     head
 }

@@ -70,8 +70,8 @@ fn cookies_are_for_this_host_alone_and_for_no_script() {
     let begun = browser.get(&gateway, "/login/stand-in").expect(303);
     let away = Away::following(&begun);
     let finished = browser.get(&gateway, &away.decide("person=alice")).expect(303);
-    for answer in [begun, finished] {
-        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+    for response in [begun, finished] {
+        for (_, cookie) in response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             assert!(cookie.starts_with("__Host-gateway_"), "{cookie}");
             for attribute in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
                 assert!(cookie.contains(attribute), "{attribute}: {cookie}");
@@ -316,8 +316,8 @@ fn no_browser_is_sent_elsewhere() {
         "",
     ] {
         for path in ["/login", "/login/stand-in"] {
-            let answer = browser.get(&gateway, &format!("{path}?return_to={bad}"));
-            answer.expect_problem(400, "invalid_return_to");
+            let response = browser.get(&gateway, &format!("{path}?return_to={bad}"));
+            response.expect_problem(400, "invalid_return_to");
         }
     }
     let away = browser.leave(&gateway, "/login/stand-in?return_to=https%3A%2F%2Fapp.jinmini.com");
@@ -455,15 +455,15 @@ fn any_replica_finishes_an_attempt_and_of_many_that_do_one_wins() {
         racing.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let mut winners = Vec::new();
-    for (answer, it) in outcomes {
+    for (response, it) in outcomes {
         if it.session() != browser.session() {
-            answer.expect(303);
+            response.expect(303);
             winners.push(it);
-        } else if answer.status == 303 {
-            assert_eq!(answer.header("location"), Some("../../login?return_to=%2F"));
+        } else if response.status == 303 {
+            assert_eq!(response.header("location"), Some("../../login?return_to=%2F"));
         } else {
             // The browser's previous session is over by now, so these cookies sign no one in.
-            answer.expect_problem(400, "unknown_attempt");
+            response.expect_problem(400, "unknown_attempt");
         }
     }
     assert_eq!((winners.len(), stand_in.statistic("exchanges") - before), (1, 1));
@@ -517,7 +517,7 @@ fn in_development_a_sign_in_returns_to_the_host_that_a_trusted_proxy_tells() {
 
 /// RFC 9700 §4.2.4, §4.12, §4.16.
 #[test]
-fn no_answer_of_a_sign_in_is_framed_kept_or_tells_where_it_was() {
+fn no_response_of_a_sign_in_is_framed_kept_or_tells_where_it_was() {
     let gateway = Gateway::start();
     let mut browser = Browser::with_pages();
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
@@ -534,15 +534,15 @@ fn no_answer_of_a_sign_in_is_framed_kept_or_tells_where_it_was() {
         ("GET", "/login/stand-in/link", 200),
         ("POST", "/logout", 303),
     ] {
-        let answer = browser.call_as_our_page(&gateway, method, target).expect(status);
-        assert!(answer.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"), "{target}");
+        let response = browser.call_as_our_page(&gateway, method, target).expect(status);
+        assert!(response.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"), "{target}");
         // Without a referrer browsers send forms with `Origin: null`.
-        let has_form = status == 200 && answer.text().contains("<input");
+        let has_form = status == 200 && response.text().contains("<input");
         let policy = if has_form { "same-origin" } else { "no-referrer" };
-        assert_eq!(answer.header("referrer-policy"), Some(policy), "{target}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{target}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
-        if let Some(location) = answer.header("location").filter(|_| target != "/login/stand-in") {
+        assert_eq!(response.header("referrer-policy"), Some(policy), "{target}");
+        assert_eq!(response.header("cache-control"), Some("no-store"), "{target}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{target}");
+        if let Some(location) = response.header("location").filter(|_| target != "/login/stand-in") {
             assert!(browser.cookies.values().all(|secret| !location.contains(secret)), "{target}: {location}");
             assert!(["/", "./", "login?return_to=%2Fsession"].contains(&location), "{target}: {location}");
         }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Answer, Gateway, browser::Browser, stand_in::StandIn};
+use common::{Gateway, Response, browser::Browser, stand_in::StandIn};
 use serde_json::{Value, json};
 
 const PROVIDERS: [&str; 3] = ["naver", "kakao", "entra"];
@@ -33,7 +33,7 @@ impl Scene {
         Gateway::with(&settings.chain(more.iter().copied()).collect::<Vec<_>>())
     }
 
-    fn sign_in(&self, browser: &mut Browser, provider: &str, person: &str) -> Answer {
+    fn sign_in(&self, browser: &mut Browser, provider: &str, person: &str) -> Response {
         let callback = browser.leave(&self.gateway, &format!("/login/{provider}?return_to=/there"));
         browser.get(&self.gateway, &callback.decide(&format!("person={person}")))
     }

@@ -80,7 +80,8 @@ fn a_form_that_failed_too_often_says_how_long_to_wait() {
     let gateway = Gateway::start();
     let mut browser = Browser::with_pages();
     let wrong = [("email", MINA), ("password", "wrong horse")];
-    let delayed = (0..20).map(|_| browser.send_form(&gateway, "/login", &wrong)).find(|answer| answer.status == 429);
+    let delayed =
+        (0..20).map(|_| browser.send_form(&gateway, "/login", &wrong)).find(|response| response.status == 429);
     let delayed = delayed.expect("somebody who fails twenty times has to wait");
     assert!(delayed.header("retry-after").is_some());
     assert!(delayed.text().contains("잠시 후 다시 시도해 주세요."), "{}", delayed.text());
@@ -96,8 +97,8 @@ fn names_and_mistakes_stay_text_on_every_page() {
         ("/signup", [("email", evil), ("password", "x"), ("name", evil)]),
         ("/signup", [("email", MINA), ("password", PASSWORD), ("name", evil)]),
     ] {
-        let answer = browser.send_form(&gateway, path, &form);
-        assert!(!answer.text().contains("<script>alert"), "{path}: {}", answer.text());
+        let response = browser.send_form(&gateway, path, &form);
+        assert!(!response.text().contains("<script>alert"), "{path}: {}", response.text());
     }
     for page in ["/", "/login", "/session"] {
         let text = browser.get(&gateway, page).expect(200).text();

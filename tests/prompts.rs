@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Answer, Gateway,
+    Gateway, Response,
     browser::{Away, Browser},
     recorder::Recorder,
     stand_in::StandIn,
@@ -38,7 +38,7 @@ impl Scene {
     }
 
     /// The response of the callback after the person's choice.
-    fn back(&self, browser: &mut Browser, away: &Away, choice: &str) -> Answer {
+    fn back(&self, browser: &mut Browser, away: &Away, choice: &str) -> Response {
         browser.get(&self.gateway, &away.decide(choice)).expect(303)
     }
 

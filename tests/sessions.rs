@@ -16,7 +16,7 @@ mod signed_in;
 #[path = "sessions/tokens.rs"]
 mod tokens;
 
-use common::{Answer, Gateway, browser::Browser};
+use common::{Gateway, Response, browser::Browser};
 use serde_json::Value;
 
 /// The headers that a page of the gateway sends.
@@ -49,6 +49,6 @@ fn token_pair(browser: &mut Browser, gateway: &Gateway) -> (String, String) {
     (text(&pair["access_token"]).to_owned(), text(&pair["refresh_token"]).to_owned())
 }
 
-fn refresh(gateway: &Gateway, token: &str) -> Answer {
+fn refresh(gateway: &Gateway, token: &str) -> Response {
     gateway.post("/tokens/refresh", &serde_json::json!({"refresh_token": token}))
 }

@@ -37,12 +37,12 @@ clauses! {
     3, "RFC 9700 §4.8.2", "a PKCE downgrade is refused, either way" => sign_in::a_pkce_downgrade_is_refused;
     4, "RFC 6749 §10.12, RFC 9700 §4.7.1", "a state is used once and is bound to the browser" => sign_in::a_state_is_used_once_in_its_browser;
     5, "OpenID Connect Core §3.1.3.7", "an id token of another attempt is refused" => sign_in::an_id_token_has_the_nonce_of_its_attempt;
-    6, "RFC 9207 §2.4, RFC 9700 §4.4.2", "an answer of another provider is refused" => sign_in::an_answer_is_of_the_provider_that_was_asked;
+    6, "RFC 9207 §2.4, RFC 9700 §4.4.2", "an answer of another provider is refused" => sign_in::a_response_is_of_the_provider_that_was_asked;
     7, "RFC 9700 §2.1.2, §2.4", "no implicit and no password grant" => tokens::there_is_no_implicit_and_no_password_grant;
     8, "RFC 6749 §4.1.2", "an authorization code is good once" => sign_in::a_code_is_good_once;
     9, "RFC 9700 §2.2.2, §4.14.2", "refresh tokens rotate, and reuse ends the family" => tokens::reuse_of_a_refresh_token_ends_the_family;
-    10, "RFC 6749 §6", "an answer without a refresh token keeps the old one" => sign_in::a_refresh_answer_without_a_token_keeps_the_old_one;
-    11, "RFC 6749 §5.1", "answers with tokens are not kept by anybody" => tokens::answers_with_tokens_are_not_kept;
+    10, "RFC 6749 §6", "an answer without a refresh token keeps the old one" => sign_in::a_refresh_response_without_a_token_keeps_the_old_one;
+    11, "RFC 6749 §5.1", "answers with tokens are not kept by anybody" => tokens::responses_with_tokens_are_not_kept;
     12, "RFC 6749 §5.2", "errors have registered codes" => tokens::errors_have_registered_codes;
     13, "RFC 9700 §4.2.4, §4.3.2, RFC 6750 §2.3", "no token travels in a URL" => sign_in::no_token_travels_in_a_url;
     14, "RFC 9700 §4.11", "nobody is redirected to a place of an attacker's choice" => sign_in::there_is_no_open_redirector;

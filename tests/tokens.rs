@@ -18,7 +18,7 @@ fn a_created_token_reaches_the_auth_service() {
 }
 
 #[test]
-fn everything_answers_at_the_root_and_under_the_prefix() {
+fn everything_responds_at_the_root_and_under_the_prefix() {
     let gateway = Gateway::start();
     for path in ["/", "/e/", "/e", "/docs", "/e/docs", "/openapi.json", "/e/openapi.json", "/livez", "/e/readyz"] {
         gateway.get(path).expect(200);
@@ -67,8 +67,8 @@ fn a_refresh_token_that_comes_back_costs_the_family() {
 fn a_dummy_token_is_printed_and_passes_until_it_is_revoked() {
     let gateway = Gateway::start();
     let typed = "안녕하세요 hello 123";
-    let answer = gateway.post("/tokens/dummy", &json!({"token": typed})).expect(200).json();
-    assert_eq!(answer["access_token"], json!(typed));
+    let response = gateway.post("/tokens/dummy", &json!({"token": typed})).expect(200).json();
+    assert_eq!(response["access_token"], json!(typed));
     assert_eq!(gateway.printed(typed), format!("│ {typed}"));
     assert_eq!(gateway.post("/tokens/verify", &json!({"token": typed})).json()["active"], json!(true));
     let me = gateway.get_with_token("/api/users/me", typed).expect(200).json();

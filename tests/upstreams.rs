@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Answer, Gateway, nobody};
+use common::{Gateway, Response, nobody};
 
 /// A gateway in front of these instances of the AUTH service.
 fn gateway(instances: &[SocketAddr], variables: &[(&str, &str)]) -> Gateway {
@@ -32,14 +32,14 @@ fn gateway(instances: &[SocketAddr], variables: &[(&str, &str)]) -> Gateway {
 
 /// Checks that the response is a problem that reveals nothing about the service.
 #[track_caller]
-fn is_problem(answer: Answer, status: u16, code: &str, upstream: SocketAddr) -> Answer {
-    let answer = answer.expect_problem(status, code);
-    let (text, headers) = (answer.text(), format!("{:?}", answer.headers));
+fn is_problem(response: Response, status: u16, code: &str, upstream: SocketAddr) -> Response {
+    let response = response.expect_problem(status, code);
+    let (text, headers) = (response.text(), format!("{:?}", response.headers));
     for secret in ["127.0.0.1", "localhost", &upstream.port().to_string(), "os error", "hyper", "refused"] {
         assert!(!text.contains(secret) && !headers.contains(secret), "{secret} in {text} {headers}");
     }
-    assert_eq!(answer.header("retry-after").is_some(), status == 503, "{headers}");
-    answer
+    assert_eq!(response.header("retry-after").is_some(), status == 503, "{headers}");
+    response
 }
 
 /// Closes with a reset instead of an end.

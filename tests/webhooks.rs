@@ -13,7 +13,7 @@ mod store_away;
 
 use std::io::{BufReader, Write};
 
-use common::{Answer, Gateway, eventually, recorder::read_request};
+use common::{Gateway, Response, eventually, recorder::read_request};
 use serde_json::json;
 
 const SECRET: &str = "s3cret";
@@ -26,7 +26,7 @@ fn kakao() -> String {
     let address = common::upstream(|stream| {
         let mut reader = BufReader::new(&stream);
         while let Some(request) = read_request(&mut reader) {
-            let answer = if request.line.contains("/token") {
+            let response = if request.line.contains("/token") {
                 let form: Vec<_> = url::form_urlencoded::parse(&request.body).into_owned().collect();
                 let (_, code) = form.iter().find(|(name, _)| name == "code").unwrap();
                 json!({"access_token": format!("s3cret-a{code}"), "refresh_token": "s3cret-r", "expires_in": 43199})
@@ -36,8 +36,8 @@ fn kakao() -> String {
                 json!({"id": number, "kakao_account": {}})
             }
             .to_string();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
-            (&stream).write_all(format!("{head}{answer}").as_bytes()).unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", response.len());
+            (&stream).write_all(format!("{head}{response}").as_bytes()).unwrap();
         }
     });
     format!("http://{address}")
@@ -63,7 +63,7 @@ fn gateway(more: &[(&str, &str)]) -> Gateway {
     Gateway::with(&[&ids, more].concat())
 }
 
-fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &str) -> Answer {
+fn notify(gateway: &Gateway, provider: &str, headers: &[(&str, &str)], form: &str) -> Response {
     gateway.call("POST", &format!("/oauth/webhooks/{provider}"), headers, form.as_bytes())
 }
 
@@ -83,12 +83,12 @@ fn unlinking_at_kakao_revokes_the_grant() {
 
         // A repetition, as after a lost response, and a notice about an unknown person.
         for form in [told, told, "app_id=1&user_id=7&referrer_type=ACCOUNT_DELETE"] {
-            let answer = if by_get {
+            let response = if by_get {
                 gateway.call("GET", &format!("/oauth/webhooks/kakao?{form}"), &[KNOWN], b"")
             } else {
                 notify(&gateway, "kakao", &[FORM, KNOWN], form)
             };
-            assert_eq!((answer.status, answer.text().as_str()), (200, ""));
+            assert_eq!((response.status, response.text().as_str()), (200, ""));
         }
         eventually("the notice is worked off", || gateway.get_with_token(&path, &token).status == 409);
         let told = gateway.get_with_token(&path, &token).expect_problem(409, "reauthorization_required").json();
@@ -114,8 +114,8 @@ fn naver_and_facebook_sign_what_they_tell() {
     for (provider, form, status) in [("naver", naver, 204), ("facebook", facebook, 200)] {
         for prefix in ["", "/e"] {
             let path = format!("{prefix}/oauth/webhooks/{provider}");
-            let answer = gateway.call("POST", &path, &[FORM], form.as_bytes());
-            assert_eq!((answer.status, answer.text().as_str()), (status, ""), "{provider}");
+            let response = gateway.call("POST", &path, &[FORM], form.as_bytes());
+            assert_eq!((response.status, response.text().as_str()), (status, ""), "{provider}");
         }
         let forged = form.replace("AAECAwQ", "AAECAwR").replace("ZCI6", "ZCI7").replace("MTAxNTgifQ", "MTAxNTkifQ");
         assert_ne!(form, forged);

@@ -99,13 +99,13 @@ impl ServiceDocuments {
         let url = format!("http://{}{}{path}", instance.authority(), instance.base_path);
         let unreachable =
             |error: &reqwest::Error| Unreadable::Unreachable(format!("{}: {}", instance.authority(), cause(error)));
-        let mut answer =
+        let mut response =
             client.get(url).header("accept", "application/json").send().await.map_err(|error| unreachable(&error))?;
-        if !answer.status().is_success() {
-            return Err(Unreadable::Status(answer.status().as_u16()));
+        if !response.status().is_success() {
+            return Err(Unreadable::Status(response.status().as_u16()));
         }
         let mut document = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+        while let Some(part) = response.chunk().await.map_err(|error| unreachable(&error))? {
             if document.len() + part.len() > MOST_BYTES {
                 return Err(Unreadable::TooLarge);
             }

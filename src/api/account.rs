@@ -12,7 +12,7 @@ use poem_openapi::{
 use super::{
     RequestContext, Tag,
     extract::{Caller, JsonBody, OptionalJsonBody, SessionOnly, browser},
-    pages::{answers, with_cookies},
+    pages::{responses, with_cookies},
     problems::{self, described, described_as, problems},
 };
 use crate::{
@@ -59,9 +59,9 @@ impl AccountApi {
     ///   even if the provider reports this address.
     /// - A browser may call this operation only from a page of this site or of `ALLOWED_ORIGINS`.
     #[oai(path = "/signup", method = "post", operation_id = "sign_up")]
-    async fn sign_up(&self, request: &Request, body: JsonBody<SignUpRequest>) -> SignUpAnswer {
+    async fn sign_up(&self, request: &Request, body: JsonBody<SignUpRequest>) -> SignUpResponse {
         let context = RequestContext::of(request);
-        SignUpAnswer(answer(
+        SignUpResponse(respond(
             self.accounts.sign_up(body.0, &browser(request), &RequestContext::sender(request)).await,
             &context,
         ))
@@ -88,9 +88,9 @@ impl AccountApi {
     ///   recognised by the cookie `gateway_device`.
     /// - The right password ends the delay for the e-mail address. One hour without an attempt ends both delays.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
-    async fn log_in(&self, request: &Request, body: JsonBody<LogInRequest>) -> LogInAnswer {
+    async fn log_in(&self, request: &Request, body: JsonBody<LogInRequest>) -> LogInResponse {
         let context = RequestContext::of(request);
-        LogInAnswer(answer(
+        LogInResponse(respond(
             self.accounts.log_in(body.0, &browser(request), &RequestContext::sender(request)).await,
             &context,
         ))
@@ -116,9 +116,9 @@ impl AccountApi {
         request: &Request,
         caller: SessionOnly,
         body: JsonBody<DeleteAccountRequest>,
-    ) -> DeletedAnswer {
+    ) -> DeletedResponse {
         let context = RequestContext::of(request);
-        DeletedAnswer(answer(self.accounts.remove(body.0, &caller.0, context.client).await, &context))
+        DeletedResponse(respond(self.accounts.remove(body.0, &caller.0, context.client).await, &context))
     }
 
     /// Set a password
@@ -164,20 +164,20 @@ impl AccountApi {
     }
 }
 
-fn answer<T: ToJSON>(outcome: Result<WithCookie<T>, Problem>, context: &RequestContext) -> Response {
+fn respond<T: ToJSON>(outcome: Result<WithCookie<T>, Problem>, context: &RequestContext) -> Response {
     match outcome {
-        Ok(WithCookie { answer, cookies }) => with_cookies(Json(answer).into_response(), cookies),
+        Ok(WithCookie { response, cookies }) => with_cookies(Json(response).into_response(), cookies),
         Err(problem) => problems::document(problem, context),
     }
 }
 
-answers! {
+responses! {
     /// Response of `POST /accounts/signup`.
-    SignUpAnswer(AccountDocument): [json::<AccountDocument>("The new account. The session is in the cookie.")], described: 400, 403, 409, 413, 415, 422, 429, 500, 503;
+    SignUpResponse(AccountDocument): [json::<AccountDocument>("The new account. The session is in the cookie.")], described: 400, 403, 409, 413, 415, 422, 429, 500, 503;
     /// Response of `POST /accounts/login`.
-    LogInAnswer(AccountDocument): [json::<AccountDocument>("The account. The session is in the cookie.")], described: 400, 401, 403, 413, 415, 422, 429, 500, 503;
+    LogInResponse(AccountDocument): [json::<AccountDocument>("The account. The session is in the cookie.")], described: 400, 401, 403, 413, 415, 422, 429, 500, 503;
     /// Response of `DELETE /accounts/me`.
-    DeletedAnswer(AccountDeleted): [json::<AccountDeleted>("The account was deleted.")], described: 400, 401, 403, 409, 413, 415, 422, 429, 500, 503;
+    DeletedResponse(AccountDeleted): [json::<AccountDeleted>("The account was deleted.")], described: 400, 401, 403, 409, 413, 415, 422, 429, 500, 503;
 }
 
 fn json<T: Type>(description: &'static str) -> MetaResponse {

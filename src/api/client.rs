@@ -48,8 +48,8 @@ impl ClientApi {
     /// - A request may narrow the scope.
     /// - Errors are those of RFC 6749 §5.2.
     #[oai(path = "/oauth2/token", method = "post", operation_id = "oauth2_token")]
-    async fn token(&self, client: ClientProof, form: ClientBody<ClientTokenRequest>) -> OAuthAnswer<ClientTokens> {
-        OAuthAnswer(self.clients.token(call(client, form)).await)
+    async fn token(&self, client: ClientProof, form: ClientBody<ClientTokenRequest>) -> OAuthResponse<ClientTokens> {
+        OAuthResponse(self.clients.token(call(client, form)).await)
     }
 
     /// Revoke a token
@@ -61,8 +61,8 @@ impl ClientApi {
     /// - A refresh token is revoked with every token of its family.
     /// - Access tokens and refresh tokens can be revoked, so `unsupported_token_type` never occurs.
     #[oai(path = "/oauth2/revoke", method = "post", operation_id = "oauth2_revoke")]
-    async fn revoke(&self, client: ClientProof, form: ClientBody<ClientTokenQuestion>) -> RevocationAnswer {
-        RevocationAnswer(self.clients.revoke(call(client, form)).await)
+    async fn revoke(&self, client: ClientProof, form: ClientBody<ClientTokenQuestion>) -> RevocationResponse {
+        RevocationResponse(self.clients.revoke(call(client, form)).await)
     }
 
     /// Introspect a token
@@ -74,8 +74,8 @@ impl ClientApi {
         &self,
         client: ClientProof,
         form: ClientBody<ClientTokenQuestion>,
-    ) -> OAuthAnswer<Introspection> {
-        OAuthAnswer(self.clients.introspect(call(client, form)).await)
+    ) -> OAuthResponse<Introspection> {
+        OAuthResponse(self.clients.introspect(call(client, form)).await)
     }
 }
 
@@ -195,9 +195,9 @@ where
 }
 
 /// A response to a client.
-struct OAuthAnswer<T>(Result<T, OAuthError>);
+struct OAuthResponse<T>(Result<T, OAuthError>);
 
-impl<T: ToJSON + Send> IntoResponse for OAuthAnswer<T> {
+impl<T: ToJSON + Send> IntoResponse for OAuthResponse<T> {
     fn into_response(self) -> Response {
         match self.0 {
             Ok(document) => uncached(Json(document).into_response()),
@@ -206,7 +206,7 @@ impl<T: ToJSON + Send> IntoResponse for OAuthAnswer<T> {
     }
 }
 
-impl<T: Type + ToJSON> ApiResponse for OAuthAnswer<T> {
+impl<T: Type + ToJSON> ApiResponse for OAuthResponse<T> {
     fn meta() -> MetaResponses {
         let json = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
         with_refusals(described_as(200, "The request succeeded.", vec![json]))
@@ -219,9 +219,9 @@ impl<T: Type + ToJSON> ApiResponse for OAuthAnswer<T> {
 }
 
 /// The response of a revocation: the status is all (RFC 7009 §2.2).
-struct RevocationAnswer(Result<(), OAuthError>);
+struct RevocationResponse(Result<(), OAuthError>);
 
-impl IntoResponse for RevocationAnswer {
+impl IntoResponse for RevocationResponse {
     fn into_response(self) -> Response {
         match self.0 {
             Ok(()) => uncached(StatusCode::OK.into_response()),
@@ -230,7 +230,7 @@ impl IntoResponse for RevocationAnswer {
     }
 }
 
-impl ApiResponse for RevocationAnswer {
+impl ApiResponse for RevocationResponse {
     fn meta() -> MetaResponses {
         with_refusals(described_as(200, "If this was a token of this gateway, it is no longer valid.", vec![]))
     }

@@ -66,12 +66,12 @@ impl CorsDecision {
             return None;
         }
         let methods = HeaderValue::from_str(allowed.at(request.uri().path())?).ok()?;
-        let mut answer = Response::builder().status(StatusCode::NO_CONTENT).finish();
-        let headers = answer.headers_mut();
+        let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
+        let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        Some(answer)
+        Some(response)
     }
 
     /// Writes the permitted readers into a response. Where other origins may read it, the response varies by origin

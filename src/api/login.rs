@@ -18,8 +18,8 @@ use super::{
     RequestContext, Tag,
     extract::{FormBody, OptionalSession, Session, browser, cookies},
     pages::{
-        answer as page_answer, answers, goes_on, is_wanted, json_or_page, problem_or_page, see_other, shown_in,
-        with_cookies, with_form,
+        goes_on, is_wanted, json_or_page, page_response, problem_or_page, responses, see_other, shown_in, with_cookies,
+        with_form,
     },
     problems,
 };
@@ -87,12 +87,12 @@ impl LoginApi {
         /// `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
         caller: OptionalSession,
-    ) -> ChoiceAnswer {
-        ChoiceAnswer(match self.parts.logins.return_to(return_to.0.as_deref()) {
+    ) -> ChoiceResponse {
+        ChoiceResponse(match self.parts.logins.return_to(return_to.0.as_deref()) {
             Err(refusal) => refused(request, refusal, &SIGN_IN, "login"),
             Ok(return_to) if is_wanted(request) => {
                 let page = self.page(&return_to, &caller.0, None).await;
-                with_form(page_answer(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
+                with_form(page_response(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
             }
             Ok(_) => Json(self.parts.vault.providers()).into_response(),
         })
@@ -103,15 +103,15 @@ impl LoginApi {
     /// Signs in like `POST /accounts/login`, for the page of `GET /login`. The browser is redirected to `return_to`, or gets
     /// the page again with the mistakes.
     #[oai(path = "/", method = "post", operation_id = "log_in_by_form")]
-    async fn log_in(&self, request: &Request, form: FormBody<LogInForm>) -> LogInFormAnswer {
+    async fn log_in(&self, request: &Request, form: FormBody<LogInForm>) -> LogInFormResponse {
         let LogInForm { email, password, return_to } = form.0;
         let return_to = match self.parts.logins.return_to(return_to.as_deref()) {
             Ok(return_to) => return_to,
-            Err(refusal) => return LogInFormAnswer(refused(request, refusal, &SIGN_IN, "login")),
+            Err(refusal) => return LogInFormResponse(refused(request, refusal, &SIGN_IN, "login")),
         };
         let (caller, sender) = (browser(request), RequestContext::sender(request));
         let wish = LogInRequest { email: email.clone(), password };
-        LogInFormAnswer(match self.parts.accounts.log_in(wish, &caller, &sender).await {
+        LogInFormResponse(match self.parts.accounts.log_in(wish, &caller, &sender).await {
             Ok(signed_in) => goes_on_to(&return_to, signed_in),
             Err(problem) if is_wanted(request) => {
                 let mistake = Mistake { problem: &problem, email: &email, name: "" };
@@ -154,11 +154,11 @@ impl LoginApi {
         /// Additional scope to request: words from `<PROVIDER>_MORE_SCOPES` or `OIDC_<NAME>_MORE_SCOPES`, separated by a
         /// space. Returns 400 `scope_not_allowed` for any other word.
         scope: Query<Option<String>>,
-    ) -> BeginAnswer {
+    ) -> BeginResponse {
         let query =
             BeginQuery { return_to: return_to.0, login_hint: login_hint.0, auth_type: auth_type.0, scope: scope.0 };
         let outcome = self.parts.logins.begin(&provider.0, &query, is_to_link(request), &browser(request)).await;
-        BeginAnswer(answer(request, outcome, &SIGN_IN, "../login"))
+        BeginResponse(respond(request, outcome, &SIGN_IN, "../login"))
     }
 
     /// Show the page that adds a provider to your account
@@ -175,8 +175,8 @@ impl LoginApi {
         /// origins in `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
         caller: Session,
-    ) -> LinkPageAnswer {
-        LinkPageAnswer(match self.parts.logins.link_form(&provider.0, return_to.0.as_deref(), &caller.0).await {
+    ) -> LinkPageResponse {
+        LinkPageResponse(match self.parts.logins.link_form(&provider.0, return_to.0.as_deref(), &caller.0).await {
             Ok(form) if is_wanted(request) => pages::link(&form),
             Ok(form) => Json(form).into_response(),
             Err(refusal) if refusal.problem.status() == StatusCode::UNAUTHORIZED && is_wanted(request) => {
@@ -204,10 +204,10 @@ impl LoginApi {
         provider: Path<String>,
         caller: Session,
         form: FormBody<LinkRequest>,
-    ) -> LinkAnswer {
+    ) -> LinkResponse {
         let client = RequestContext::of(request).client;
         let outcome = self.parts.logins.begin_link(&provider.0, form.0, &caller.0, client).await;
-        LinkAnswer(answer(request, outcome, &LINK, "link"))
+        LinkResponse(respond(request, outcome, &LINK, "link"))
     }
 
     /// Finish a sign-in at a provider
@@ -232,21 +232,22 @@ impl LoginApi {
         iss: Query<Option<String>>,
         /// Response that the provider sent as a form, sealed by `POST` to this path. Excludes all other parameters.
         posted: Query<Option<String>>,
-    ) -> FinishAnswer {
+    ) -> FinishResponse {
         let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
+        let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
         let query = CallbackQuery {
             state: state.0,
             code: code.0,
             error: error.0,
             iss: iss.0,
             posted: posted.0,
-            repeats: CallbackQuery::repeats(parameters.iter().map(|(name, _)| name.as_str())),
+            repeats: CallbackQuery::repeats(&names),
         };
         let outcome =
             self.parts.logins.finish(&provider.0, query, &cookies(request), &RequestContext::sender(request)).await;
         match outcome {
-            Err(refusal) if refusal.is_link => FinishAnswer(refused(request, refusal, &LINK, "link")),
-            outcome => FinishAnswer(answer(request, outcome, &SIGN_IN, "../../login")),
+            Err(refusal) if refusal.is_link => FinishResponse(refused(request, refusal, &LINK, "link")),
+            outcome => FinishResponse(respond(request, outcome, &SIGN_IN, "../../login")),
         }
     }
 
@@ -264,9 +265,9 @@ impl LoginApi {
         /// Name of a provider in the response of `GET /oauth/providers`.
         provider: Path<String>,
         form: FormBody<CallbackForm>,
-    ) -> PostedAnswer {
+    ) -> PostedResponse {
         let outcome = self.parts.logins.take_form(&provider.0, form.0);
-        PostedAnswer(answer(request, outcome, &SIGN_IN, "../../login"))
+        PostedResponse(respond(request, outcome, &SIGN_IN, "../../login"))
     }
 }
 
@@ -276,7 +277,12 @@ fn is_to_link(request: &Request) -> bool {
 }
 
 /// Redirects the browser, or shows the failure. `begin_again` is the link for a retry, relative to this path.
-fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &FailurePage, begin_again: &str) -> Response {
+fn respond(
+    request: &Request,
+    outcome: Result<Redirect, Refusal>,
+    failure: &FailurePage,
+    begin_again: &str,
+) -> Response {
     match outcome {
         Ok(Redirect { location, cookies }) => with_cookies(see_other(location.expose()), cookies),
         Err(refusal) => refused(request, refusal, failure, begin_again),
@@ -286,7 +292,7 @@ fn answer(request: &Request, outcome: Result<Redirect, Refusal>, failure: &Failu
 fn refused(request: &Request, refusal: Refusal, failure: &FailurePage, begin_again: &str) -> Response {
     let begin_again = format!("{begin_again}{}", refusal.query());
     if is_wanted(request) {
-        let page = page_answer(refusal.problem.status(), failure.html(&refusal, &begin_again));
+        let page = page_response(refusal.problem.status(), failure.html(&refusal, &begin_again));
         return with_cookies(page, refusal.cookies);
     }
     with_cookies(problems::document(refusal.problem, &RequestContext::of(request)), refusal.cookies)
@@ -299,25 +305,25 @@ fn goes_on_to(return_to: &ReturnTo, signed_in: WithCookie<AccountDocument>) -> R
 
 /// Shows the page of a form again, with the mistakes. Status and headers are those of the problem.
 fn asked_again(request: &Request, problem: Problem, page: String, leads_to: &[String]) -> Response {
-    let answer = problems::document(problem, &RequestContext::of(request));
-    with_form(shown_in(answer, page), Some(leads_to))
+    let response = problems::document(problem, &RequestContext::of(request));
+    with_form(shown_in(response, page), Some(leads_to))
 }
 
-answers! {
+responses! {
     /// Response of `GET /login`.
-    ChoiceAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("The sign-in page, or the enabled providers.")], problem_or_page: 400, 500;
+    ChoiceResponse(OAuthProviders): [json_or_page::<OAuthProviders>("The sign-in page, or the enabled providers.")], problem_or_page: 400, 500;
     /// Response of `POST /login`.
-    LogInFormAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 413, 415, 422, 429, 500, 503;
+    LogInFormResponse(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 413, 415, 422, 429, 500, 503;
     /// Response of `GET /login/{provider}`.
-    BeginAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
+    BeginResponse(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 500, 502, 503;
     /// Response of `GET /login/{provider}/link`.
-    LinkPageAnswer(LinkForm): on_the_way(json_or_page::<LinkForm>("The page with the form, or the contents of the form.")), problem_or_page: 400, 401, 404, 409, 500, 503;
+    LinkPageResponse(LinkForm): on_the_way(json_or_page::<LinkForm>("The page with the form, or the contents of the form.")), problem_or_page: 400, 401, 404, 409, 500, 503;
     /// Response of `POST /login/{provider}/link`.
-    LinkAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
+    LinkResponse(OAuthProviders): [goes_on()], problem_or_page: 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503;
     /// Response of `GET /login/{provider}/callback`.
-    FinishAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 429, 500, 502, 503;
+    FinishResponse(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 404, 409, 429, 500, 502, 503;
     /// Response of `POST /login/{provider}/callback`.
-    PostedAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
+    PostedResponse(OAuthProviders): [goes_on()], problem_or_page: 400, 404, 413, 415, 500;
 }
 
 /// Adds the redirect to the sign-in page.

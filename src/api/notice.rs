@@ -13,7 +13,7 @@ use poem_openapi::{
 use super::{
     RequestContext, Tag,
     extract::{FormBody, NoticeBody, RawAuthorization, SecurityEventBody},
-    pages::{answers, is_wanted, json_or_page, problem_or_page, shown_in},
+    pages::{is_wanted, json_or_page, problem_or_page, responses, shown_in},
     problems::{self, problems},
 };
 use crate::domain::gateway::{
@@ -165,23 +165,23 @@ impl NoticeApi {
         request: &Request,
         /// `confirmation_code` from the response to the request.
         confirmation_code: Path<String>,
-    ) -> DeletionAnswer {
-        DeletionAnswer(match self.notices.deletion(&confirmation_code.0).await {
+    ) -> DeletionResponse {
+        DeletionResponse(match self.notices.deletion(&confirmation_code.0).await {
             Ok(status) if is_wanted(request) => shown_in(().into_response(), pages::deletion(&status)),
             Ok(status) => Json(status).with_header(header::VARY, "Accept").into_response(),
             Err(problem) => {
                 let page = is_wanted(request).then(|| pages::no_deletion(&problem));
-                let answer = problems::document(problem, &RequestContext::of(request));
+                let response = problems::document(problem, &RequestContext::of(request));
                 match page {
-                    Some(page) => shown_in(answer, page),
-                    None => answer,
+                    Some(page) => shown_in(response, page),
+                    None => response,
                 }
             }
         })
     }
 }
 
-answers! {
+responses! {
     /// Response of `GET /oauth/deletions/{confirmation_code}`.
-    DeletionAnswer(DeletionStatus): [json_or_page::<DeletionStatus>("The status of the deletion.")], problem_or_page: 404, 500, 503;
+    DeletionResponse(DeletionStatus): [json_or_page::<DeletionStatus>("The status of the deletion.")], problem_or_page: 404, 500, 503;
 }

@@ -85,37 +85,37 @@ pub(super) fn signed_in_as(person: &SessionDocument, logout: &str, return_to: Op
 }
 
 /// A page as a response.
-pub(super) fn answer(status: StatusCode, page: String) -> Response {
+pub(super) fn page_response(status: StatusCode, page: String) -> Response {
     shown_in(Response::builder().status(status).finish(), page)
 }
 
 /// Replaces the body of a response with a page.
-pub(super) fn shown_in(mut answer: Response, page: String) -> Response {
-    answer.set_body(page);
-    let headers = answer.headers_mut();
+pub(super) fn shown_in(mut response: Response, page: String) -> Response {
+    response.set_body(page);
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    with_policy(answer, policy())
+    with_policy(response, policy())
 }
 
 /// Allows a form that may end at other sites: at these origins, or anywhere if they are unknown. Browsers apply
 /// `form-action` to every redirect after the form (CSP3 §6.4.1).
-pub(super) fn with_form(mut answer: Response, leads_to: Option<&[String]>) -> Response {
+pub(super) fn with_form(mut response: Response, leads_to: Option<&[String]>) -> Response {
     // Without a referrer browsers send the form with `Origin: null` (Fetch §3.2), which does not tell its origin.
-    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     match leads_to {
-        Some(origins) => with_policy(answer, [&[policy()], origins].concat().join(" ")),
-        None => with_policy(answer, POLICY.to_owned()),
+        Some(origins) => with_policy(response, [&[policy()], origins].concat().join(" ")),
+        None => with_policy(response, POLICY.to_owned()),
     }
 }
 
 /// Replaces the policy of a page.
-pub(super) fn with_policy(mut answer: Response, policy: String) -> Response {
+pub(super) fn with_policy(mut response: Response, policy: String) -> Response {
     // The origins of the settings are ASCII (`models/origin.rs`).
     if let Ok(policy) = policy.try_into() {
-        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    answer
+    response
 }
 
 /// Redirects a browser.
@@ -124,11 +124,11 @@ pub(super) fn see_other(location: &str) -> Response {
 }
 
 /// Adds cookies to a response.
-pub(super) fn with_cookies(mut answer: Response, cookies: Vec<String>) -> Response {
+pub(super) fn with_cookies(mut response: Response, cookies: Vec<String>) -> Response {
     for cookie in cookies.into_iter().filter_map(|cookie| cookie.try_into().ok()) {
-        answer.headers_mut().append(header::SET_COOKIE, cookie);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    answer
+    response
 }
 
 /// Whether the client prefers a page to JSON.
@@ -139,7 +139,7 @@ pub(super) fn is_wanted(request: &Request) -> bool {
 
 /// Declares responses that may be a page, JSON, a redirect or a problem: `Name(schema in the document): the successful
 /// responses, the description of problems: their statuses;`
-macro_rules! answers {
+macro_rules! responses {
     ($($(#[$doc:meta])* $name:ident($schema:ty): $good:expr, $described:path: $($status:literal),+;)+) => {$(
         $(#[$doc])*
         struct $name(poem::Response);
@@ -163,7 +163,7 @@ macro_rules! answers {
         }
     )+};
 }
-pub(super) use answers;
+pub(super) use responses;
 
 /// The response 200 in the OpenAPI document.
 pub(super) fn json_or_page<T: Type>(description: &'static str) -> MetaResponse {

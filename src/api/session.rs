@@ -15,7 +15,7 @@ use poem_openapi::{
 use super::{
     RequestContext, Tag,
     extract::{OptionalSession, Session},
-    pages::{self, answers, bilingual, goes_on, json_or_page, see_other},
+    pages::{self, bilingual, goes_on, json_or_page, responses, see_other},
     problems::{self, described, described_as, problems},
 };
 use crate::{
@@ -54,9 +54,9 @@ impl SessionApi {
     /// Returns the signed-in person, the expiry of the session, and the person's identities at providers. A browser gets a
     /// page, or a redirect to the sign-in page if nobody is signed in.
     #[oai(path = "/session", method = "get", operation_id = "get_session")]
-    async fn show(&self, request: &Request, caller: Session) -> SessionAnswer {
+    async fn show(&self, request: &Request, caller: Session) -> SessionResponse {
         let wants_page = pages::is_wanted(request);
-        SessionAnswer(match self.sessions.show(&caller.0).await {
+        SessionResponse(match self.sessions.show(&caller.0).await {
             Ok(session) if wants_page => own_page(&session, &self.vault.providers(), &here(request)),
             Ok(session) => Json(session).into_response(),
             Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
@@ -107,14 +107,14 @@ impl SessionApi {
         caller: Session,
         /// Id of the session, from `GET /sessions`.
         id: Path<String>,
-    ) -> EndedAnswer {
-        EndedAnswer(match self.sessions.end_one(&caller.0, &id.0).await {
+    ) -> EndedResponse {
+        EndedResponse(match self.sessions.end_one(&caller.0, &id.0).await {
             Ok((ended, forget)) => {
-                let mut answer = Json(ended).into_response();
+                let mut response = Json(ended).into_response();
                 if let Some(forget) = forget.and_then(|forget| forget.try_into().ok()) {
-                    answer.headers_mut().insert(header::SET_COOKIE, forget);
+                    response.headers_mut().insert(header::SET_COOKIE, forget);
                 }
-                answer
+                response
             }
             Err(problem) => problems::document(problem, &RequestContext::of(request)),
         })
@@ -124,12 +124,12 @@ impl SessionApi {
     ///
     /// Ends the session of this browser and revokes its tokens. A repeated sign-out has no effect.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn end(&self, request: &Request, caller: OptionalSession) -> SignedOutAnswer {
-        SignedOutAnswer(match self.sessions.end(&caller.0).await {
+    async fn end(&self, request: &Request, caller: OptionalSession) -> SignedOutResponse {
+        SignedOutResponse(match self.sessions.end(&caller.0).await {
             Ok(forget) => {
-                let answer =
+                let response =
                     if pages::is_wanted(request) { see_other("./") } else { Json(SignedOut::now()).into_response() };
-                answer.with_header(header::SET_COOKIE, forget).into_response()
+                response.with_header(header::SET_COOKIE, forget).into_response()
             }
             Err(problem) => problems::document(problem, &RequestContext::of(request)),
         })
@@ -152,8 +152,8 @@ const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
 
 /// The page of a signed-in person: it may do what any page may, run that script, and call this gateway.
 fn own_page(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> Response {
-    let answer = pages::answer(StatusCode::OK, person(session, providers, here));
-    pages::with_policy(answer, format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::policy()))
+    let response = pages::page_response(StatusCode::OK, person(session, providers, here));
+    pages::with_policy(response, format!("{}; script-src '{SCRIPT_HASH}'; connect-src 'self'", pages::policy()))
 }
 
 /// The path of this page, as a parameter value: under the prefix of the request.
@@ -189,13 +189,13 @@ fn person(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> 
     pages::page(&text::SESSION.both(), &main)
 }
 
-answers! {
+responses! {
     /// Response of `GET /session`.
-    SessionAnswer(SessionDocument): good(json_or_page::<SessionDocument>("The session of this browser.")), described: 401, 403, 500, 503;
+    SessionResponse(SessionDocument): good(json_or_page::<SessionDocument>("The session of this browser.")), described: 401, 403, 500, 503;
     /// Response of `DELETE /sessions/{id}`.
-    EndedAnswer(SessionsEnded): [ended()], described: 401, 403, 404, 500, 503;
+    EndedResponse(SessionsEnded): [ended()], described: 401, 403, 404, 500, 503;
     /// Response of `POST /logout`.
-    SignedOutAnswer(SignedOut): good(json_or_page::<SignedOut>("The browser is signed out.")), described: 403, 500, 503;
+    SignedOutResponse(SignedOut): good(json_or_page::<SignedOut>("The browser is signed out.")), described: 403, 500, 503;
 }
 
 fn ended() -> MetaResponse {

@@ -128,13 +128,13 @@ impl Readiness for Fixed {
     }
 }
 
-struct Answer {
+struct Response {
     status: u16,
     headers: http::HeaderMap,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -174,19 +174,19 @@ impl Caller {
         Self { api, bench }
     }
 
-    async fn send(&self, request: poem::RequestBuilder, body: impl Into<poem::Body>) -> Answer {
+    async fn send(&self, request: poem::RequestBuilder, body: impl Into<poem::Body>) -> Response {
         let mut request = request.body(body);
         request.set_data(RequestContext { request_id: Some("r1".into()), ..RequestContext::default() });
         let response = self.api.endpoint.get_response(request).await;
         let (parts, body) = response.into_parts();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.into_vec().await.unwrap() }
+        Response { status: parts.status.as_u16(), headers: parts.headers, body: body.into_vec().await.unwrap() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         self.send(Request::builder().uri_str(path), ()).await
     }
 
-    async fn post(&self, path: &str, body: impl Into<poem::Body>) -> Answer {
+    async fn post(&self, path: &str, body: impl Into<poem::Body>) -> Response {
         self.send(Request::builder().method(Method::POST).uri_str(path).content_type("application/json"), body).await
     }
 }
@@ -225,7 +225,7 @@ async fn every_refusal_is_a_problem_document() {
     let caller = Caller::new(true, true).await;
     let plain = || Request::builder().method(Method::POST).uri_str("/tokens/create");
     let big = format!(r#"{{"subject": "{}"}}"#, "a".repeat(300 * 1024));
-    for (what, answer, status, code) in [
+    for (what, response, status, code) in [
         ("unknown path", caller.get("/nowhere").await, 404, "not_found"),
         ("wrong method", caller.get("/tokens/create").await, 405, "method_not_allowed"),
         ("no content type", caller.send(plain(), "{}").await, 415, "unsupported_media_type"),
@@ -249,13 +249,13 @@ async fn every_refusal_is_a_problem_document() {
             "invalid_token",
         ),
     ] {
-        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{what}");
-        let problem = answer.json();
+        assert_eq!((response.status, response.header("content-type")), (status, "application/problem+json"), "{what}");
+        let problem = response.json();
         assert_eq!(problem["status"], json!(status), "{what}");
         assert_eq!(problem["code"], json!(code), "{what}");
         assert_eq!(problem["request_id"], json!("r1"), "{what}");
         assert!(problem["detail"].as_str().unwrap().len() > 10, "{what}: {problem}");
-        assert_eq!(status == 401, answer.headers.contains_key("www-authenticate"), "{what}");
+        assert_eq!(status == 401, response.headers.contains_key("www-authenticate"), "{what}");
     }
 }
 
@@ -272,9 +272,9 @@ async fn a_credential_is_judged_as_on_a_route() {
         assert_eq!(send(&[another_scheme]).await.status, 200, "{another_scheme}");
     }
     for bad in [&["Bearer"][..], &["bearer  "], &["Bearer a", "Bearer b"], &["Basic x", "Bearer b"]] {
-        let answer = send(bad).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_request")), "{bad:?}");
-        assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="gateway", error="invalid_request""#);
+        let response = send(bad).await;
+        assert_eq!((response.status, &response.json()["code"]), (400, &json!("invalid_request")), "{bad:?}");
+        assert_eq!(response.header("www-authenticate"), r#"Bearer realm="gateway", error="invalid_request""#);
     }
 }
 
@@ -332,20 +332,20 @@ async fn readiness_is_a_status() {
 #[tokio::test]
 async fn the_public_keys_are_published() {
     let caller = Caller::new(true, true).await;
-    let answer = caller.get("/.well-known/jwks.json").await;
-    assert_eq!(answer.header("cache-control"), "public, max-age=300");
-    let keys = answer.json()["keys"].as_array().unwrap().clone();
+    let response = caller.get("/.well-known/jwks.json").await;
+    assert_eq!(response.header("cache-control"), "public, max-age=300");
+    let keys = response.json()["keys"].as_array().unwrap().clone();
     assert_eq!((keys.len(), &keys[0]["kty"], &keys[0]["use"]), (1, &json!("EC"), &json!("sig")));
 }
 
 #[tokio::test]
-async fn no_answer_can_be_framed_sniffed_or_leaks_its_address() {
+async fn no_response_can_be_framed_sniffed_or_leaks_its_address() {
     let caller = Caller::new(true, true).await;
     for path in ["/", "/docs", "/openapi.json", "/readyz", "/nowhere", "/.well-known/jwks.json"] {
-        let answer = caller.get(path).await;
-        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        let response = caller.get(path).await;
+        assert!(response.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(response.header("referrer-policy"), "no-referrer", "{path}");
     }
 }
 
@@ -384,7 +384,7 @@ async fn errors_of_clients_have_the_form_that_libraries_expect() {
     for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"] {
         let form = || post(path).content_type("application/x-www-form-urlencoded");
         let big = format!("token={}", "a".repeat(300 * 1024));
-        for (what, answer, status, code) in [
+        for (what, response, status, code) in [
             ("no form", caller.send(post(path), "{}").await, 415, "invalid_request"),
             ("too large", caller.send(form(), big).await, 413, "invalid_request"),
             ("nobody", caller.send(form(), "token=a").await, 401, "invalid_client"),
@@ -392,10 +392,18 @@ async fn errors_of_clients_have_the_form_that_libraries_expect() {
             ("a stranger", caller.send(form().header("authorization", "Basic YTpi"), "").await, 401, "invalid_client"),
             ("no text", caller.send(form().header("authorization", "Basic \u{e9}"), "").await, 401, "invalid_client"),
         ] {
-            assert_eq!((answer.status, answer.json()["error"].clone()), (status, json!(code)), "{path}: {what}");
-            assert!(answer.header("content-type").starts_with("application/json"), "{path}: {what}");
-            assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"), "{what}");
-            assert_eq!(answer.header("www-authenticate").starts_with("Basic realm="), status == 401, "{path}: {what}");
+            assert_eq!((response.status, response.json()["error"].clone()), (status, json!(code)), "{path}: {what}");
+            assert!(response.header("content-type").starts_with("application/json"), "{path}: {what}");
+            assert_eq!(
+                (response.header("cache-control"), response.header("pragma")),
+                ("no-store", "no-cache"),
+                "{what}"
+            );
+            assert_eq!(
+                response.header("www-authenticate").starts_with("Basic realm="),
+                status == 401,
+                "{path}: {what}"
+            );
         }
     }
 }

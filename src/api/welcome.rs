@@ -8,7 +8,7 @@ use poem_openapi::{OpenApi, payload::Json};
 use super::{
     RequestContext, Tag,
     extract::OptionalSession,
-    pages::{self, answers, bilingual, json_or_page, signed_in_as},
+    pages::{self, bilingual, json_or_page, responses, signed_in_as},
     problems::described,
 };
 use crate::{
@@ -37,13 +37,13 @@ impl WelcomeApi {
     ///
     /// Returns JSON to programs. Returns a page to a browser (`Accept: text/html`), which shows who is signed in.
     #[oai(path = "/", method = "get", operation_id = "welcome")]
-    async fn welcome(&self, request: &Request, caller: OptionalSession) -> WelcomeAnswer {
+    async fn welcome(&self, request: &Request, caller: OptionalSession) -> WelcomeResponse {
         let welcome = self.welcome.under(&RequestContext::of(request).prefix);
         if !pages::is_wanted(request) {
-            return WelcomeAnswer(Json(welcome).with_header(header::VARY, "Accept").into_response());
+            return WelcomeResponse(Json(welcome).with_header(header::VARY, "Accept").into_response());
         }
         let signed_in = self.sessions.seen(&caller.0).await;
-        WelcomeAnswer(pages::answer(StatusCode::OK, page(&welcome, signed_in.as_ref())))
+        WelcomeResponse(pages::page_response(StatusCode::OK, page(&welcome, signed_in.as_ref())))
     }
 }
 
@@ -72,7 +72,7 @@ fn page(welcome: &Welcome, signed_in: Option<&SessionDocument>) -> String {
     pages::page(message, &main)
 }
 
-answers! {
+responses! {
     /// Response of `GET /`.
-    WelcomeAnswer(Welcome): [json_or_page::<Welcome>("The welcome, with links to the rest of the API.")], described: 500;
+    WelcomeResponse(Welcome): [json_or_page::<Welcome>("The welcome, with links to the rest of the API.")], described: 500;
 }

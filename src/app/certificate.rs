@@ -91,7 +91,7 @@ impl CertificateKeeper {
                 info!(%valid_until, "the certificate was replaced: new connections get the new one");
             }
             Some(News::Refused(why)) => {
-                warn!(%why, "the files of the certificate are invalid: the old one stays in use")
+                warn!(%why, "the files of the certificate are invalid: the old one stays in use");
             }
             Some(News::Mended) => info!("the files of the certificate are valid again"),
             None => {}

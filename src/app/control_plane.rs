@@ -72,7 +72,7 @@ impl Drop for Probes {
 
 #[async_trait]
 impl ControlPlane for PoemControlPlane {
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let origin = parts.extensions.get::<RequestOrigin>().copied();
         let mut prefix = String::new();
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_api_answers_the_same_at_the_root_and_under_its_prefix() {
+    fn the_api_responds_the_same_at_the_root_and_under_its_prefix() {
         let prefix: PathPrefix = "/e".parse().unwrap();
         let at = |uri: &'static str| without_prefix(&Uri::from_static(uri), &prefix).map(|uri| uri.to_string());
         assert_eq!(at("/e/tokens/create?a=b").as_deref(), Some("/tokens/create?a=b"));

@@ -33,10 +33,10 @@ impl Readiness for StoreReadiness {
             return vec![check("start", false, "the gateway has not finished starting")];
         };
         let mut checks = vec![
-            check("store", store.answers().await, "the store does not respond"),
+            check("store", store.responds().await, "the store does not respond"),
             check("revocations", feed.is_fresh(), "revocations of other replicas do not arrive"),
         ];
-        let sessions = store.sessions_answer().await;
+        let sessions = store.sessions_respond().await;
         checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not respond")));
         checks
     }

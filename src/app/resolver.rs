@@ -109,7 +109,7 @@ fn told(error: GrantError, provider: &ProviderName) -> ProviderAccessError {
             | ProviderError::Refused { .. }
             | ProviderError::Unavailable(_)
             | ProviderError::Throttled(_)
-            | ProviderError::BadAnswer(_)
+            | ProviderError::BadResponse(_)
             | ProviderError::NonceMismatch
             | ProviderError::NoIdToken { .. }
             | ProviderError::NotAdmitted(_),

@@ -178,13 +178,13 @@ impl Store {
     }
 
     /// Whether the Redis with the sessions responds; `None` if sessions are in the main store.
-    pub(super) async fn sessions_answer(&self) -> Option<bool> {
+    pub(super) async fn sessions_respond(&self) -> Option<bool> {
         let redis = self.redis.as_ref()?;
         Some(matches!(tokio::time::timeout(PROBE_TIMEOUT, redis.ping()).await, Ok(Ok(()))))
     }
 
     /// Whether the store responds.
-    pub(super) async fn answers(&self) -> bool {
+    pub(super) async fn responds(&self) -> bool {
         match &self.database {
             None => true,
             Some(database) => matches!(tokio::time::timeout(PROBE_TIMEOUT, sea_orm::ping(database)).await, Ok(Ok(()))),

@@ -116,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_with_any_certificate_is_asked_by_tls() {
         let terminator = Terminator::new(certified(&aws_lc_rs::default_provider())).unwrap();
-        for (answer, ready) in [("200 OK", true), ("503 Service Unavailable", false)] {
+        for (response, ready) in [("200 OK", true), ("503 Service Unavailable", false)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let asked = spawn_blocking(move || is_alive(address, true));
@@ -124,7 +124,7 @@ mod tests {
             let mut request = [0; 1024];
             let length = stream.read(&mut request).await.unwrap();
             assert!(request[..length].starts_with(b"GET /livez HTTP/1.1\r\n"));
-            stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
+            stream.write_all(format!("HTTP/1.1 {response}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
             drop(stream);
             assert_eq!(asked.await.unwrap().unwrap(), ready);
         }

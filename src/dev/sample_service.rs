@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    async fn answer(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (Response, Value) {
+    async fn respond(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (Response, Value) {
         let mut request = Request::builder().method(method).uri_str(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -200,11 +200,11 @@ mod tests {
     }
 
     async fn get(path: &str, headers: &[(&str, &str)]) -> (Response, Value) {
-        answer(Method::GET, path, headers, "").await
+        respond(Method::GET, path, headers, "").await
     }
 
     async fn login(body: &str) -> (Response, Value) {
-        answer(Method::POST, "/login", &[("Content-Type", "application/json")], body).await
+        respond(Method::POST, "/login", &[("Content-Type", "application/json")], body).await
     }
 
     #[tokio::test]
@@ -245,7 +245,7 @@ mod tests {
         let (response, body) = login(r#"{"username": "mina", "password": ["hunter2"]}"#).await;
         is_problem(&response, &body, 400, "invalid_request");
         assert!(!body.to_string().contains("hunter2"));
-        let (response, body) = answer(Method::POST, "/login", &[("Content-Type", "text/plain")], "mina").await;
+        let (response, body) = respond(Method::POST, "/login", &[("Content-Type", "text/plain")], "mina").await;
         is_problem(&response, &body, 415, "unsupported_media_type");
     }
 
@@ -253,7 +253,7 @@ mod tests {
     async fn an_unknown_path_is_a_problem_too() {
         let (response, body) = get("/nothing", &[]).await;
         is_problem(&response, &body, 404, "not_found");
-        let (response, body) = answer(Method::DELETE, "/users", &[], "").await;
+        let (response, body) = respond(Method::DELETE, "/users", &[], "").await;
         is_problem(&response, &body, 405, "method_not_allowed");
     }
 
@@ -276,9 +276,9 @@ mod tests {
 
         let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET /users HTTP/1.1\r\nHost: auth\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Welcome from AUTH service"), "{answer}");
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 200") && response.contains("Welcome from AUTH service"), "{response}");
 
         stop.send(()).unwrap();
         server.await.unwrap().unwrap();

@@ -99,7 +99,7 @@ pub fn http1_body(bytes: &[u8]) {
         _ => BodyFraming::Chunked,
     };
     for padded in [false, true] {
-        let decoder = || if padded { BodyDecoder::of_answer(framing) } else { BodyDecoder::of_request(framing) };
+        let decoder = || if padded { BodyDecoder::of_response(framing) } else { BodyDecoder::of_request(framing) };
         let whole = body(decoder(), stream, stream.len().max(1));
         assert_eq!(whole, body(decoder(), stream, usize::from(*size).max(1)), "the body depends on how it arrives");
         if let (Ok((data, _, rest)), BodyFraming::Length(length)) = (&whole, framing) {

@@ -74,7 +74,7 @@ use crate::{
 
 /// Answers one request. An error becomes a response, too; each response carries the request's id, and each request
 /// leaves one line in the log.
-pub(crate) async fn answer(
+pub(crate) async fn respond(
     core: &Core,
     peer: &Peer,
     connection_state: &Rc<ConnectionState>,
@@ -106,7 +106,7 @@ fn finished(
     decision: CorsDecision,
     transport: Transport,
 ) -> Box<Response> {
-    let mut answer = outcome.unwrap_or_else(|failure| {
+    let mut response = outcome.unwrap_or_else(|failure| {
         record.upload_ended();
         match failure.source() {
             Source::Client | Source::Shortage => debug!(request_id = %id, ?failure, "a request was refused"),
@@ -117,14 +117,14 @@ fn finished(
             }
             Source::Gateway => error!(request_id = %id, ?failure, "a request could not be handled"),
         }
-        Box::new(failure.answer(id))
+        Box::new(failure.respond(id))
     });
-    answer.headers.append(X_REQUEST_ID, id.as_bytes());
-    transport.secure(&mut answer.headers);
-    decision.apply(&mut answer.headers);
-    record.answered(answer.status);
-    answer.body.record(record);
-    answer
+    response.headers.append(X_REQUEST_ID, id.as_bytes());
+    transport.secure(&mut response.headers);
+    decision.apply(&mut response.headers);
+    record.answered(response.status);
+    response.body.record(record);
+    response
 }
 
 /// Turns a panic while handling a request into an error response: neither the core nor the process ends.
@@ -180,9 +180,9 @@ async fn handle(
     };
     let destination = router.destination(wanted);
     if !matches!(destination, Destination::OwnPath)
-        && let Some(answer) = decision.preflight(&head.method, &head.headers)
+        && let Some(response) = decision.preflight(&head.method, &head.headers)
     {
-        return Ok(Box::new(answer));
+        return Ok(Box::new(response));
     }
     match destination {
         Destination::NoRoute => Err(Failure::NoRoute),
@@ -192,7 +192,7 @@ async fn handle(
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.own_paths)?;
             let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let origin = RequestOrigin { request_id: id.id, client: client.address, scheme: client.scheme };
-            Box::pin(control_plane::answer(core, std::mem::take(head), body, target, host, origin, record)).await
+            Box::pin(control_plane::respond(core, std::mem::take(head), body, target, host, origin, record)).await
         }
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);

@@ -40,7 +40,7 @@ pub struct RequestOrigin {
 #[async_trait]
 pub trait ControlPlane: Send + Sync + 'static {
     /// Answers one request; [`RequestOrigin`] is in its extensions.
-    async fn answer(&self, request: Request<Body>) -> Response<Body>;
+    async fn respond(&self, request: Request<Body>) -> Response<Body>;
 
     /// The runtime for a request to this path, if that is not the control runtime: for requests that must be answered
     /// while that is busy.

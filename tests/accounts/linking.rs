@@ -113,8 +113,8 @@ fn only_a_form_of_ours_begins_it_and_only_in_a_session() {
         vec![("Origin", "null")],
         vec![("Origin", "https://app.jinmini.com.evil.example")],
     ] {
-        let answer = browser.send_form_from(&gateway, LINK, &FORM, &foreign);
-        answer.expect_problem(403, "cross_site_request");
+        let response = browser.send_form_from(&gateway, LINK, &FORM, &foreign);
+        response.expect_problem(403, "cross_site_request");
         assert_eq!(browser.attempts(), 0, "{foreign:?}");
     }
     for ours in [

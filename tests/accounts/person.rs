@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     PASSWORD,
-    common::{Answer, Gateway, browser::Browser},
+    common::{Gateway, Response, browser::Browser},
 };
 
 impl Browser {
     /// Sends JSON as a page of the gateway does.
-    pub(crate) fn send(&mut self, gateway: &Gateway, method: &str, target: &str, body: &Value) -> Answer {
+    pub(crate) fn send(&mut self, gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response {
         self.send_from(gateway, method, target, body, &[("Sec-Fetch-Site", "same-origin")])
     }
 
@@ -21,7 +21,7 @@ impl Browser {
         target: &str,
         body: &Value,
         more: &[(&str, &str)],
-    ) -> Answer {
+    ) -> Response {
         let headers = [&[("Content-Type", "application/json")], more].concat();
         self.call_with(gateway, method, target, &headers, body.to_string().as_bytes())
     }
@@ -33,11 +33,11 @@ impl Browser {
         self.send(gateway, "POST", "/accounts/signup", &wish).expect(200).json()
     }
 
-    pub(crate) fn log_in(&mut self, gateway: &Gateway, email: &str, password: &str) -> Answer {
+    pub(crate) fn log_in(&mut self, gateway: &Gateway, email: &str, password: &str) -> Response {
         self.send(gateway, "POST", "/accounts/login", &json!({"email": email, "password": password}))
     }
 
-    pub(crate) fn me(&mut self, gateway: &Gateway) -> Answer {
+    pub(crate) fn me(&mut self, gateway: &Gateway) -> Response {
         self.get(gateway, "/accounts/me")
     }
 }

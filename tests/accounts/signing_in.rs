@@ -31,15 +31,15 @@ fn a_person_signs_up_looks_at_the_account_signs_out_and_in_again() {
     browser.me(&gateway).expect_problem(401, "token_missing");
     let back = browser.log_in(&gateway, "jane@EXAMPLE.com", PASSWORD).expect(200);
     assert_eq!(back.json(), account);
-    for answer in [back, browser.me(&gateway)] {
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    for response in [back, browser.me(&gateway)] {
+        assert_eq!(response.header("cache-control"), Some("no-store"));
     }
     // Under the prefix, too, and by a program that is no browser.
     let wish = json!({"email": "jane@example.com", "password": PASSWORD});
-    let answer = gateway.post("/e/accounts/login", &wish).expect(200);
-    let cookie = answer.header("set-cookie").unwrap();
+    let response = gateway.post("/e/accounts/login", &wish).expect(200);
+    let cookie = response.header("set-cookie").unwrap();
     assert!(cookie.starts_with("__Host-gateway_session=") && cookie.contains("; HttpOnly; SameSite=Lax; Secure"));
-    let device = answer.headers.iter().find(|(_, value)| value.starts_with("__Host-gateway_device=")).unwrap();
+    let device = response.headers.iter().find(|(_, value)| value.starts_with("__Host-gateway_device=")).unwrap();
     assert!(device.1.ends_with("; Path=/; Max-Age=15552000; HttpOnly; SameSite=Lax; Secure"), "{}", device.1);
     assert!(!gateway.console().contains(PASSWORD) && !gateway.console().contains("example.com"));
     gateway.is_unharmed();
@@ -72,10 +72,10 @@ fn an_unknown_email_and_a_wrong_password_are_answered_the_same() {
             .into_iter()
             .filter(|(_, password)| !password.is_empty())
             .map(|(email, password)| {
-                let answer = Browser::default().log_in(&gateway, email, password);
-                assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer realm="gateway""#));
-                assert_eq!(answer.header("set-cookie"), None);
-                let mut problem = answer.expect_problem(401, "invalid_credentials").json();
+                let response = Browser::default().log_in(&gateway, email, password);
+                assert_eq!(response.header("www-authenticate"), Some(r#"Bearer realm="gateway""#));
+                assert_eq!(response.header("set-cookie"), None);
+                let mut problem = response.expect_problem(401, "invalid_credentials").json();
                 problem.as_object_mut().unwrap().remove("request_id");
                 problem
             })
@@ -97,9 +97,10 @@ fn a_refused_sign_up_names_the_reason() {
         (json!({"email": "j@example.com", "password": "x".repeat(257)}), "password"),
         (json!({"email": "j@example.com", "password": PASSWORD, "name": "\u{1b}[31m"}), "name"),
     ] {
-        let answer = browser.send(&gateway, "POST", "/accounts/signup", &wish).expect_problem(422, "validation_failed");
-        assert_eq!(answer.json()["errors"][0]["field"], field, "{wish}");
-        assert!(!answer.text().contains("1234567"));
+        let response =
+            browser.send(&gateway, "POST", "/accounts/signup", &wish).expect_problem(422, "validation_failed");
+        assert_eq!(response.json()["errors"][0]["field"], field, "{wish}");
+        assert!(!response.text().contains("1234567"));
     }
     let unknown = json!({"email": "j@example.com", "password": PASSWORD, "admin": true});
     browser.send(&gateway, "POST", "/accounts/signup", &unknown).expect_problem(400, "malformed_request");
@@ -120,8 +121,8 @@ fn no_page_of_another_site_signs_a_browser_in() {
     ] {
         for (path, body) in [("/accounts/login", &login), ("/accounts/signup", &signup)] {
             let mut victim = Browser::default();
-            let answer = victim.send_from(&gateway, "POST", path, body, &foreign);
-            answer.expect_problem(403, "cross_site_request");
+            let response = victim.send_from(&gateway, "POST", path, body, &foreign);
+            response.expect_problem(403, "cross_site_request");
             assert_eq!(victim.session(), None);
         }
     }
@@ -301,8 +302,8 @@ fn a_token_shows_an_account_and_cannot_take_it_over() {
             for mut caller in [Browser::default(), Browser { cookies: browser.cookies.clone(), ..Browser::default() }] {
                 let bearer = format!("Bearer {token}");
                 let headers = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
-                let answer = caller.send_from(&gateway, method, path, &body, &headers);
-                answer.expect_problem(403, "session_required");
+                let response = caller.send_from(&gateway, method, path, &body, &headers);
+                response.expect_problem(403, "session_required");
             }
         }
         let linking = stand_in.request(&stand_in.code_of("mallory")).to_string();

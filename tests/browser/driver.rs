@@ -15,7 +15,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::common::{self, Answer, PATIENCE};
+use crate::common::{self, PATIENCE, Response};
 
 /// A name that the browser resolves to the gateway's address. Swagger behaves differently for a public name than for
 /// localhost.
@@ -324,9 +324,9 @@ impl Driver {
     /// The value of the response, or `error: message`.
     fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = exchange(self.address, method, path, &body);
-        let value = answer.json()["value"].take();
-        if answer.status == 200 {
+        let response = exchange(self.address, method, path, &body);
+        let value = response.json()["value"].take();
+        if response.status == 200 {
             Ok(value)
         } else {
             Err(format!("{}: {}", text(&value["error"]), text(&value["message"])))
@@ -343,7 +343,7 @@ impl Drop for Driver {
 }
 
 /// One request. chromedriver leaves the connection open, so the response ends at its declared length.
-fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();

@@ -129,9 +129,9 @@ fn a_person_signs_in_uses_the_vault_in_swagger_and_signs_out() {
     let grant = |call: &str| -> Value {
         swagger.try_it_out(call);
         swagger.fill_in(call, "id", grants["grants"][0]["id"].as_str().unwrap());
-        let answer = swagger.execute(call);
-        assert_eq!(answer.status, "200", "{call}: {}", answer.body);
-        answer.json()
+        let response = swagger.execute(call);
+        assert_eq!(response.status, "200", "{call}: {}", response.body);
+        response.json()
     };
     let found = grant("get_oauth_grant");
     let refreshed = grant("refresh_oauth_grant");
@@ -517,13 +517,13 @@ fn a_page_full_of_sign_ins_leaves_the_browser_as_it_was() {
     // Another port of localhost is the same site: responses that it loads from the gateway may set cookies.
     let (pages, scene) = (Gateway::on_localhost(), Scene::start());
     scene.browser.open(&format!("http://localhost:{}/api/users", pages.address.port()));
-    let answers = scene.browser.script(&format!(
+    let responses = scene.browser.script(&format!(
         "return Promise.all([...Array(20).keys()].map(n => new Promise(done => {{ const image = new Image(); \
          image.onload = image.onerror = () => done(n); image.src = '{}/login/stand-in?return_to=/' + n + 'a'.repeat(480); }}))) \
          .then(all => all.length)",
         scene.origin
     ));
-    assert_eq!(answers, json!(20));
+    assert_eq!(responses, json!(20));
     let refused = |line: &&str| line.contains(" /login/stand-in") && line.contains("  403 GET ");
     eventually("each of them was refused", || scene.gateway.console().lines().filter(refused).count() == 20);
     // A browser reports every 403 by itself.

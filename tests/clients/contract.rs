@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_mins(6);
 /// The session of a new account: the value of its cookie.
 fn session(gateway: &Gateway, name: &str) -> String {
     let wish = json!({"email": format!("{name}@example.com"), "password": "correct horse"});
-    let answer = gateway.post("/accounts/signup", &wish).expect(200);
-    let cookie = answer.header("set-cookie").unwrap();
+    let response = gateway.post("/accounts/signup", &wish).expect(200);
+    let cookie = response.header("set-cookie").unwrap();
     cookie.split_once('=').unwrap().1.split(';').next().unwrap().to_owned()
 }
 

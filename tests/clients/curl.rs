@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    common::{Answer, Gateway, PATIENCE, parse, recorder::Recorder, upstream},
+    common::{Gateway, PATIENCE, Response, parse, recorder::Recorder, upstream},
     depot::{Depot, content, described},
     programs::{finished, lines_of, program, started},
 };
@@ -39,7 +39,7 @@ fn printed(arguments: &[&str], input: &[u8]) -> (Vec<u8>, String) {
 
 /// The response, with its head.
 #[track_caller]
-fn answered(arguments: &[&str], input: &[u8]) -> Answer {
+fn answered(arguments: &[&str], input: &[u8]) -> Response {
     let (mut bytes, _) = printed(&[&["--include", "--raw"], arguments].concat(), input);
     // Interim responses come first.
     while bytes.starts_with(b"HTTP/1.1 100") {
@@ -56,7 +56,7 @@ fn json(bytes: &[u8]) -> Value {
 
 #[test]
 #[cfg_attr(not(feature = "client-tests"), ignore = "scripts/test runs it")]
-fn one_connection_serves_answers_of_every_kind() {
+fn one_connection_serves_responses_of_every_kind() {
     let depot = Depot::start();
     let token = depot.authorization();
     let body = tempfile::NamedTempFile::new().unwrap();
@@ -104,11 +104,11 @@ fn one_connection_serves_answers_of_every_kind() {
 fn an_offer_to_upgrade_to_http2_does_no_harm() {
     let depot = Depot::start();
     let (token, url) = (depot.authorization(), depot.url("bytes/1000"));
-    let answer = answered(&["--http2", "--header", &token, &url, &url], b"");
+    let response = answered(&["--http2", "--header", &token, &url, &url], b"");
     // Both responses, one after the other: the second is part of the text after the first head.
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 1);
-    assert!(answer.body.starts_with(content(1000)) && answer.body.ends_with(content(1000)));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 1);
+    assert!(response.body.starts_with(content(1000)) && response.body.ends_with(content(1000)));
 }
 
 #[test]
@@ -238,12 +238,12 @@ fn a_part_of_something_can_be_asked_for() {
             ("99900-", &whole[99_900..], "bytes 99900-99999/100000"),
             ("-10", &whole[99_990..], "bytes 99990-99999/100000"),
         ] {
-            let answer = answered(&[version, "--header", &token, "--range", range, &url], b"").expect(206);
-            assert_eq!(answer.header("content-range"), Some(said), "{version}");
-            assert!(answer.body == part, "{version}, {range}: {} bytes", answer.body.len());
+            let response = answered(&[version, "--header", &token, "--range", range, &url], b"").expect(206);
+            assert_eq!(response.header("content-range"), Some(said), "{version}");
+            assert!(response.body == part, "{version}, {range}: {} bytes", response.body.len());
         }
-        let answer = answered(&[version, "--header", &token, "--range", "100000-", &url], b"").expect(416);
-        assert_eq!(answer.header("content-range"), Some("bytes */100000"), "{version}");
+        let response = answered(&[version, "--header", &token, "--range", "100000-", &url], b"").expect(416);
+        assert_eq!(response.header("content-range"), Some("bytes */100000"), "{version}");
         // An interrupted download resumes.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &whole[..12_345]).unwrap();
@@ -261,8 +261,8 @@ fn head_has_the_headers_of_get_and_no_body() {
     let (token, url) = (depot.authorization(), depot.url("bytes/100000"));
     for (version, _) in VERSIONS {
         let headers = |arguments: &[&str]| {
-            let answer = answered(&[&[version, "--header", &token], arguments, &[&url]].concat(), b"").expect(200);
-            let (mut headers, length) = (answer.headers, answer.body.len());
+            let response = answered(&[&[version, "--header", &token], arguments, &[&url]].concat(), b"").expect(200);
+            let (mut headers, length) = (response.headers, response.body.len());
             // Each request has its own.
             headers.retain(|(name, _)| !["x-request-id", "date"].contains(&name.to_lowercase().as_str()));
             headers.sort();
@@ -286,9 +286,9 @@ fn a_client_of_http_1_0_gets_no_chunks() {
     // A connection is kept on request, unless its end is the only end of the response.
     for (path, if_asked) in [("bytes/100000", 0), ("chunks/100000", 1)] {
         let url = depot.url(path);
-        let answer = answered(&["--http1.0", "--header", &token, &url], b"").expect(200);
-        assert_eq!(answer.header("transfer-encoding"), None, "{path}");
-        assert!(answer.body == whole, "{path}: {} bytes", answer.body.len());
+        let response = answered(&["--http1.0", "--header", &token, &url], b"").expect(200);
+        assert_eq!(response.header("transfer-encoding"), None, "{path}");
+        assert!(response.body == whole, "{path}: {} bytes", response.body.len());
         for (connection, second) in [("close", 1), ("keep-alive", if_asked)] {
             let connection = format!("Connection: {connection}");
             let count =
@@ -320,8 +320,8 @@ fn a_path_that_climbs_is_refused_as_it_is() {
             "/api/users//me",
         ] {
             let url = format!("http://{}{path}", gateway.address);
-            let answer = answered(&[version, "--path-as-is", &url], b"");
-            answer.expect_problem(400, "bad_path");
+            let response = answered(&[version, "--path-as-is", &url], b"");
+            response.expect_problem(400, "bad_path");
         }
         assert_eq!(service.take().len(), 0, "{version}");
         // Otherwise curl itself normalises the path before it sends it.

@@ -77,14 +77,14 @@ fn service() -> SocketAddr {
         stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(&stream);
         while let Some(request) = read_request(&mut reader) {
-            if answer(&request, &stream).is_err() {
+            if respond(&request, &stream).is_err() {
                 return;
             }
         }
     })
 }
 
-fn answer(request: &Seen, stream: &TcpStream) -> io::Result<()> {
+fn respond(request: &Seen, stream: &TcpStream) -> io::Result<()> {
     let [method, path, _] = request.line.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let steps: Vec<_> = path.split('/').collect();
     let mut head = format!("X-Caller: {}\r\n", request.all("x-user-id").join(","));

@@ -38,8 +38,8 @@ impl Idp {
     /// Signs in and consents on the provider's pages, or cancels; returns the target of the callback.
     #[track_caller]
     fn decides(&mut self, away: &Away, person: Option<&str>) -> String {
-        let answer = self.ask(&json!({"do": "visit", "url": away.authorize.as_str(), "person": person}));
-        target_of(answer["back"].as_str().unwrap_or_else(|| panic!("{answer}")))
+        let response = self.ask(&json!({"do": "visit", "url": away.authorize.as_str(), "person": person}));
+        target_of(response["back"].as_str().unwrap_or_else(|| panic!("{response}")))
     }
 
     fn introspect(&mut self, token: &Value) -> Value {

@@ -33,8 +33,8 @@ impl Setup {
 
     #[track_caller]
     fn is_echoed(&mut self, name: &str, message: &Value, heard: &Value) {
-        let answer = self.script.ask(&json!({"do": "say", "name": name, "message": message}));
-        assert_eq!(&answer, &json!({"heard": heard}));
+        let response = self.script.ask(&json!({"do": "say", "name": name, "message": message}));
+        assert_eq!(&response, &json!({"heard": heard}));
     }
 
     #[track_caller]

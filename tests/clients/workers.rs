@@ -45,8 +45,8 @@ fn slow_bodies_leave_the_workers_of_gunicorn_to_others() {
     }
     for (length, mut stream) in slow {
         stream.write_all("x".repeat(length - 1).as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        assert_eq!(parse(&answer).expect(200).text(), length.to_string());
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).unwrap();
+        assert_eq!(parse(&response).expect(200).text(), length.to_string());
     }
 }

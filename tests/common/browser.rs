@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::{Answer, Gateway, call, eventually, newest_stand_in};
+use super::{Gateway, Response, call, eventually, newest_stand_in};
 
 /// A browser's cookies, and whether it accepts pages.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Browser {
         Self { wants_pages: true, ..Self::default() }
     }
 
-    pub(crate) fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Answer {
+    pub(crate) fn call(&mut self, gateway: &Gateway, method: &str, target: &str, more: &[(&str, &str)]) -> Response {
         self.call_with(gateway, method, target, more, b"")
     }
 
@@ -37,7 +37,7 @@ impl Browser {
         target: &str,
         more: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
+    ) -> Response {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut headers = more.to_vec();
@@ -47,8 +47,8 @@ impl Browser {
         if self.wants_pages {
             headers.push(("Accept", "text/html,application/xhtml+xml"));
         }
-        let answer = gateway.call(method, target, &headers, body);
-        for (_, cookie) in answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+        let response = gateway.call(method, target, &headers, body);
+        for (_, cookie) in response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             if cookie.contains("Max-Age=0") {
                 self.cookies.remove(name);
@@ -56,20 +56,20 @@ impl Browser {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        answer
+        response
     }
 
-    pub(crate) fn get(&mut self, gateway: &Gateway, target: &str) -> Answer {
+    pub(crate) fn get(&mut self, gateway: &Gateway, target: &str) -> Response {
         self.call(gateway, "GET", target, &[])
     }
 
     /// The headers that a page of the gateway sends.
-    pub(crate) fn call_as_our_page(&mut self, gateway: &Gateway, method: &str, target: &str) -> Answer {
+    pub(crate) fn call_as_our_page(&mut self, gateway: &Gateway, method: &str, target: &str) -> Response {
         self.call(gateway, method, target, &[("Sec-Fetch-Site", "same-origin")])
     }
 
     /// Sends a form as a page of the gateway does.
-    pub(crate) fn send_form(&mut self, gateway: &Gateway, target: &str, form: &[(&str, &str)]) -> Answer {
+    pub(crate) fn send_form(&mut self, gateway: &Gateway, target: &str, form: &[(&str, &str)]) -> Response {
         self.send_form_from(gateway, target, form, &[("Sec-Fetch-Site", "same-origin")])
     }
 
@@ -80,7 +80,7 @@ impl Browser {
         target: &str,
         form: &[(&str, &str)],
         more: &[(&str, &str)],
-    ) -> Answer {
+    ) -> Response {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let headers = [&[("Content-Type", "application/x-www-form-urlencoded")], more].concat();
         self.call_with(gateway, "POST", target, &headers, body.as_bytes())
@@ -104,8 +104,8 @@ impl Browser {
 
 impl Away {
     /// The target of the redirect.
-    pub(crate) fn following(answer: &Answer) -> Self {
-        Self { authorize: answer.header("location").unwrap().parse().unwrap() }
+    pub(crate) fn following(response: &Response) -> Self {
+        Self { authorize: response.header("location").unwrap().parse().unwrap() }
     }
 
     /// A parameter of the request, if it has one.
@@ -128,8 +128,8 @@ impl Away {
 
     /// Makes the person's choice at the stand-in provider; returns the target of the callback.
     pub(crate) fn decide(&self, choice: &str) -> String {
-        let answer = self.choose("/authorize", choice).expect(303);
-        target_of(answer.header("location").unwrap())
+        let response = self.choose("/authorize", choice).expect(303);
+        target_of(response.header("location").unwrap())
     }
 
     /// As above, at the stand-in for Apple; returns the form with which the browser returns.
@@ -145,7 +145,7 @@ impl Away {
 
     /// Sends a choice to the stand-in. Browsers get there through the gateway, at its public address, which is
     /// unreachable here.
-    fn choose(&self, path: &str, choice: &str) -> Answer {
+    fn choose(&self, path: &str, choice: &str) -> Response {
         let is_gateway_header = self.authorize.path().ends_with(&format!("/api/stand-in{path}"));
         if is_gateway_header {
             eventually("the console tells of the stand-in", || newest_stand_in().is_some());

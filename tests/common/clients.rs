@@ -7,7 +7,7 @@ use std::{net::TcpListener, path::PathBuf, process::Output};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
-use super::{Answer, Gateway, call, command};
+use super::{Gateway, Response, call, command};
 
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
 
@@ -118,11 +118,11 @@ pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
 
 impl Gateway {
     /// Sends a form as this client.
-    pub(crate) fn post_as(&self, client: &MachineClient, path: &str, pairs: &[(&str, &str)]) -> Answer {
+    pub(crate) fn post_as(&self, client: &MachineClient, path: &str, pairs: &[(&str, &str)]) -> Response {
         self.post_form(path, &[("Authorization", &client.basic())], pairs)
     }
 
-    pub(crate) fn post_form(&self, path: &str, headers: &[(&str, &str)], pairs: &[(&str, &str)]) -> Answer {
+    pub(crate) fn post_form(&self, path: &str, headers: &[(&str, &str)], pairs: &[(&str, &str)]) -> Response {
         call(self.address, "POST", path, &[&[FORM], headers].concat(), form(pairs).as_bytes())
     }
 
@@ -133,19 +133,19 @@ impl Gateway {
     }
 }
 
-impl Answer {
+impl Response {
     /// Checks that the response is an error of RFC 6749 §5.2.
     #[track_caller]
     pub(crate) fn expect_oauth_error(self, status: u16, code: &str) -> Self {
-        let answer = self.expect(status);
-        let document = answer.json();
+        let response = self.expect(status);
+        let document = response.json();
         assert_eq!(document["error"], code, "{document}");
-        assert!(answer.header("content-type").unwrap().starts_with("application/json"), "{document}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{document}");
+        assert!(response.header("content-type").unwrap().starts_with("application/json"), "{document}");
+        assert_eq!(response.header("cache-control"), Some("no-store"), "{document}");
         // RFC 9110 §11.6.1
-        assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{document}");
+        assert_eq!(response.header("www-authenticate").is_some(), status == 401, "{document}");
         let allowed = |c: u8| matches!(c, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         assert!(document["error_description"].as_str().unwrap().bytes().all(allowed), "{document}");
-        answer
+        response
     }
 }

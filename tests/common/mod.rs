@@ -219,20 +219,20 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.call("GET", path, &[], b"")
     }
 
-    pub(crate) fn get_with_token(&self, path: &str, token: &str) -> Answer {
+    pub(crate) fn get_with_token(&self, path: &str, token: &str) -> Response {
         self.call("GET", path, &[("Authorization", &format!("Bearer {token}"))], b"")
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.call("POST", path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
     }
 
     /// One request on a connection of its own.
-    pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         call(self.address, method, path, headers, body)
     }
 
@@ -282,13 +282,13 @@ fn equipped(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> 
 
 /// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// Checks the status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
@@ -299,17 +299,17 @@ impl Answer {
     /// Checks that the response is a problem document with this status and code.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
-        let answer = self.expect(status);
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-        let problem = answer.json();
+        let response = self.expect(status);
+        assert_eq!(response.header("content-type"), Some("application/problem+json"));
+        let problem = response.json();
         assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{problem}");
-        assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"), "{problem}");
+        assert_eq!(problem["request_id"].as_str(), response.header("x-request-id"), "{problem}");
         // Every 401 has a challenge; a 403 may name the required scope, a 400 the mistake in the credential (RFC 6750
         // §3).
         let may_challenge = matches!((status, code), (401 | 403, _) | (400, "invalid_request"));
-        let challenged = answer.header("www-authenticate").is_some();
+        let challenged = response.header("www-authenticate").is_some();
         assert!(if challenged { may_challenge } else { status != 401 }, "{problem}");
-        answer
+        response
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -326,7 +326,7 @@ impl Answer {
 }
 
 /// One request on a connection of its own.
-pub(crate) fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub(crate) fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut lines =
         vec![format!("{method} {path} HTTP/1.1"), format!("Host: {address}"), "Connection: close".to_owned()];
     lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
@@ -344,13 +344,13 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     // A peer that refuses a request early may close before all of it was sent.
     let _ = stream.write_all(bytes);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    answer
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response);
+    response
 }
 
 /// Reads one response; a chunked body is decoded.
-pub(crate) fn parse(bytes: &[u8]) -> Answer {
+pub(crate) fn parse(bytes: &[u8]) -> Response {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| {
         panic!("no answer: {:?}", String::from_utf8_lossy(bytes));
     });
@@ -360,11 +360,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Answer {
     let headers: Vec<(String, String)> = lines
         .map(|line| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned())).unwrap())
         .collect();
-    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
-    if answer.header("transfer-encoding") == Some("chunked") {
-        answer.body = dechunk(&answer.body);
+    let mut response = Response { status, headers, body: bytes[end + 4..].to_vec() };
+    if response.header("transfer-encoding") == Some("chunked") {
+        response.body = dechunk(&response.body);
     }
-    answer
+    response
 }
 
 fn dechunk(mut bytes: &[u8]) -> Vec<u8> {

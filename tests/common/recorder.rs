@@ -32,8 +32,8 @@ impl Recorder {
             while let Some(request) = read_request(&mut reader) {
                 let is_head = request.line.starts_with("HEAD ");
                 written.lock().unwrap().push(request);
-                let answer = if is_head { OK.trim_end_matches("ok") } else { OK };
-                if (&stream).write_all(answer.as_bytes()).is_err() {
+                let response = if is_head { OK.trim_end_matches("ok") } else { OK };
+                if (&stream).write_all(response.as_bytes()).is_err() {
                     return;
                 }
             }

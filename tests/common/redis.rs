@@ -68,18 +68,18 @@ impl Redis {
     pub(crate) fn lose_everything(&self) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(b"FLUSHALL\r\n").unwrap();
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"+OK\r\n");
+        let mut response = [0; 5];
+        stream.read_exact(&mut response).unwrap();
+        assert_eq!(&response, b"+OK\r\n");
     }
 
     /// The names of all its keys, except for used-up values and the index of expiries.
     pub(crate) fn keys(&self) -> BTreeSet<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let names = answer.lines().filter(|line| line.starts_with("gateway:"));
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let names = response.lines().filter(|line| line.starts_with("gateway:"));
         names.filter(|name| !name.starts_with("gateway:login:") && *name != "gateway:ends").map(str::to_owned).collect()
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Gateway, call};
+use super::{Gateway, Response, call};
 
 /// The binding of a code that is requested by hand: the verifier and the challenge of RFC 7636 appendix B, and a nonce.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -75,8 +75,8 @@ impl StandIn {
             ])
             .finish();
         let form_type = ("Content-Type", "application/x-www-form-urlencoded");
-        let answer = call(self.address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
-        let location: url::Url = answer.header("location").unwrap().parse().unwrap();
+        let response = call(self.address, "POST", "/authorize", &[form_type], form.as_bytes()).expect(303);
+        let location: url::Url = response.header("location").unwrap().parse().unwrap();
         location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
     }
 
@@ -106,6 +106,6 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-pub(crate) fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Answer {
+pub(crate) fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Response {
     gateway.call(method, path, &[("Authorization", &format!("Bearer {token}"))], b"")
 }

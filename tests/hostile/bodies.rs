@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::surface::{Operation, SECRET, operations};
-use crate::common::{Answer, Gateway, PATIENCE, parse};
+use crate::common::{Gateway, PATIENCE, Response, parse};
 
 /// The expected outcome of a body.
 #[derive(Clone, Copy)]
@@ -112,10 +112,10 @@ fn no_body_does_harm_or_is_quoted() {
         for (body, verdict) in cases {
             let shown = String::from_utf8_lossy(&body[..body.len().min(120)]).into_owned();
             let what = format!("{} with {shown}", operation.name());
-            let answer =
+            let response =
                 gateway.call(&operation.method, &operation.path, &[("Content-Type", "application/json")], &body);
             let may_be_left_out = body.is_empty() && !operation.needs_body;
-            judge(answer, if may_be_left_out { Verdict::Whatever } else { verdict }, &what);
+            judge(response, if may_be_left_out { Verdict::Whatever } else { verdict }, &what);
             sent += 1;
         }
     }
@@ -124,19 +124,19 @@ fn no_body_does_harm_or_is_quoted() {
     gateway.is_unharmed();
 }
 
-fn judge(answer: Answer, verdict: Verdict, what: &str) {
-    assert!(answer.status < 500, "{what}: {}", answer.text());
+fn judge(response: Response, verdict: Verdict, what: &str) {
+    assert!(response.status < 500, "{what}: {}", response.text());
     match verdict {
         Verdict::Unreadable => {
-            assert_eq!(answer.status, 400, "{what}: {}", answer.text());
-            let problem = answer.expect_problem(400, "malformed_request");
+            assert_eq!(response.status, 400, "{what}: {}", response.text());
+            let problem = response.expect_problem(400, "malformed_request");
             assert!(!problem.text().contains("struct"), "{what}: {}", problem.text());
             assert!(!problem.text().contains(SECRET), "{what}: {}", problem.text());
         }
-        Verdict::Whatever if answer.status >= 400 => {
-            let code = answer.json()["code"].as_str().unwrap().to_owned();
-            let status = answer.status;
-            let problem = answer.expect_problem(status, &code);
+        Verdict::Whatever if response.status >= 400 => {
+            let code = response.json()["code"].as_str().unwrap().to_owned();
+            let status = response.status;
+            let problem = response.expect_problem(status, &code);
             assert!(!problem.text().contains(SECRET), "{what}: {}", problem.text());
         }
         Verdict::Whatever => {}
@@ -331,11 +331,11 @@ fn only_the_documented_media_types_are_read() {
 
 /// At the endpoints of OAuth clients errors are those of RFC 6749 §5.2.
 #[track_caller]
-fn refused(operation: &Operation, answer: Answer) {
+fn refused(operation: &Operation, response: Response) {
     if operation.path.starts_with("/oauth2/") {
-        answer.expect_oauth_error(415, "invalid_request");
+        response.expect_oauth_error(415, "invalid_request");
     } else {
-        answer.expect_problem(415, "unsupported_media_type");
+        response.expect_problem(415, "unsupported_media_type");
     }
 }
 
@@ -369,9 +369,9 @@ fn announced(gateway: &Gateway, operation: &Operation, headers: &str) {
     let mut stream = TcpStream::connect(gateway.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(head_of(operation, headers).as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    parse(&answer).expect_problem(413, "body_too_large");
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    parse(&response).expect_problem(413, "body_too_large");
 }
 
 /// An endless body: the client reads the refusal while it still sends, and the gateway closes.
@@ -379,11 +379,11 @@ fn endless(gateway: &Gateway, operation: &Operation) {
     let mut stream = TcpStream::connect(gateway.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    let mut answers = stream.try_clone().unwrap();
+    let mut responses = stream.try_clone().unwrap();
     let reading = std::thread::spawn(move || {
-        let mut answer = Vec::new();
-        let _ = answers.read_to_end(&mut answer);
-        answer
+        let mut response = Vec::new();
+        let _ = responses.read_to_end(&mut response);
+        response
     });
     stream.write_all(head_of(operation, "Transfer-Encoding: chunked\r\n").as_bytes()).unwrap();
     let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();

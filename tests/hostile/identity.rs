@@ -122,8 +122,8 @@ fn the_name_of_a_page_is_taken_from_trusted_proxies_only() {
             "POST /tokens/create HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: {told}\r\nConnection: close\r\n\
              Sec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
         );
-        let answer = parse(&gateway.raw(request.as_bytes()));
-        assert_eq!(answer.status, status, "{trusted:?} {host} {told}: {}", answer.text());
+        let response = parse(&gateway.raw(request.as_bytes()));
+        assert_eq!(response.status, status, "{trusted:?} {host} {told}: {}", response.text());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::surface::{Operation, SECRET, methods, operations};
-use crate::common::{Answer, Gateway};
+use crate::common::{Gateway, Response};
 
 const METHODS: [&str; 11] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "get", "Post", "REFUSED"];
@@ -20,14 +20,14 @@ fn a_wrong_method_is_405_and_told_the_right_ones() {
         let allowed = methods(&operations, &path);
         for place in [path.clone(), format!("/e{path}")] {
             for method in METHODS.iter().filter(|method| !allowed.iter().any(|known| known == *method)) {
-                let answer = gateway.call(method, &place, &[], b"").expect(405);
-                let mut told: Vec<&str> = answer.header("allow").unwrap_or_default().split(", ").collect();
+                let response = gateway.call(method, &place, &[], b"").expect(405);
+                let mut told: Vec<&str> = response.header("allow").unwrap_or_default().split(", ").collect();
                 told.sort_unstable();
                 assert_eq!(told, allowed, "{method} {place}");
                 if *method == "HEAD" {
-                    is_headless(&answer);
+                    is_headless(&response);
                 } else {
-                    answer.expect_problem(405, "method_not_allowed");
+                    response.expect_problem(405, "method_not_allowed");
                 }
             }
             if allowed.iter().any(|method| method == "GET") {
@@ -45,10 +45,10 @@ fn a_wrong_method_is_405_and_told_the_right_ones() {
     gateway.is_unharmed();
 }
 
-fn is_headless(answer: &Answer) {
-    assert!(answer.body.is_empty());
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-    assert!(answer.header("x-request-id").is_some());
+fn is_headless(response: &Response) {
+    assert!(response.body.is_empty());
+    assert_eq!(response.header("content-type"), Some("application/problem+json"));
+    assert!(response.header("x-request-id").is_some());
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn a_query_changes_nothing_and_is_not_logged() {
             "?access_token=s3cret-in-the-wrong-place",
             "?s3cret-in-the-wrong-place",
         ] {
-            let answer = call(&format!("{}{query}", operation.path));
-            assert_eq!(answer.status, plain, "{}{query}: {}", operation.name(), answer.text());
-            assert!(!answer.text().contains(SECRET), "{}{query}", operation.name());
+            let response = call(&format!("{}{query}", operation.path));
+            assert_eq!(response.status, plain, "{}{query}: {}", operation.name(), response.text());
+            assert!(!response.text().contains(SECRET), "{}{query}", operation.name());
         }
         for query in ["?<script>", "?a#b", "?a b", "?\u{ff}", "?\u{7f}"] {
             call(&format!("{}{query}", operation.path)).expect_problem(400, "bad_request");

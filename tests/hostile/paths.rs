@@ -35,19 +35,19 @@ impl Setup {
     #[track_caller]
     fn judge(&self, request: &[u8], verdict: &Verdict) {
         let shown: String = String::from_utf8_lossy(request).chars().take(200).collect();
-        let answer = parse(&self.gateway.raw(request));
+        let response = parse(&self.gateway.raw(request));
         let arrived: Vec<String> = self.upstream.take().into_iter().map(|request| request.line).collect();
         match verdict {
             Refused(status, code) => {
                 assert!(arrived.is_empty(), "{shown:?} let {arrived:?} through");
-                assert_eq!(answer.status, *status, "{shown:?}: {}", answer.text());
+                assert_eq!(response.status, *status, "{shown:?}: {}", response.text());
                 if !request.starts_with(b"HEAD") {
-                    answer.expect_problem(*status, code);
+                    response.expect_problem(*status, code);
                 }
             }
             Arrives(line) => {
-                assert_eq!(arrived, [*line], "{shown:?}: {}", answer.text());
-                answer.expect(200);
+                assert_eq!(arrived, [*line], "{shown:?}: {}", response.text());
+                response.expect(200);
             }
         }
     }
@@ -307,8 +307,8 @@ fn a_request_hidden_in_a_body_stays_there() {
         "GET /api/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n\
          GET /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     );
-    let answers = String::from_utf8(setup.gateway.raw(two.as_bytes())).unwrap();
-    assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains("HTTP/1.1 401 "), "{answers}");
+    let responses = String::from_utf8(setup.gateway.raw(two.as_bytes())).unwrap();
+    assert!(responses.starts_with("HTTP/1.1 200 ") && responses.contains("HTTP/1.1 401 "), "{responses}");
     assert_eq!(setup.upstream.take().len(), 1);
     setup.gateway.is_unharmed();
 }
@@ -319,13 +319,16 @@ fn a_malformed_chunk_is_refused_wherever_in_the_stream_it_comes() {
     let post = "POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     for chunks in ["zz\r\n", "3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n", "-1\r\n", "3\nabc\n0\n\n"] {
         // All in one piece, so that head and fault are read together.
-        let answer = setup.gateway.raw(format!("{post}{chunks}").as_bytes());
-        assert!(!answer.is_empty(), "no answer to {chunks:?}");
-        parse(&answer).expect_problem(400, "bad_request");
+        let response = setup.gateway.raw(format!("{post}{chunks}").as_bytes());
+        assert!(!response.is_empty(), "no answer to {chunks:?}");
+        parse(&response).expect_problem(400, "bad_request");
         // The complete requests before it get responses.
         let livez = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
-        let answers = String::from_utf8(setup.gateway.raw(format!("{livez}{post}{chunks}").as_bytes())).unwrap();
-        assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains("HTTP/1.1 400 "), "{chunks:?}: {answers:?}");
+        let responses = String::from_utf8(setup.gateway.raw(format!("{livez}{post}{chunks}").as_bytes())).unwrap();
+        assert!(
+            responses.starts_with("HTTP/1.1 200 ") && responses.contains("HTTP/1.1 400 "),
+            "{chunks:?}: {responses:?}"
+        );
     }
     assert!(setup.upstream.take().is_empty());
     setup.gateway.is_unharmed();

@@ -55,11 +55,11 @@ fn reason(gateway: &Gateway, token: &str) -> String {
 
 #[track_caller]
 fn refused(gateway: &Gateway, token: &str, what: &str) -> String {
-    let answer = gateway.get_with_token(PROTECTED, token);
-    assert_eq!(answer.status, 401, "{what}: {}", answer.text());
-    let answer = answer.expect_problem(401, "invalid_token");
-    assert!(token.len() < 10 || !answer.text().contains(token), "{what}");
-    let challenge = answer.header("www-authenticate").unwrap().to_owned();
+    let response = gateway.get_with_token(PROTECTED, token);
+    assert_eq!(response.status, 401, "{what}: {}", response.text());
+    let response = response.expect_problem(401, "invalid_token");
+    assert!(token.len() < 10 || !response.text().contains(token), "{what}");
+    let challenge = response.header("www-authenticate").unwrap().to_owned();
     let marker = r#"Bearer realm="gateway", error="invalid_token", error_description=""#;
     let description = challenge.strip_prefix(marker).unwrap_or_else(|| panic!("{what}: {challenge}"));
     description.trim_end_matches('"').to_owned()
@@ -139,10 +139,10 @@ fn a_token_is_taken_from_one_place_alone() {
         (format!("Authorization: Bearer {}\r\n", "x".repeat(1024 * 1024)), (431, "head_too_large")),
     ] {
         let request = format!("GET {PROTECTED} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n");
-        let answer = parse(&gateway.raw(request.as_bytes()));
+        let response = parse(&gateway.raw(request.as_bytes()));
         let shown = headers.replace(&token, "<token>");
-        assert_eq!(answer.status, status, "{shown:.200}: {}", answer.text());
-        answer.expect_problem(status, code);
+        assert_eq!(response.status, status, "{shown:.200}: {}", response.text());
+        response.expect_problem(status, code);
     }
     let form = format!("access_token={token}");
     let form_type = [("Content-Type", "application/x-www-form-urlencoded")];
@@ -173,8 +173,8 @@ fn the_api_asks_for_a_token_the_same_way() {
         create(headers).expect_problem(401, "token_missing");
     }
     for headers in [&[("Authorization", "Bearer")][..], &[("Authorization", &bearer), ("Authorization", &bearer)]] {
-        let answer = create(headers).expect_problem(400, "invalid_request");
-        assert!(answer.header("www-authenticate").unwrap().contains(r#"error="invalid_request""#));
+        let response = create(headers).expect_problem(400, "invalid_request");
+        assert!(response.header("www-authenticate").unwrap().contains(r#"error="invalid_request""#));
     }
     create(&[("Authorization", "Bearer x")]).expect_problem(401, "invalid_token");
     // A valid token that does not allow it.

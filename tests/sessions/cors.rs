@@ -1,6 +1,6 @@
 //! Pages of other origins: those of `ALLOWED_ORIGINS` may call and read, others may neither.
 
-use crate::{common::Answer, common::Gateway, signed_in, text};
+use crate::{common::Gateway, common::Response, signed_in, text};
 
 const APP: &str = "https://app.jinmini.com";
 
@@ -8,7 +8,7 @@ fn gateway() -> Gateway {
     Gateway::with(&[("ALLOWED_ORIGINS", "https://app.jinmini.com,https://admin.jinmini.com")])
 }
 
-fn preflight(gateway: &Gateway, path: &str, origin: &str) -> Answer {
+fn preflight(gateway: &Gateway, path: &str, origin: &str) -> Response {
     let asks = [
         ("Origin", origin),
         ("Access-Control-Request-Method", "POST"),
@@ -19,32 +19,32 @@ fn preflight(gateway: &Gateway, path: &str, origin: &str) -> Answer {
 
 /// Caches must not give one origin the response for another.
 #[track_caller]
-fn assert_varies(answer: &Answer) {
-    let vary = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("vary"));
-    assert!(vary.flat_map(|(_, value)| value.split(',')).any(|one| one.trim() == "Origin"), "{:?}", answer.headers);
+fn assert_varies(response: &Response) {
+    let vary = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("vary"));
+    assert!(vary.flat_map(|(_, value)| value.split(',')).any(|one| one.trim() == "Origin"), "{:?}", response.headers);
 }
 
 #[test]
 fn an_allowed_page_asks_first_and_then_gets_tokens() {
     let gateway = gateway();
     for path in ["/session/token", "/e/session/token", "/logout", "/tokens/refresh"] {
-        let answer = preflight(&gateway, path, APP).expect(204);
-        assert_eq!(answer.header("access-control-allow-origin"), Some(APP), "{path}");
-        assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
-        assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
-        assert_eq!(answer.header("access-control-allow-headers"), Some("authorization, content-type"));
-        assert_varies(&answer);
+        let response = preflight(&gateway, path, APP).expect(204);
+        assert_eq!(response.header("access-control-allow-origin"), Some(APP), "{path}");
+        assert_eq!(response.header("access-control-allow-credentials"), Some("true"));
+        assert_eq!(response.header("access-control-allow-methods"), Some("POST"));
+        assert_eq!(response.header("access-control-allow-headers"), Some("authorization, content-type"));
+        assert_varies(&response);
     }
     let methods = preflight(&gateway, "/sessions/x", APP).expect(204);
     assert_eq!(methods.header("access-control-allow-methods"), Some("DELETE"));
 
     let mut browser = signed_in(&gateway, "alice");
     let from_app = [("Origin", APP), ("Sec-Fetch-Site", "same-site")];
-    let answer = browser.call(&gateway, "POST", "/session/token", &from_app).expect(200);
-    assert_eq!(answer.header("access-control-allow-origin"), Some(APP));
-    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
-    assert_varies(&answer);
-    gateway.get_with_token("/api/users/me", text(&answer.json()["access_token"])).expect(200);
+    let response = browser.call(&gateway, "POST", "/session/token", &from_app).expect(200);
+    assert_eq!(response.header("access-control-allow-origin"), Some(APP));
+    assert_eq!(response.header("access-control-allow-credentials"), Some("true"));
+    assert_varies(&response);
+    gateway.get_with_token("/api/users/me", text(&response.json()["access_token"])).expect(200);
     // So that the page can read the error.
     let refused = gateway.call("POST", "/session/token", &from_app, b"").expect_problem(401, "not_signed_in");
     assert_eq!(refused.header("access-control-allow-origin"), Some(APP));
@@ -70,13 +70,13 @@ fn no_other_page_is_told_that_it_may() {
         let called = browser.call(&gateway, "POST", "/session/token", &[("Origin", origin)]);
         let called = called.expect_problem(403, "cross_site_request");
         let read = browser.call(&gateway, "GET", "/session", &[("Origin", origin)]).expect(200);
-        for answer in [asked, called, read] {
+        for response in [asked, called, read] {
             assert!(
-                !answer.headers.iter().any(|(name, _)| name.to_lowercase().starts_with("access-control-")),
+                !response.headers.iter().any(|(name, _)| name.to_lowercase().starts_with("access-control-")),
                 "{origin}: {:?}",
-                answer.headers
+                response.headers
             );
-            assert_varies(&answer);
+            assert_varies(&response);
         }
     }
 }
@@ -85,9 +85,9 @@ fn no_other_page_is_told_that_it_may() {
 fn without_allowed_origins_nothing_is_said() {
     let gateway = Gateway::start();
     preflight(&gateway, "/session/token", APP).expect_problem(405, "method_not_allowed");
-    let answer = gateway.call("GET", "/", &[("Origin", APP)], b"").expect(200);
+    let response = gateway.call("GET", "/", &[("Origin", APP)], b"").expect(200);
     let said = |(name, value): &(String, String)| name.starts_with("access-control-") || value.contains("Origin");
-    assert!(!answer.headers.iter().any(said), "{:?}", answer.headers);
+    assert!(!response.headers.iter().any(said), "{:?}", response.headers);
 }
 
 #[test]

@@ -12,9 +12,9 @@ fn a_signed_in_browser_gets_an_uncached_pair_that_opens_routes() {
     let mut browser = signed_in(&gateway, "alice");
     let subject = browser.get(&gateway, "/session").expect(200).json()["subject"].clone();
     for path in ["/session/token", "/e/session/token"] {
-        let answer = browser.call(&gateway, "POST", path, &OURS).expect(200);
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        let pair = answer.json();
+        let response = browser.call(&gateway, "POST", path, &OURS).expect(200);
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let pair = response.json();
         assert_eq!(
             (&pair["token_type"], &pair["scope"], &pair["expires_in"]),
             (&json!("Bearer"), &json!(""), &json!(900))

@@ -8,7 +8,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 
 use crate::common::{
-    Answer, Gateway,
+    Gateway, Response,
     clients::{MachineClient, Registry, read},
     eventually,
 };
@@ -218,7 +218,7 @@ impl Signed {
         json!({"iss": self.id, "sub": self.id, "aud": "https://www.jinmini.com", "jti": jti, "exp": exp})
     }
 
-    fn sends(&self, gateway: &Gateway, claims: &Value) -> Answer {
+    fn sends(&self, gateway: &Gateway, claims: &Value) -> Response {
         let key = EncodingKey::from_ec_der(&self.key.serialize_der());
         let assertion = jsonwebtoken::encode(&Header::new(Algorithm::ES256), claims, &key).unwrap();
         gateway.post_form("/oauth2/token", &[], &[GRANT, ASSERTION_TYPE, ("client_assertion", &assertion)])

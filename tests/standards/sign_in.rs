@@ -25,7 +25,7 @@ impl Scene {
         Self { gateway: Gateway::with(&variables), stand_in, _host: host }
     }
 
-    fn exchange(&self, more: &Value) -> crate::common::Answer {
+    fn exchange(&self, more: &Value) -> crate::common::Response {
         let mut request = self.stand_in.request(&self.stand_in.code_of("alice"));
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.gateway.post("/oauth", &request)
@@ -103,7 +103,7 @@ pub(crate) fn an_id_token_has_the_nonce_of_its_attempt() {
     // Its other claims are tested in src/adapters/providers/tests/id_tokens.rs, with keys of the test itself.
 }
 
-pub(crate) fn an_answer_is_of_the_provider_that_was_asked() {
+pub(crate) fn a_response_is_of_the_provider_that_was_asked() {
     let issuer_of = |scene: &Scene| format!("http://{}", scene.stand_in.address);
     let scene = Scene::new(&[]);
     let issuer = issuer_of(&scene);
@@ -136,7 +136,7 @@ pub(crate) fn a_code_is_good_once() {
     scene.exchange(&json!({"code": code})).expect_problem(400, "invalid_grant");
 }
 
-pub(crate) fn a_refresh_answer_without_a_token_keeps_the_old_one() {
+pub(crate) fn a_refresh_response_without_a_token_keeps_the_old_one() {
     let scene = Scene::new(&[]);
     scene.stand_in.switch(&json!({"refresh": {"rotate": false}}));
     let grant = scene.exchange(&json!({})).expect(200).json();
@@ -153,8 +153,8 @@ pub(crate) fn no_token_travels_in_a_url() {
     let gateway = Gateway::start();
     let (access, _) = gateway.tokens(&json!({"subject": "alice"}));
     for path in ["/api/users/me", "/oauth"] {
-        let answer = gateway.get(&format!("{path}?access_token={access}"));
-        answer.expect_problem(401, "token_missing");
+        let response = gateway.get(&format!("{path}?access_token={access}"));
+        response.expect_problem(401, "token_missing");
     }
     let mut browser = Browser::default();
     let callback = browser.leave(&gateway, "/login/stand-in?return_to=/session").decide("person=alice");
@@ -192,8 +192,8 @@ pub(crate) fn no_page_can_be_framed() {
     let mut browser = Browser::with_pages();
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");
     for target in ["/", "/docs", "/login", "/session", "/login/stand-in", &callback, "/session", "/nowhere"] {
-        let answer = browser.get(&gateway, target);
-        let policy = answer.header("content-security-policy").unwrap_or_default();
+        let response = browser.get(&gateway, target);
+        let policy = response.header("content-security-policy").unwrap_or_default();
         assert!(policy.contains("frame-ancestors 'none'"), "{target}: {policy}");
     }
 }

@@ -24,7 +24,7 @@ impl Scene {
         Self { gateway: registry.gateway(), client, registry }
     }
 
-    fn token(&self, pairs: &[(&str, &str)]) -> crate::common::Answer {
+    fn token(&self, pairs: &[(&str, &str)]) -> crate::common::Response {
         self.gateway.post_as(&self.client, "/oauth2/token", pairs)
     }
 
@@ -32,7 +32,7 @@ impl Scene {
         self.token(&[("grant_type", "client_credentials")]).expect(200).json()
     }
 
-    fn refreshed(&self, refresh_token: &str) -> crate::common::Answer {
+    fn refreshed(&self, refresh_token: &str) -> crate::common::Response {
         self.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)])
     }
 }
@@ -68,21 +68,21 @@ pub(crate) fn reuse_of_a_refresh_token_ends_the_family() {
     }
 }
 
-pub(crate) fn answers_with_tokens_are_not_kept() {
+pub(crate) fn responses_with_tokens_are_not_kept() {
     let scene = Scene::new(&[]);
     let (_, refresh) = scene.gateway.tokens(&json!({}));
     let standard = scene.refreshed(&refresh).expect(200);
     assert_eq!(standard.header("pragma"), Some("no-cache"));
     let next = standard.json()["refresh_token"].clone();
-    for answer in [
+    for response in [
         standard,
         scene.token(&[("grant_type", "client_credentials")]).expect(200),
         scene.gateway.post("/tokens/create", &json!({})).expect(200),
         scene.gateway.post("/tokens/refresh", &json!({"refresh_token": next})).expect(200),
         scene.gateway.post_as(&scene.client, "/oauth2/introspect", &[("token", "x")]).expect(200),
     ] {
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert!(answer.header("content-type").unwrap().starts_with("application/json"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert!(response.header("content-type").unwrap().starts_with("application/json"));
     }
 }
 
@@ -115,8 +115,8 @@ pub(crate) fn revoking_an_unknown_token_succeeds() {
     let scene = Scene::new(&[]);
     for (token, hint) in [("unknown", "access_token"), ("gwr_x", "refresh_token"), ("x.y.z", "nonsense")] {
         let pairs = [("token", token), ("token_type_hint", hint)];
-        let answer = scene.gateway.post_as(&scene.client, "/oauth2/revoke", &pairs).expect(200);
-        assert_eq!(answer.text(), "");
+        let response = scene.gateway.post_as(&scene.client, "/oauth2/revoke", &pairs).expect(200);
+        assert_eq!(response.text(), "");
         scene.gateway.post("/tokens/revoke", &json!({"token": token})).expect(200);
     }
     scene.gateway.post_as(&scene.client, "/oauth2/revoke", &[]).expect_oauth_error(400, "invalid_request");
@@ -171,9 +171,9 @@ pub(crate) fn metadata_is_found_and_true() {
     let registry = Registry::new(&[]);
     let (gateway, issuer) = registry.gateway_on_localhost();
     let client = registry.add("reports", "read");
-    let answer = gateway.get("/.well-known/oauth-authorization-server").expect(200);
-    assert!(answer.header("content-type").unwrap().starts_with("application/json"));
-    let metadata = answer.json();
+    let response = gateway.get("/.well-known/oauth-authorization-server").expect(200);
+    assert!(response.header("content-type").unwrap().starts_with("application/json"));
+    let metadata = response.json();
     let granted = gateway.post_as(&client, "/oauth2/token", &[("grant_type", "client_credentials")]).expect(200).json();
     let claims = decoded(text(&granted["access_token"]).split('.').nth(1).unwrap());
     assert_eq!((&metadata["issuer"], &claims["iss"]), (&json!(issuer), &json!(issuer)));
@@ -186,8 +186,8 @@ pub(crate) fn metadata_is_found_and_true() {
     ] {
         let path = text(&metadata[name]).strip_prefix(&issuer).unwrap().to_owned();
         let method = if status == 401 { "POST" } else { "GET" };
-        let answer = gateway.call(method, &path, &[crate::common::clients::FORM], b"");
-        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+        let response = gateway.call(method, &path, &[crate::common::clients::FORM], b"");
+        assert_eq!(response.status, status, "{name}: {}", response.text());
     }
     // It is not an OpenID provider, and does not claim to be.
     gateway.get("/.well-known/openid-configuration").expect_problem(404, "not_found");
@@ -298,9 +298,9 @@ pub(crate) fn every_401_has_a_challenge() {
         ("POST", "/oauth2/introspect", "token=x"),
         ("POST", "/oauth2/revoke", "token=x"),
     ] {
-        let answer = scene.gateway.call(method, path, &[crate::common::clients::FORM], body.as_bytes()).expect(401);
+        let response = scene.gateway.call(method, path, &[crate::common::clients::FORM], body.as_bytes()).expect(401);
         let scheme = if path.starts_with("/oauth2/") { "Basic realm=" } else { "Bearer realm=" };
-        assert!(answer.header("www-authenticate").unwrap().starts_with(scheme), "{path}");
+        assert!(response.header("www-authenticate").unwrap().starts_with(scheme), "{path}");
     }
     scene.gateway.post("/tokens/refresh", &json!({"refresh_token": "x"})).expect_problem(401, "invalid_grant");
     assert_eq!(scene.registry.client(&["list"]).lines().count(), 1);

@@ -2,18 +2,18 @@
 
 use std::io::Write;
 
-use crate::common::{Answer, Gateway, parse, recorder::read_request, upstream};
+use crate::common::{Gateway, Response, parse, recorder::read_request, upstream};
 
 const NAME: &str = "strict-transport-security";
 const HOST: &str = "www.jinmini.com";
 
-fn said(answer: &Answer) -> Vec<&str> {
-    let all = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
+fn said(response: &Response) -> Vec<&str> {
+    let all = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
     all.map(|(_, value)| value.as_str()).collect()
 }
 
 /// `GET`, for this host.
-fn at(gateway: &Gateway, host: &str, path: &str) -> Answer {
+fn at(gateway: &Gateway, host: &str, path: &str) -> Response {
     parse(&gateway.raw(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()))
 }
 
@@ -23,8 +23,8 @@ fn every_response_says_to_stay_with_https_unless_the_service_says_something() {
         let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
         while let Some(request) = read_request(&mut reader) {
             let own = if request.line.contains("/own") { "Strict-Transport-Security: max-age=60\r\n" } else { "" };
-            let answer = format!("HTTP/1.1 200 OK\r\n{own}Content-Length: 2\r\n\r\nok");
-            if stream.write_all(answer.as_bytes()).is_err() {
+            let response = format!("HTTP/1.1 200 OK\r\n{own}Content-Length: 2\r\n\r\nok");
+            if stream.write_all(response.as_bytes()).is_err() {
                 return;
             }
         }

@@ -16,7 +16,7 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::common::{Answer, PATIENCE, parse};
+use crate::common::{PATIENCE, Response, parse};
 
 pub(crate) const NAME: &str = "www.jinmini.com";
 
@@ -127,13 +127,13 @@ pub(crate) fn shown(connection: &Connection) -> CertificateDer<'static> {
 }
 
 /// One request, on a connection that stays open.
-pub(crate) fn ask(connection: &mut Connection, path: &str, headers: &str) -> Answer {
+pub(crate) fn ask(connection: &mut Connection, path: &str, headers: &str) -> Response {
     connection.write_all(format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\n{headers}\r\n").as_bytes()).unwrap();
-    answer(connection)
+    read_response(connection)
 }
 
 /// Reads one response with a declared length.
-pub(crate) fn answer(connection: &mut Connection) -> Answer {
+pub(crate) fn read_response(connection: &mut Connection) -> Response {
     let mut bytes = up_to(connection, "\r\n\r\n").into_bytes();
     let length = parse(&bytes).header("content-length").map_or(0, |length| length.parse().unwrap());
     let head = bytes.len();

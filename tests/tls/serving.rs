@@ -11,7 +11,7 @@ use std::{
 use rustls::version::{TLS12, TLS13};
 
 use super::{
-    client::{Client, NAME, Pair, answer, ask, up_to},
+    client::{Client, NAME, Pair, ask, read_response, up_to},
     gateway, healthcheck,
 };
 use crate::common::{
@@ -54,8 +54,8 @@ async fn http_2_is_agreed_on_by_alpn() {
         .unwrap();
     let base = format!("https://{NAME}:{}", gateway.address.port());
     for path in ["/livez", "/api/users"] {
-        let answer = client.get(format!("{base}{path}")).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2), "{path}");
+        let response = client.get(format!("{base}{path}")).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, reqwest::Version::HTTP_2), "{path}");
     }
     assert_eq!(service.take()[0].all("x-forwarded-proto"), ["https"]);
 }
@@ -111,7 +111,7 @@ fn bodies_of_any_length_pass_both_ways() {
         let head = format!("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n");
         connection.write_all(head.as_bytes()).unwrap();
         connection.write_all(&body).unwrap();
-        assert!(answer(&mut connection).expect(200).body == body, "another body came back");
+        assert!(read_response(&mut connection).expect(200).body == body, "another body came back");
     }
 }
 
@@ -148,12 +148,12 @@ fn a_web_socket_passes() {
 fn a_client_that_closes_its_side_of_tls_is_answered_and_one_that_is_cut_off_cancels_its_request() {
     let pair = Pair::new();
     let (ask_on, asked) = mpsc::channel();
-    let (let_go, may_answer) = mpsc::channel::<()>();
-    let (ask_on, may_answer) = (Mutex::new(ask_on), Mutex::new(may_answer));
+    let (let_go, may_respond) = mpsc::channel::<()>();
+    let (ask_on, may_respond) = (Mutex::new(ask_on), Mutex::new(may_respond));
     let service = upstream(move |mut stream| {
         let Some(_) = request_on(&stream) else { return };
         ask_on.lock().unwrap().send(stream.try_clone().unwrap()).unwrap();
-        may_answer.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        may_respond.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     });
     let (gateway, _files) = gateway(&pair, &[("AUTH_SERVICE_URL", &format!("http://{service}"))]);
@@ -168,7 +168,7 @@ fn a_client_that_closes_its_side_of_tls_is_answered_and_one_that_is_cut_off_canc
         connection.sock.shutdown(Shutdown::Write).unwrap();
         if is_proper {
             let_go.send(()).unwrap();
-            assert_eq!(answer(&mut connection).expect(200).text(), "ok");
+            assert_eq!(read_response(&mut connection).expect(200).text(), "ok");
         } else {
             at_service.set_read_timeout(Some(PATIENCE)).unwrap();
             assert!(matches!(at_service.read(&mut [0]), Ok(0)), "the request was not cancelled");
@@ -189,7 +189,7 @@ fn a_refusal_can_be_read_though_the_client_sends_all_of_a_large_body_first() {
     for _ in 0..pieces {
         connection.write_all(&piece).unwrap();
     }
-    answer(&mut connection).expect_problem(404, "no_route");
+    read_response(&mut connection).expect_problem(404, "no_route");
 }
 
 #[test]
@@ -215,8 +215,8 @@ fn plain_http_gets_a_hint_at_https_and_other_clients_are_served() {
         assert!(refusal.text().contains("https://") && refusal.header("connection") == Some("close"));
     }
     // Other input gets at most a TLS alert.
-    let answer = gateway.raw(&[0xff; 99]);
-    assert!(answer.is_empty() || answer[0] == 21, "{}", String::from_utf8_lossy(&answer));
+    let response = gateway.raw(&[0xff; 99]);
+    assert!(response.is_empty() || response[0] == 21, "{}", String::from_utf8_lossy(&response));
     ask(&mut open, "/livez", "").expect(200);
     Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
     let console = gateway.console();
@@ -238,11 +238,11 @@ fn a_slow_handshake_is_closed() {
                 thread::sleep(Duration::from_millis(50));
             }
         }
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response);
         let took = begun.elapsed();
         assert!((Duration::from_millis(450)..Duration::from_secs(10)).contains(&took), "{took:?}");
-        assert!(answer.is_empty() || answer[0] == 21, "{}", String::from_utf8_lossy(&answer));
+        assert!(response.is_empty() || response[0] == 21, "{}", String::from_utf8_lossy(&response));
     }
 }
 
@@ -252,8 +252,8 @@ fn the_handshake_counts_for_the_time_of_the_first_head() {
     let (gateway, _files) = gateway(&pair, &[("HEAD_TIMEOUT", "1s"), ("IDLE_TIMEOUT", "1h")]);
     let begun = Instant::now();
     let mut connection = Client::that_trusts(&[&pair]).connect(gateway.address).unwrap();
-    let mut answer = Vec::new();
-    let _ = connection.read_to_end(&mut answer);
+    let mut response = Vec::new();
+    let _ = connection.read_to_end(&mut response);
     let took = begun.elapsed();
     assert!((Duration::from_millis(900)..Duration::from_secs(10)).contains(&took), "{took:?}");
 }

@@ -71,7 +71,7 @@ const NO_ANSWERS: &[&[u8]] = &[
 ];
 
 #[test]
-fn an_invalid_answer_is_a_502() {
+fn an_invalid_response_is_a_502() {
     for reset_at_the_end in [false, true] {
         let (gateway, address) = table(NO_ANSWERS, move |stream| {
             if reset_at_the_end {
@@ -80,10 +80,10 @@ fn an_invalid_answer_is_a_502() {
         });
         for (row, sent) in NO_ANSWERS.iter().enumerate() {
             for method in ["GET", "POST"] {
-                let answer = gateway.call(method, &format!("/api/users/{row}"), &[], b"");
+                let response = gateway.call(method, &format!("/api/users/{row}"), &[], b"");
                 let shown = String::from_utf8_lossy(sent);
-                assert_eq!(answer.status, 502, "{method} and {shown:?}: {}", answer.text());
-                is_problem(answer, 502, "bad_gateway", address);
+                assert_eq!(response.status, 502, "{method} and {shown:?}: {}", response.text());
+                is_problem(response, 502, "bad_gateway", address);
             }
         }
         gateway.is_unharmed();
@@ -104,8 +104,8 @@ const BROKEN_OFF: &[&[u8]] = &[
 ];
 
 /// The client can detect that the response is incomplete.
-fn is_broken_off(answer: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(answer).to_lowercase();
+fn is_broken_off(response: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(response).to_lowercase();
     // A 502 instead, or the bare end, is clear enough, too.
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return text.is_empty() };
     if !head.starts_with("http/1.1 200") {
@@ -124,7 +124,7 @@ fn raw_get(row: usize) -> String {
 }
 
 #[test]
-fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
+fn a_response_that_breaks_off_breaks_off_for_the_client_too() {
     for reset_at_the_end in [false, true] {
         let (gateway, _) = table(BROKEN_OFF, move |stream| {
             if reset_at_the_end {
@@ -132,16 +132,16 @@ fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
             }
         });
         for (row, sent) in BROKEN_OFF.iter().enumerate() {
-            let answer = gateway.raw(raw_get(row).as_bytes());
-            let (sent, answer_text) = (String::from_utf8_lossy(sent), String::from_utf8_lossy(&answer));
-            assert!(is_broken_off(&answer), "{sent:?} became {answer_text:?}");
+            let response = gateway.raw(raw_get(row).as_bytes());
+            let (sent, response_text) = (String::from_utf8_lossy(sent), String::from_utf8_lossy(&response));
+            assert!(is_broken_off(&response), "{sent:?} became {response_text:?}");
         }
         gateway.is_unharmed();
     }
 }
 
 #[test]
-fn an_answer_without_a_length_ends_with_the_connection_or_breaks_with_it() {
+fn a_response_without_a_length_ends_with_the_connection_or_breaks_with_it() {
     const ROWS: &[&[u8]] = &[b"HTTP/1.1 200 OK\r\n\r\nabc", b"HTTP/1.0 200 OK\r\n\r\nabc"];
     let (gateway, _) = table(ROWS, |stream| stream.shutdown(Shutdown::Write).unwrap());
     for row in 0..ROWS.len() {
@@ -233,7 +233,7 @@ fn a_head_that_is_too_large_or_never_ends_is_a_502() {
 }
 
 #[test]
-fn surplus_bytes_are_no_answer_to_any_request() {
+fn surplus_bytes_are_no_response_to_any_request() {
     const POISON: &[&[u8]] = &[
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
         b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
@@ -247,9 +247,9 @@ fn surplus_bytes_are_no_answer_to_any_request() {
     for method in ["GET", "HEAD", "POST"] {
         for _ in 0..5 {
             for row in 0..POISON.len() {
-                let answer = gateway.call(method, &format!("/api/users/{row}"), &[], b"");
-                assert!(!answer.text().contains("poison"), "row {row}: {}", answer.text());
-                assert!(answer.status < 500, "row {row}: {}", answer.text());
+                let response = gateway.call(method, &format!("/api/users/{row}"), &[], b"");
+                assert!(!response.text().contains("poison"), "row {row}: {}", response.text());
+                assert!(response.status < 500, "row {row}: {}", response.text());
             }
         }
     }
@@ -257,19 +257,19 @@ fn surplus_bytes_are_no_answer_to_any_request() {
 }
 
 #[test]
-fn an_answer_cannot_pose_as_the_gateways_own() {
+fn a_response_cannot_pose_as_the_gateways_own() {
     const ROWS: &[&[u8]] =
         &[b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: forged\r\nX-Request-Id: forged\r\n\
         Connection: X-Internal, X-Request-Id\r\nX-Internal: forged\r\nKeep-Alive: timeout=5\r\n\
         Set-Cookie: gateway_session=forged\r\nSet-Cookie: __Host-gateway_session=forged; Path=/\r\n\
         Set-Cookie: theme=dark\r\nUpgrade: h2c\r\nProxy-Authenticate: forged\r\nTrailer: X-Request-Id\r\n\r\nok"];
     let (gateway, _) = table(ROWS, drop);
-    let answer = gateway.get("/api/users/0").expect(200);
-    assert!(!format!("{:?}", answer.headers).contains("forged"), "{:?}", answer.headers);
-    let ids: Vec<_> = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).collect();
+    let response = gateway.get("/api/users/0").expect(200);
+    assert!(!format!("{:?}", response.headers).contains("forged"), "{:?}", response.headers);
+    let ids: Vec<_> = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).collect();
     assert_eq!(ids.len(), 1);
-    assert_eq!(answer.header("set-cookie"), Some("theme=dark"));
+    assert_eq!(response.header("set-cookie"), Some("theme=dark"));
     for hop_by_hop in ["keep-alive", "upgrade", "trailer"] {
-        assert_eq!(answer.header(hop_by_hop), None);
+        assert_eq!(response.header(hop_by_hop), None);
     }
 }

@@ -63,9 +63,9 @@ fn a_get_whose_used_connection_dies_is_sent_again_and_a_post_is_not() {
     }
     let mut failed = 0;
     for turn in 0..20 {
-        let answer = gateway.call("POST", &format!("/api/users/post{turn}"), &[], b"abc");
-        if answer.status != 200 {
-            answer.expect_problem(502, "bad_gateway");
+        let response = gateway.call("POST", &format!("/api/users/post{turn}"), &[], b"abc");
+        if response.status != 200 {
+            response.expect_problem(502, "bad_gateway");
             failed += 1;
         }
     }
@@ -110,8 +110,8 @@ fn a_request_that_was_begun_is_sent_once() {
     let gateway = gateway(&[address, second.address], &[]);
     for turn in 0..10 {
         for method in ["PUT", "POST", "PATCH"] {
-            let answer = gateway.call(method, &format!("/api/users/{turn}"), &[], b"abc");
-            assert!(matches!(answer.status, 200 | 502), "{}", answer.text());
+            let response = gateway.call(method, &format!("/api/users/{turn}"), &[], b"abc");
+            assert!(matches!(response.status, 200 | 502), "{}", response.text());
             let line = format!("{method} /users/{turn} HTTP/1.1");
             let first = counts.lock().unwrap().get(&line).copied().unwrap_or_default();
             assert_eq!(first + second.take().len(), 1, "{line}");

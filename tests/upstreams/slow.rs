@@ -31,7 +31,7 @@ fn watched(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> (SocketAddr, mp
 }
 
 #[test]
-fn a_service_that_never_answers_is_a_504_and_loses_its_connection() {
+fn a_service_that_never_responds_is_a_504_and_loses_its_connection() {
     let (address, ended) = watched(|mut stream| {
         request_on(&stream);
         assert!(is_closed(&mut stream));
@@ -85,7 +85,7 @@ fn a_head_that_trickles_is_a_504() {
 }
 
 #[test]
-fn a_flood_of_interim_answers_ends_and_starves_no_client() {
+fn a_flood_of_interim_responses_ends_and_starves_no_client() {
     let (address, ended) = watched(|mut stream| {
         let Some(request) = request_on(&stream) else { return };
         if request.line.contains("calm") {
@@ -107,11 +107,12 @@ fn a_flood_of_interim_answers_ends_and_starves_no_client() {
             for _ in 0..10 {
                 gateway.get("/api/users/calm").expect(200);
             }
-            for answer in floods {
+            for response in floods {
                 // Too late or too much: either error is right, but soon.
-                let answer = answer.join().unwrap();
-                let (status, code) = if answer.status == 504 { (504, "gateway_timeout") } else { (502, "bad_gateway") };
-                is_problem(answer, status, code, address);
+                let response = response.join().unwrap();
+                let (status, code) =
+                    if response.status == 504 { (504, "gateway_timeout") } else { (502, "bad_gateway") };
+                is_problem(response, status, code, address);
             }
         });
         // A core must not spend all its time on reading floods.
@@ -124,7 +125,7 @@ fn a_flood_of_interim_answers_ends_and_starves_no_client() {
 }
 
 #[test]
-fn an_interim_answer_is_not_the_answer() {
+fn an_interim_response_is_not_the_response() {
     let address = upstream(|mut stream| {
         request_on(&stream);
         let hints = "HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n";
@@ -188,9 +189,9 @@ fn a_slow_client_is_not_the_services_fault() {
         client.write_all(&[*byte]).unwrap();
         thread::sleep(Duration::from_millis(100));
     }
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).unwrap();
-    parse(&answer).expect(200);
+    let mut response = Vec::new();
+    client.read_to_end(&mut response).unwrap();
+    parse(&response).expect(200);
 }
 
 #[test]

@@ -71,10 +71,10 @@ fn the_first_bytes_arrive_before_the_last_are_sent() {
         let service = InTwoSteps::start(first, last);
         let gateway = gateway(&[service.address], &[]);
         let mut client = ask(gateway.address, GET);
-        let mut answer = read_up_to(&mut client, b"first");
+        let mut response = read_up_to(&mut client, b"first");
         service.go_on.send(()).unwrap();
-        client.read_to_end(&mut answer).unwrap();
-        assert_eq!(parse(&answer).expect(200).text(), "firstlast");
+        client.read_to_end(&mut response).unwrap();
+        assert_eq!(parse(&response).expect(200).text(), "firstlast");
     }
 }
 
@@ -83,8 +83,8 @@ fn a_large_body_passes_both_ways_and_a_larger_one_does_not() {
     let address = upstream(|mut stream| {
         let request = read_request(&mut BufReader::with_capacity(64 * 1024, &stream));
         let Some(request) = request else { return };
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len());
-        stream.write_all(answer.as_bytes()).unwrap();
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len());
+        stream.write_all(response.as_bytes()).unwrap();
         stream.write_all(&request.body).unwrap();
     });
     let gateway = gateway(&[address], &[]);
@@ -102,14 +102,14 @@ fn a_large_body_passes_both_ways_and_a_larger_one_does_not() {
     for _ in 0..512 {
         client.write_all(&chunk).unwrap();
     }
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).unwrap();
-    parse(&answer).expect_problem(413, "body_too_large");
+    let mut response = Vec::new();
+    client.read_to_end(&mut response).unwrap();
+    parse(&response).expect_problem(413, "body_too_large");
     gateway.is_unharmed();
 }
 
 #[test]
-fn a_client_that_goes_away_mid_answer_ends_the_services_work() {
+fn a_client_that_goes_away_mid_response_ends_the_services_work() {
     let (told, ended) = mpsc::channel();
     let told = Mutex::new(told);
     let address = upstream(move |mut stream| {
@@ -133,7 +133,7 @@ fn a_client_that_goes_away_mid_answer_ends_the_services_work() {
 }
 
 #[test]
-fn a_client_that_goes_away_before_the_answer_ends_the_services_work() {
+fn a_client_that_goes_away_before_the_response_ends_the_services_work() {
     let (told, states) = mpsc::channel();
     let told = Mutex::new(told);
     let address = upstream(move |mut stream| {
@@ -169,9 +169,9 @@ fn a_client_that_closes_its_side_alone_is_answered_and_not_waited_for_longer_tha
     for _ in 0..10 {
         let mut client = ask(gateway.address, b"GET /api/users/quick HTTP/1.1\r\nHost: x\r\n\r\n");
         client.shutdown(Shutdown::Write).unwrap();
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).unwrap();
-        assert_eq!(parse(&answer).expect(200).text(), "ok");
+        let mut response = Vec::new();
+        client.read_to_end(&mut response).unwrap();
+        assert_eq!(parse(&response).expect(200).text(), "ok");
     }
     drop(ask(gateway.address, GET));
     assert_eq!(states.recv_timeout(PATIENCE), Ok("closed"));
@@ -200,7 +200,7 @@ fn a_client_that_goes_away_amid_its_body_is_no_request_for_the_service() {
 }
 
 #[test]
-fn an_answer_may_come_before_the_body_was_read() {
+fn a_response_may_come_before_the_body_was_read() {
     let address = upstream(|mut stream| {
         // Only the head is read before the response; the rest is discarded.
         while let Some(head) = head_on(&mut stream) {
@@ -238,7 +238,7 @@ fn head_on(stream: &mut TcpStream) -> Option<String> {
 }
 
 #[test]
-fn an_answer_under_way_is_finished_after_sigterm() {
+fn a_response_under_way_is_finished_after_sigterm() {
     for (first, last) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirst", "last"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", "4\r\nlast\r\n0\r\n\r\n"),
@@ -255,9 +255,9 @@ fn an_answer_under_way_is_finished_after_sigterm() {
         let listening = gateway.address;
         eventually("no more connections are taken", || TcpStream::connect(listening).is_err());
         service.go_on.send(()).unwrap();
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).unwrap();
-        assert_eq!(parse(&answer).expect(200).text(), "firstlast", "{first:?}");
+        let mut response = Vec::new();
+        client.read_to_end(&mut response).unwrap();
+        assert_eq!(parse(&response).expect(200).text(), "firstlast", "{first:?}");
         assert_eq!(gateway.exit_code(), Some(0), "{first:?}");
         drop(idle);
     }

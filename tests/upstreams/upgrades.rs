@@ -127,11 +127,11 @@ fn a_request_behind_an_upgrade_that_is_refused_is_judged() {
     // Our own paths accept no upgrade; the bytes after the head are parsed as a request.
     let gateway = gateway(&[]);
     let upgrade = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let answers =
+    let responses =
         gateway.raw(format!("{upgrade}GET /api/chat HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
-    let answers = String::from_utf8(answers).unwrap();
-    assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
-    assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains("HTTP/1.1 401 "), "{answers}");
+    let responses = String::from_utf8(responses).unwrap();
+    assert_eq!(responses.matches("HTTP/1.1 ").count(), 2, "{responses}");
+    assert!(responses.starts_with("HTTP/1.1 200 ") && responses.contains("HTTP/1.1 401 "), "{responses}");
     gateway.is_unharmed();
 }
 
@@ -180,7 +180,7 @@ fn a_route_has_limits_of_its_own() {
         up_to(&mut events, "data: tick\n\n");
     }
     let mut mute = asked(&gateway, "/api/hasty/mute", "Connection: close\r\n");
-    let mut answer = Vec::new();
-    mute.read_to_end(&mut answer).unwrap();
-    parse(&answer).expect_problem(504, "gateway_timeout");
+    let mut response = Vec::new();
+    mute.read_to_end(&mut response).unwrap();
+    parse(&response).expect_problem(504, "gateway_timeout");
 }

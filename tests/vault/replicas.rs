@@ -97,8 +97,8 @@ fn a_holder_that_is_killed_midway_is_followed_by_another_when_its_lease_ends(dat
     let (address, answered) = (one.address, AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
-            let answer = common::raw(address, request.as_bytes());
-            answered.store(!answer.is_empty(), Ordering::SeqCst);
+            let response = common::raw(address, request.as_bytes());
+            answered.store(!response.is_empty(), Ordering::SeqCst);
         });
         common::eventually("the holder asks the provider", || stand_in.statistic("refreshes") == before + 1);
         one.kill_now();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     FORM,
-    common::{Answer, Gateway, eventually},
+    common::{Gateway, Response, eventually},
     gateway, kakao,
 };
 
@@ -21,7 +21,7 @@ fn signed(person: &str) -> String {
     format!("signed_request={}.{payload}", BASE64.encode(signature))
 }
 
-fn ask(gateway: &Gateway, provider: &str, form: &str) -> Answer {
+fn ask(gateway: &Gateway, provider: &str, form: &str) -> Response {
     gateway.call("POST", &format!("/oauth/webhooks/{provider}/deletion"), &[FORM], form.as_bytes())
 }
 

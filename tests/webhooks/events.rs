@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
 
 use crate::{
-    common::{self, Answer, Gateway, eventually, recorder::read_request},
+    common::{self, Gateway, Response, eventually, recorder::read_request},
     gateway,
 };
 
@@ -35,9 +35,9 @@ impl Issuer {
             let mut reader = BufReader::new(&stream);
             while let Some(request) = read_request(&mut reader) {
                 let configuration = json!({"issuer": "https://kauth.kakao.com", "jwks_uri": format!("{base}/keys")});
-                let answer = if request.line.contains("/keys") { &keys } else { &configuration }.to_string();
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
-                (&stream).write_all(format!("{head}{answer}").as_bytes()).unwrap();
+                let response = if request.line.contains("/keys") { &keys } else { &configuration }.to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", response.len());
+                (&stream).write_all(format!("{head}{response}").as_bytes()).unwrap();
             }
         });
         Self { key, url: format!("http://{address}/sse-configuration") }
@@ -59,7 +59,7 @@ fn event(event_type: &str, person: &str, id: &str) -> Value {
     })
 }
 
-fn send(gateway: &Gateway, token: &str) -> Answer {
+fn send(gateway: &Gateway, token: &str) -> Response {
     gateway.call("POST", "/oauth/events/kakao", &[("Content-Type", "application/secevent+jwt")], token.as_bytes())
 }
 
@@ -93,8 +93,8 @@ fn an_account_that_kakao_has_disabled_is_signed_out_and_its_grants_are_taken_bac
 
     let token = issuer.token(&with_time(event(disabled, "123456789", "5")));
     for _ in 0..2 {
-        let answer = send(&gateway, &token).expect(202);
-        assert_eq!(answer.text(), "");
+        let response = send(&gateway, &token).expect(202);
+        assert_eq!(response.text(), "");
     }
     eventually("the token is refused", || gateway.get_with_token("/api/users/me", access).status == 401);
     gateway.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect_problem(401, "invalid_grant");

@@ -161,7 +161,7 @@ fn a_gateway_that_is_told_to_end_writes_the_notices_that_it_holds() {
     eventually("the next gateway works it off", || is_revoked(&next, &token));
 }
 
-fn a_gateway_that_is_killed_right_after_its_answer_leaves_the_notice_to_the_next(database: &impl TestDatabase) {
+fn a_gateway_that_is_killed_right_after_its_response_leaves_the_notice_to_the_next(database: &impl TestDatabase) {
     let first = over(database.url());
     let tokens: Vec<_> = (0..PEOPLE).map(|person| sign_in(&first, 1000 + person)).collect();
     for person in 0..PEOPLE {
@@ -175,12 +175,12 @@ fn a_gateway_that_is_killed_right_after_its_answer_leaves_the_notice_to_the_next
 }
 
 #[test]
-fn a_gateway_that_is_killed_right_after_its_answer_leaves_the_notice_to_the_next_over_sqlite() {
-    a_gateway_that_is_killed_right_after_its_answer_leaves_the_notice_to_the_next(&Sqlite::open());
+fn a_gateway_that_is_killed_right_after_its_response_leaves_the_notice_to_the_next_over_sqlite() {
+    a_gateway_that_is_killed_right_after_its_response_leaves_the_notice_to_the_next(&Sqlite::open());
 }
 
 #[test]
 #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
-fn a_gateway_that_is_killed_right_after_its_answer_leaves_the_notice_to_the_next_over_postgres() {
-    a_gateway_that_is_killed_right_after_its_answer_leaves_the_notice_to_the_next(&Postgres::open());
+fn a_gateway_that_is_killed_right_after_its_response_leaves_the_notice_to_the_next_over_postgres() {
+    a_gateway_that_is_killed_right_after_its_response_leaves_the_notice_to_the_next(&Postgres::open());
 }

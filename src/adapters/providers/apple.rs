@@ -8,11 +8,11 @@ use async_trait::async_trait;
 
 use crate::{
     adapters::providers::protocol::{
-        answer::{email, is_true, text_subject},
         client_secret::{APPLE, ClientSecrets},
         flow::{ClientAuth, Flow, TokenTypeHint, revoked},
         id_token::{IdTokens, Issuers, Origin, SignedWith},
         jwks::Jwks,
+        response::{email, is_true, text_subject},
     },
     domain::gateway::{
         models::{
@@ -97,7 +97,7 @@ impl Provider for Apple {
         true
     }
 
-    fn answers_by_form(&self, more_scopes: &[String]) -> bool {
+    fn responds_by_form(&self, more_scopes: &[String]) -> bool {
         scope_words(&self.flow.settings.scopes)
             .chain(more_scopes.iter().map(String::as_str))
             .any(|word| SCOPES_BY_FORM.contains(&word))
@@ -114,7 +114,7 @@ impl Provider for Apple {
     }
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        let response_mode = if self.answers_by_form(&request.more_scopes) { "form_post" } else { "query" };
+        let response_mode = if self.responds_by_form(&request.more_scopes) { "form_post" } else { "query" };
         let nonce = request.nonce.as_ref().map(|nonce| ("nonce", nonce.expose()));
         let more: Vec<_> = [("response_mode", response_mode)].into_iter().chain(nonce).collect();
         Ok(self.flow.authorize_url(&self.registration.authorize, request, &more))

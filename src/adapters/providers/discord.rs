@@ -10,9 +10,9 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{email, is_true, name, text_subject},
             error_codes::{Described, ErrorResponse},
             flow::{ClientAuth, Flow, TokenTypeHint},
+            response::{email, is_true, name, text_subject},
         },
     },
     domain::gateway::{

@@ -18,10 +18,10 @@ use crate::{
     adapters::providers::{
         oidc::{Dialect, EmailVerdict, Oidc},
         protocol::{
-            answer::{email, text},
             error_codes::{ErrorCodes, ErrorResponse},
             flow::Flow,
             id_token::{Issuers, TENANT},
+            response::{email, text},
         },
     },
     domain::gateway::{
@@ -92,7 +92,7 @@ impl Dialect for Entra {
 
     fn subject(&self, claims: &Value) -> Result<String, ProviderError> {
         let id = |claim: &str| {
-            let flaw = || ProviderError::BadAnswer(format!("it does not identify the person ({claim})"));
+            let flaw = || ProviderError::BadResponse(format!("it does not identify the person ({claim})"));
             text(claims, claim).as_deref().and_then(DirectoryId::parse).ok_or_else(flaw)
         };
         Ok(format!("{}.{}", id("tid")?, id("oid")?))

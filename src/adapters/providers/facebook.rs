@@ -14,10 +14,10 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{is_true, name, number, subject, text},
             error_codes::{ErrorResponse, Fault, registered_error},
             flow::{ClientAuth, Flow},
             notice::{base64, named, time, verify_hmac},
+            response::{is_true, name, number, subject, text},
         },
     },
     domain::gateway::{
@@ -114,11 +114,11 @@ impl Quirks for Facebook {
 
     async fn revoke(&self, site: &Site, tokens: &ProviderTokens) -> Result<(), ProviderError> {
         let url = proven(&site.flow, &site.endpoints.revoke, &tokens.access_token);
-        let answer = site.flow.with_token(site.flow.http.client()?.delete(url), &tokens.access_token).await?;
-        if is_true(&answer, "success") {
+        let response = site.flow.with_token(site.flow.http.client()?.delete(url), &tokens.access_token).await?;
+        if is_true(&response, "success") {
             Ok(())
         } else {
-            Err(ProviderError::BadAnswer("it does not confirm that the permissions are revoked".to_owned()))
+            Err(ProviderError::BadResponse("it does not confirm that the permissions are revoked".to_owned()))
         }
     }
 

@@ -11,10 +11,10 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{email, is_true, name, subject, text},
             error_codes::{ErrorCodes, ErrorResponse, Fault},
             flow::{ClientAuth, Flow},
             notice::{grants_revoked, verify_hex_hmac},
+            response::{email, is_true, name, subject, text},
         },
     },
     domain::gateway::{

@@ -10,10 +10,10 @@ use crate::{
     adapters::providers::{
         oidc::{Dialect, Metadata, Oidc},
         protocol::{
-            answer::text,
             error_codes::{ErrorCodes, ErrorResponse},
             flow::{ClientAuth, Flow},
             id_token::Issuers,
+            response::text,
             security_event::SecurityEvents,
         },
     },

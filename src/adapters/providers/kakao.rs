@@ -13,10 +13,10 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{email, is_true, name, number, subject, text},
             error_codes::{ErrorCodes, ErrorResponse, Fault},
             flow::{ClientAuth, Flow},
             notice::{grants_revoked, parameter},
+            response::{email, is_true, name, number, subject, text},
             security_event::SecurityEvents,
         },
     },

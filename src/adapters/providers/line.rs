@@ -8,8 +8,8 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{name, text_subject},
             flow::{ClientAuth, Flow},
+            response::{name, text_subject},
         },
     },
     domain::gateway::{

@@ -14,10 +14,10 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{name, subject, text, text_subject},
             error_codes::{Described, ErrorResponse, Fault},
             flow::{ClientAuth, Flow, TokenTypeHint},
             notice::{base64, grants_revoked, parameter, time, verify_hmac},
+            response::{name, subject, text, text_subject},
         },
     },
     domain::gateway::{
@@ -63,11 +63,11 @@ fn error_of(status: StatusCode, body: &Value) -> Option<ErrorResponse> {
 #[async_trait]
 impl Quirks for Naver {
     async fn identity(&self, site: &Site, access_token: &Secret) -> Result<ProviderIdentity, ProviderError> {
-        let answer = site.flow.get(&site.endpoints.userinfo, access_token).await?;
-        if text(&answer, "resultcode").as_deref() != Some("00") {
-            return Err(ProviderError::BadAnswer("it lacks resultcode".to_owned()));
+        let response = site.flow.get(&site.endpoints.userinfo, access_token).await?;
+        if text(&response, "resultcode").as_deref() != Some("00") {
+            return Err(ProviderError::BadResponse("it lacks resultcode".to_owned()));
         }
-        let profile = answer.get("response").unwrap_or(&Value::Null);
+        let profile = response.get("response").unwrap_or(&Value::Null);
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
             subject: subject(profile, "id")?,

@@ -8,10 +8,10 @@ use url::Url;
 
 use crate::{
     adapters::providers::protocol::{
-        answer::{email, is_true, name, text, text_subject},
         cached_document::CachedDocument,
         flow::{ClientAuth, Flow, TokenTypeHint, revoked},
         id_token::{IdTokens, Issuers, Origin, SignedWith},
+        response::{email, is_true, name, text, text_subject},
         security_event::SecurityEvents,
     },
     domain::gateway::{
@@ -49,7 +49,7 @@ impl Metadata {
     fn of(document: &Value, issuer: &str, dialect: &dyn Dialect) -> Result<Self, ProviderError> {
         let issuers = text(document, "issuer").and_then(|told| dialect.issuers(issuer, &told));
         let issuers =
-            issuers.ok_or_else(|| ProviderError::BadAnswer("its metadata belong to another issuer".to_owned()))?;
+            issuers.ok_or_else(|| ProviderError::BadResponse("its metadata belong to another issuer".to_owned()))?;
         let may_be_http = Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
         let endpoint = |field: &str| match text(document, field) {
             None => Ok(None),
@@ -57,16 +57,16 @@ impl Metadata {
                 .ok()
                 .filter(|url| url.scheme() == "https" || (may_be_http && url.scheme() == "http" && is_loopback(url)))
                 .map(Some)
-                .ok_or_else(|| ProviderError::BadAnswer(format!("its {field} is not an https address"))),
+                .ok_or_else(|| ProviderError::BadResponse(format!("its {field} is not an https address"))),
         };
         let needed = |field: &str| {
-            endpoint(field)?.ok_or_else(|| ProviderError::BadAnswer(format!("its metadata lack {field}")))
+            endpoint(field)?.ok_or_else(|| ProviderError::BadResponse(format!("its metadata lack {field}")))
         };
         let token_auth = client_auth(document, "token_endpoint_auth_methods_supported");
         let authorize = needed("authorization_endpoint")?;
         if let Some(parameter) = binding_parameters(&authorize).first() {
             let flaw = format!("its authorization_endpoint sets {parameter}, which binds a request to its browser");
-            return Err(ProviderError::BadAnswer(flaw));
+            return Err(ProviderError::BadResponse(flaw));
         }
         Ok(Self {
             issuers,
@@ -254,7 +254,7 @@ impl Oidc {
             if let Some(told) = self.flow.if_any("name and e-mail", told) {
                 // OpenID Connect Core §5.3.2
                 if text_subject(&told, "sub")? != sub {
-                    return Err(ProviderError::BadAnswer("its userinfo belongs to another person".to_owned()));
+                    return Err(ProviderError::BadResponse("its userinfo belongs to another person".to_owned()));
                 }
                 if !judges_email {
                     identity.verified_email = verified_later(&claims, &told);

@@ -7,9 +7,9 @@ use url::Url;
 
 use crate::{
     adapters::providers::protocol::{
-        answer::text_subject,
         flow::{ClientAuth, Flow, revoked},
         id_token::{IdTokens, Issuers, Origin, SignedWith},
+        response::text_subject,
     },
     domain::gateway::{
         models::{
@@ -48,7 +48,7 @@ pub(super) trait Quirks: Send + Sync {
         if text_subject(claims, "sub")? == identity.subject {
             Ok(())
         } else {
-            Err(ProviderError::BadAnswer("its userinfo belongs to another person".to_owned()))
+            Err(ProviderError::BadResponse("its userinfo belongs to another person".to_owned()))
         }
     }
 

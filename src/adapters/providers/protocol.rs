@@ -1,8 +1,7 @@
 //! What providers share: `flow` sends the requests of OAuth 2.0 and `http` is the one client; `error_codes` classifies
-//! errors; `answer` reads lenient JSON; `notice` and `security_event` read what providers send unasked; `jws` and
+//! errors; `response` reads lenient JSON; `notice` and `security_event` read what providers send unasked; `jws` and
 //! `jwks` verify signatures; `id_token` and `cached_document` are for OpenID Connect; `client_secret` makes Apple's.
 
-pub(super) mod answer;
 pub(super) mod cached_document;
 pub(super) mod client_secret;
 pub(super) mod error_codes;
@@ -12,4 +11,5 @@ pub(super) mod id_token;
 pub(super) mod jwks;
 pub(super) mod jws;
 pub(super) mod notice;
+pub(super) mod response;
 pub(super) mod security_event;

@@ -162,10 +162,10 @@ fn misconfigured(code: &str) -> ProviderError {
     ProviderError::Misconfigured { code: code.to_owned() }
 }
 
-/// The text of a `BadAnswer`.
-fn bad_answer<T: std::fmt::Debug>(outcome: Result<T, ProviderError>) -> String {
+/// The text of a `BadResponse`.
+fn bad_response<T: std::fmt::Debug>(outcome: Result<T, ProviderError>) -> String {
     match outcome {
-        Err(ProviderError::BadAnswer(what)) => what,
+        Err(ProviderError::BadResponse(what)) => what,
         other => panic!("{other:?}"),
     }
 }

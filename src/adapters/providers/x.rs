@@ -9,9 +9,9 @@ use crate::{
     adapters::providers::{
         plain::{Plain, Quirks, Site},
         protocol::{
-            answer::{email, name, text_subject},
             error_codes::{Described, ErrorResponse},
             flow::{ClientAuth, Flow, TokenTypeHint},
+            response::{email, name, text_subject},
         },
     },
     domain::gateway::{
@@ -56,8 +56,8 @@ impl Quirks for X {
         if scope_words(&site.flow.settings.scopes).any(|word| word == EMAIL_SCOPE) {
             url.query_pairs_mut().append_pair("user.fields", "confirmed_email");
         }
-        let answer = site.flow.get(&url, access_token).await?;
-        let user = answer.get("data").unwrap_or(&Value::Null);
+        let response = site.flow.get(&url, access_token).await?;
+        let user = response.get("data").unwrap_or(&Value::Null);
         Ok(ProviderIdentity {
             provider: site.flow.name().clone(),
             // A 64-bit number, written as text.

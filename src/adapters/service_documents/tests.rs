@@ -258,11 +258,12 @@ fn names_that_collide_are_told_apart_and_what_is_not_there_takes_everything() {
         }}
     });
     let shop = of(&document, "shop");
-    let answer = &at(&shop, "/api/shop/a")["get"]["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"];
-    assert_eq!(answer[0]["$ref"], "#/components/schemas/shop.Page_A__2");
-    assert_eq!(answer[1]["$ref"], "#/components/schemas/shop.Page_A_");
-    assert_eq!(answer[2]["description"], "not described here: #/components/schemas/Gone");
-    assert!(answer[3].get("$ref").is_none());
+    let response =
+        &at(&shop, "/api/shop/a")["get"]["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"];
+    assert_eq!(response[0]["$ref"], "#/components/schemas/shop.Page_A__2");
+    assert_eq!(response[1]["$ref"], "#/components/schemas/shop.Page_A_");
+    assert_eq!(response[2]["description"], "not described here: #/components/schemas/Gone");
+    assert!(response[3].get("$ref").is_none());
     assert_eq!(at(&shop, "/api/shop/b")["get"]["operationId"], "shop_a_2");
     assert_eq!(component(&shop, "schemas", "shop.Page_A__2")["type"], json!(["object", "null"]));
     let mapping = &component(&shop, "schemas", "shop.Page_A_")["discriminator"]["mapping"];
@@ -299,8 +300,8 @@ fn a_service_without_a_document_shows_its_routes() {
 }
 
 /// Serves one request with this response.
-async fn answering(answer: impl Into<Vec<u8>>) -> Arc<Instance> {
-    let answer = answer.into();
+async fn answering(response: impl Into<Vec<u8>>) -> Arc<Instance> {
+    let response = response.into();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -310,7 +311,7 @@ async fn answering(answer: impl Into<Vec<u8>>) -> Arc<Instance> {
             head.push(stream.read_u8().await.unwrap());
         }
         // The client may have closed the connection.
-        let _ = stream.write_all(&answer).await;
+        let _ = stream.write_all(&response).await;
     });
     Arc::new(format!("http://{address}").parse().unwrap())
 }

@@ -102,7 +102,7 @@ pub(super) fn link(form: &LinkForm) -> Response {
             button.main { (bilingual(&text::CONTINUE)) }
         }
     };
-    pages::with_form(pages::answer(StatusCode::OK, pages::page(&text::ADD_SIGN_IN.both(), &main)), None)
+    pages::with_form(pages::page_response(StatusCode::OK, pages::page(&text::ADD_SIGN_IN.both(), &main)), None)
 }
 
 /// The texts of a page about a failure.

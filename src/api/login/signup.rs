@@ -8,7 +8,7 @@ use super::{
     super::{
         RequestContext, Tag,
         extract::{FormBody, OptionalSession, browser},
-        pages::{answer, answers, goes_on, is_wanted, json_or_page, problem_or_page, with_form},
+        pages::{goes_on, is_wanted, json_or_page, page_response, problem_or_page, responses, with_form},
         problems,
     },
     SignIns, asked_again, goes_on_to,
@@ -51,12 +51,12 @@ impl SignUpPageApi {
         /// `ALLOWED_ORIGINS`. Default: `/`.
         return_to: Query<Option<String>>,
         caller: OptionalSession,
-    ) -> SignUpPageAnswer {
-        SignUpPageAnswer(match self.parts.logins.return_to(return_to.0.as_deref()) {
+    ) -> SignUpPageResponse {
+        SignUpPageResponse(match self.parts.logins.return_to(return_to.0.as_deref()) {
             Err(refusal) => refused(request, refusal, &SIGN_IN, "login"),
             Ok(return_to) if is_wanted(request) => {
                 let page = self.page(&return_to, &caller.0, None).await;
-                with_form(answer(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
+                with_form(page_response(StatusCode::OK, page), Some(self.parts.logins.return_origins()))
             }
             Ok(_) => Json(self.parts.vault.providers()).into_response(),
         })
@@ -67,18 +67,18 @@ impl SignUpPageApi {
     /// Creates an account like `POST /accounts/signup`, for the page of `GET /signup`. The browser is redirected to
     /// `return_to`, or gets the page again with the mistakes.
     #[oai(path = "/", method = "post", operation_id = "sign_up_by_form")]
-    async fn sign_up(&self, request: &Request, form: FormBody<SignUpForm>) -> SignUpFormAnswer {
+    async fn sign_up(&self, request: &Request, form: FormBody<SignUpForm>) -> SignUpFormResponse {
         let SignUpForm { email, password, name, return_to } = form.0;
         let return_to = match self.parts.logins.return_to(return_to.as_deref()) {
             Ok(return_to) => return_to,
-            Err(refusal) => return SignUpFormAnswer(refused(request, refusal, &SIGN_IN, "login")),
+            Err(refusal) => return SignUpFormResponse(refused(request, refusal, &SIGN_IN, "login")),
         };
         // Browsers send empty fields, too.
         let name = name.filter(|name| !name.trim().is_empty());
         let wish = SignUpRequest { email: email.clone(), password, name: name.clone() };
         let (caller, sender) = (browser(request), RequestContext::sender(request));
         let outcome = self.parts.accounts.sign_up(wish, &caller, &sender).await;
-        SignUpFormAnswer(match outcome {
+        SignUpFormResponse(match outcome {
             Ok(signed_in) => goes_on_to(&return_to, signed_in),
             Err(problem) if is_wanted(request) => {
                 let name = name.as_deref().unwrap_or_default();
@@ -91,9 +91,9 @@ impl SignUpPageApi {
     }
 }
 
-answers! {
+responses! {
     /// Response of `GET /signup`.
-    SignUpPageAnswer(OAuthProviders): [json_or_page::<OAuthProviders>("The sign-up page, or the enabled providers.")], problem_or_page: 400, 500;
+    SignUpPageResponse(OAuthProviders): [json_or_page::<OAuthProviders>("The sign-up page, or the enabled providers.")], problem_or_page: 400, 500;
     /// Response of `POST /signup`.
-    SignUpFormAnswer(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 409, 413, 415, 422, 429, 500, 503;
+    SignUpFormResponse(OAuthProviders): [goes_on()], problem_or_page: 400, 403, 409, 413, 415, 422, 429, 500, 503;
 }

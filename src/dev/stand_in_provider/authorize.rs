@@ -50,7 +50,7 @@ pub(super) struct Wish {
 pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, Data(dialect): Data<&Dialect>, uri: &Uri) -> Response {
     match Parameters::parse(uri.query().unwrap_or_default().as_bytes()) {
         // A link chooses no person: that takes the page's form.
-        Ok(parameters) => answer(provider, *dialect, &parameters, &Choice::None),
+        Ok(parameters) => respond(provider, *dialect, &parameters, &Choice::None),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
@@ -64,7 +64,7 @@ pub(super) async fn decide(
     body: Body,
 ) -> Response {
     match Parameters::of_form(headers, body).await {
-        Ok(parameters) => answer(provider, *dialect, &parameters, &Choice::of(&parameters)),
+        Ok(parameters) => respond(provider, *dialect, &parameters, &Choice::of(&parameters)),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
@@ -80,7 +80,7 @@ impl<'r> Choice<'r> {
     }
 }
 
-fn answer(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice: &Choice<'_>) -> Response {
+fn respond(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice: &Choice<'_>) -> Response {
     let issuer = dialect.names_itself().then(|| provider.issuer.text.clone());
     let address = match ReturnAddress::of(provider.client.id(), issuer, parameters) {
         Ok(address) => address,

@@ -96,7 +96,7 @@ pub(super) fn post_back(to: &str, fields: &[(&str, String)]) -> Response {
     let policy = format!(
         "default-src 'none'; script-src 'sha256-{script}'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'"
     );
-    answer(StatusCode::OK, policy, body)
+    respond(StatusCode::OK, policy, body)
 }
 
 /// Shows the error of a request.
@@ -132,10 +132,10 @@ fn page(status: StatusCode, main: &Markup) -> Response {
         "default-src 'none'; style-src 'sha256-{style}'; form-action http: https:; base-uri 'none'; \
          frame-ancestors 'none'"
     );
-    answer(status, policy, body)
+    respond(status, policy, body)
 }
 
-fn answer(status: StatusCode, policy: String, body: Markup) -> Response {
+fn respond(status: StatusCode, policy: String, body: Markup) -> Response {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")

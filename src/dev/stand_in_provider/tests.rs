@@ -35,13 +35,13 @@ fn provider(issuer: &str, clock: Arc<TestClock>) -> StandIn {
     StandIn::new(issuer, CLIENT, SECRET, clock, Arc::new(SystemEntropy::default())).unwrap()
 }
 
-struct Answer {
+struct Received {
     status: u16,
     headers: HeaderMap,
     body: String,
 }
 
-impl Answer {
+impl Received {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -134,7 +134,7 @@ impl Site {
         Self { endpoint: endpoint(provider(ISSUER, clock.clone())).boxed(), clock }
     }
 
-    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Received {
         let mut request = Request::builder().method(method).uri_str(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -142,50 +142,50 @@ impl Site {
         let response = self.endpoint.get_response(request.body(Body::from_string(body.to_owned()))).await;
         let (parts, body) = response.into_parts();
         let body = body.into_string().await.unwrap();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        Received { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Received {
         self.ask(Method::GET, path, &[], "").await
     }
 
-    async fn post(&self, path: &str, parameters: &[(&str, &str)]) -> Answer {
+    async fn post(&self, path: &str, parameters: &[(&str, &str)]) -> Received {
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
         self.ask(Method::POST, path, &headers, &form(parameters)).await
     }
 
-    async fn authorize(&self, changes: &[(&str, &str)]) -> Answer {
+    async fn authorize(&self, changes: &[(&str, &str)]) -> Received {
         self.get(&format!("/authorize?{}", form(&wish(changes)))).await
     }
 
     /// A code for Alice.
     async fn code(&self, changes: &[(&str, &str)]) -> String {
-        let answer = self.post("/authorize", &changed(&wish(changes), &[("person", "alice")])).await;
-        answer.sent_back_with("code").unwrap()
+        let response = self.post("/authorize", &changed(&wish(changes), &[("person", "alice")])).await;
+        response.sent_back_with("code").unwrap()
     }
 
     /// Alice's tokens.
     async fn tokens(&self) -> Value {
         let code = self.code(&[]).await;
-        let answer = self.post("/token", &exchange_of(&code, &[])).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.json()
+        let response = self.post("/token", &exchange_of(&code, &[])).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        response.json()
     }
 
-    async fn refresh(&self, token: &Value) -> Answer {
+    async fn refresh(&self, token: &Value) -> Received {
         self.post("/token", &refresh_of(token.as_str().unwrap(), &[])).await
     }
 
-    async fn revoke(&self, token: &str) -> Answer {
+    async fn revoke(&self, token: &str) -> Received {
         self.post("/revoke", &[("token", token), ("client_id", CLIENT), ("client_secret", SECRET)]).await
     }
 
-    async fn userinfo(&self, token: &Value) -> Answer {
+    async fn userinfo(&self, token: &Value) -> Received {
         let bearer = format!("Bearer {}", token.as_str().unwrap());
         self.ask(Method::GET, "/userinfo", &[("Authorization", &bearer)], "").await
     }
 
-    async fn switch(&self, switches: Value) -> Answer {
+    async fn switch(&self, switches: Value) -> Received {
         self.ask(Method::PUT, "/switches", &[], &switches.to_string()).await
     }
 }

@@ -43,14 +43,14 @@ pub(super) async fn token(
                 state.switches
             };
             match refresh(provider, *dialect, headers, &form, switches).await {
-                Ok(answer) => answer.into_response(),
+                Ok(response) => response.into_response(),
                 Err(refusal) => {
                     provider.state().statistics.refreshes_refused += 1;
-                    let mut answer = refusal.into_response();
+                    let mut response = refusal.into_response();
                     if switches.refresh.error_in_200 {
-                        answer.set_status(StatusCode::OK);
+                        response.set_status(StatusCode::OK);
                     }
-                    answer
+                    response
                 }
             }
         }
@@ -82,7 +82,7 @@ async fn exchange(
     };
     wait(switches.token_delay_ms).await;
     let issued = provider.state().ledger.redeem(provider.clock.now(), life(switches), &redemption)?;
-    answer(provider, dialect, switches, &issued)
+    respond(provider, dialect, switches, &issued)
 }
 
 async fn refresh(
@@ -104,29 +104,29 @@ async fn refresh(
     }
     let rotate = switches.refresh.rotate;
     let issued = provider.state().ledger.refresh(provider.clock.now(), life(switches), rotate, presented, scope)?;
-    answer(provider, dialect, switches, &issued)
+    respond(provider, dialect, switches, &issued)
 }
 
 fn life(switches: Switches) -> TimeDelta {
     TimeDelta::seconds(switches.access_token_ttl_seconds.into())
 }
 
-fn answer(provider: &StandIn, dialect: Dialect, switches: Switches, issued: &Issued) -> Result<Json<Value>, Refusal> {
+fn respond(provider: &StandIn, dialect: Dialect, switches: Switches, issued: &Issued) -> Result<Json<Value>, Refusal> {
     let seconds = switches.access_token_ttl_seconds;
     let expires_in = if switches.expires_in_as_text { json!(seconds.to_string()) } else { json!(seconds) };
-    let mut answer = Map::new();
-    answer.insert("access_token".to_owned(), json!(issued.access_token));
-    answer.insert("token_type".to_owned(), json!("Bearer"));
-    answer.insert("expires_in".to_owned(), expires_in);
-    answer.insert("scope".to_owned(), json!(issued.scope.text()));
+    let mut response = Map::new();
+    response.insert("access_token".to_owned(), json!(issued.access_token));
+    response.insert("token_type".to_owned(), json!("Bearer"));
+    response.insert("expires_in".to_owned(), expires_in);
+    response.insert("scope".to_owned(), json!(issued.scope.text()));
     if let Some(refresh_token) = &issued.refresh_token {
-        answer.insert("refresh_token".to_owned(), json!(refresh_token));
+        response.insert("refresh_token".to_owned(), json!(refresh_token));
     }
     if issued.scope.has("openid") {
         let now = provider.clock.now();
         let (base, client) = (&provider.issuer.text, provider.client.id());
         let id_token = provider.signer.id_token(dialect, base, client, issued, now, switches.id_token)?;
-        answer.extend(id_token.map(|id_token| ("id_token".to_owned(), json!(id_token))));
+        response.extend(id_token.map(|id_token| ("id_token".to_owned(), json!(id_token))));
     }
-    Ok(Json(Value::Object(answer)))
+    Ok(Json(Value::Object(response)))
 }

@@ -158,23 +158,23 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let code = self.code.as_str();
-        let answer =
+        let response =
             Json(json!({"error": code, "error_description": self.description})).with_status(self.code.status());
         match self.code {
             ErrorCode::InvalidClient => {
-                answer.with_header(header::WWW_AUTHENTICATE, r#"Basic realm="stand-in""#).into_response()
+                response.with_header(header::WWW_AUTHENTICATE, r#"Basic realm="stand-in""#).into_response()
             }
             ErrorCode::InvalidToken | ErrorCode::InsufficientScope => {
-                answer.with_header(header::WWW_AUTHENTICATE, format!(r#"Bearer error="{code}""#)).into_response()
+                response.with_header(header::WWW_AUTHENTICATE, format!(r#"Bearer error="{code}""#)).into_response()
             }
-            _ => answer.into_response(),
+            _ => response.into_response(),
         }
     }
 }
 
 /// Converts every error of the framework: an unknown path or method.
 pub(super) async fn framework_error(error: poem::Error) -> Response {
-    let mut answer = Refusal::invalid_request("there is nothing here, or not with this method").into_response();
-    answer.set_status(error.status());
-    answer
+    let mut response = Refusal::invalid_request("there is nothing here, or not with this method").into_response();
+    response.set_status(error.status());
+    response
 }

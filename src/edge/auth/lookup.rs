@@ -28,7 +28,7 @@ impl Lookup {
         A: Future<Output = Result<T, ResolverUnavailable>> + Send + 'static,
     {
         match self.control.spawn(question(Arc::clone(&self.resolver))).await {
-            Ok(answer) => answer.map_err(|ResolverUnavailable| Failure::CheckUnavailable),
+            Ok(response) => response.map_err(|ResolverUnavailable| Failure::CheckUnavailable),
             Err(_panicked) => Err(Failure::Internal),
         }
     }

@@ -96,8 +96,8 @@ async fn ask(
 ) -> Result<Rc<Known>, Failure> {
     let (resolver, name) = (Arc::clone(&lookup.resolver), provider.clone());
     // Continues if the client leaves: a refresh that has begun must be finished.
-    let answer = lookup.control.spawn(async move { resolver.provider_token(account, &name).await }).await;
-    match answer {
+    let response = lookup.control.spawn(async move { resolver.provider_token(account, &name).await }).await;
+    match response {
         Ok(Ok(access)) => Known::new(account, asked_at, &access).map(Rc::new).map_err(|_| {
             error!(%provider, "a provider's token cannot be sent in a header");
             Failure::Internal

@@ -66,7 +66,7 @@ impl Incoming {
     }
 
     /// The response has begun: a client that reads it need not send.
-    pub(crate) fn answer_begun(&mut self) {
+    pub(crate) fn response_begun(&mut self) {
         if let Self::Http2(_, guard) = self {
             *guard = None;
         }

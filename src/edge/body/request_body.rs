@@ -192,8 +192,8 @@ impl Upload {
     }
 
     /// The response has begun: a client that reads it need not send.
-    pub(crate) fn answer_begun(&self) {
-        self.incoming.borrow_mut().answer_begun();
+    pub(crate) fn response_begun(&self) {
+        self.incoming.borrow_mut().response_begun();
     }
 
     fn fail(&self, failure: Failure) -> io::Error {

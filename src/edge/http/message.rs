@@ -70,7 +70,7 @@ pub(crate) struct RequestHead {
 
 /// A response on its way to the client.
 #[derive(Debug)]
-pub(crate) struct Answer<B> {
+pub(crate) struct FramedResponse<B> {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderList,
     pub(crate) length: BodyLength,
@@ -98,26 +98,26 @@ impl From<Parts> for RequestHead {
     }
 }
 
-impl<B: Body> Answer<B> {
+impl<B: Body> FramedResponse<B> {
     /// A response of the gateway itself, without headers.
     pub(crate) fn new(status: StatusCode, body: B) -> Self {
         Self { status, headers: HeaderList::default(), length: BodyLength::of(&body), body }
     }
 }
 
-impl<B> Answer<B> {
+impl<B> FramedResponse<B> {
     /// Replaces the body.
-    pub(crate) fn map<C>(self, change: impl FnOnce(B) -> C) -> Answer<C> {
-        Answer { status: self.status, headers: self.headers, length: self.length, body: change(self.body) }
+    pub(crate) fn map<C>(self, change: impl FnOnce(B) -> C) -> FramedResponse<C> {
+        FramedResponse { status: self.status, headers: self.headers, length: self.length, body: change(self.body) }
     }
 }
 
-impl<B> From<Answer<B>> for Response<B> {
-    fn from(answer: Answer<B>) -> Self {
-        let mut response = Self::new(answer.body);
-        *response.status_mut() = answer.status;
-        *response.headers_mut() = answer.headers.into();
-        answer.length.add_to(response.headers_mut());
+impl<B> From<FramedResponse<B>> for Response<B> {
+    fn from(framed: FramedResponse<B>) -> Self {
+        let mut response = Self::new(framed.body);
+        *response.status_mut() = framed.status;
+        *response.headers_mut() = framed.headers.into();
+        framed.length.add_to(response.headers_mut());
         response
     }
 }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_length_of_our_own_body_is_known() {
-        let of = |text: &'static str| Answer::new(StatusCode::OK, text.to_owned()).length;
+        let of = |text: &'static str| FramedResponse::new(StatusCode::OK, text.to_owned()).length;
         assert_eq!((of(""), of("abc")), (BodyLength::None, BodyLength::Known(3)));
     }
 

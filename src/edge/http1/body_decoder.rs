@@ -64,7 +64,7 @@ impl BodyDecoder {
     }
 
     /// The decoder of a response's body.
-    pub(crate) fn of_answer(framing: BodyFraming) -> Self {
+    pub(crate) fn of_response(framing: BodyFraming) -> Self {
         Self::new(framing, true)
     }
 
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_service_may_pad_the_size_of_a_chunk() {
         let mut input = BytesMut::from("3  \r\nabc\r\n0 \r\n\r\n");
-        let mut decoder = BodyDecoder::of_answer(BodyFraming::Chunked);
+        let mut decoder = BodyDecoder::of_response(BodyFraming::Chunked);
         assert_eq!(decoder.next(&mut input), Ok(Some(BodyPart::Data(Bytes::from_static(b"abc")))));
         assert_eq!((decoder.next(&mut input), decoder.is_ended(), input.len()), (Ok(None), true, 0));
     }

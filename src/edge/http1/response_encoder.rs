@@ -10,7 +10,7 @@ use super::body_encoder::BodyEncoder;
 use crate::edge::http::{
     field_line::{put_header, put_length},
     header_values::{all_elements, wants_trailers},
-    message::{Answer, BodyLength, RequestHead},
+    message::{BodyLength, FramedResponse, RequestHead},
 };
 
 /// The properties of a request that determine the form of its response.
@@ -40,13 +40,13 @@ impl Form {
 ///
 /// `put_date` writes `Date`, if the response has none.
 pub(crate) fn write_head<B>(
-    answer: &Answer<B>,
+    response: &FramedResponse<B>,
     form: &Form,
     keeps_alive: bool,
     into: &mut Vec<u8>,
     put_date: impl FnOnce(&mut Vec<u8>),
 ) -> (BodyEncoder, bool) {
-    let Answer { status, headers, length, .. } = answer;
+    let FramedResponse { status, headers, length, .. } = response;
     into.extend_from_slice(b"HTTP/1.1 ");
     into.extend_from_slice(status.as_str().as_bytes());
     into.push(b' ');

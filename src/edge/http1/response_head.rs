@@ -74,13 +74,13 @@ impl ResponseHead {
     /// Takes a head from the start of `input`; `None` if more input is needed.
     pub(crate) fn take(input: &mut BytesMut) -> Result<Option<Self>, BadResponseHead> {
         let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let mut answer = httparse::Response::new(&mut []);
-        let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, input, &mut lines);
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut lines);
         let Status::Complete(end) = parsed.map_err(|_| BadResponseHead)? else { return Ok(None) };
-        let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-        let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadResponseHead)?;
-        let (mut lines, mut said) = (Vec::with_capacity(answer.headers.len() + ROOM_FOR_OURS), Said::Nothing);
-        for line in &*answer.headers {
+        let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+        let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadResponseHead)?;
+        let (mut lines, mut said) = (Vec::with_capacity(response.headers.len() + ROOM_FOR_OURS), Said::Nothing);
+        for line in &*response.headers {
             let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadResponseHead)?;
             if name == CONTENT_LENGTH {
                 said = said.and(line.value);
@@ -254,11 +254,11 @@ mod tests {
     #[test]
     fn over_http2_the_length_has_to_agree_with_the_end_of_the_stream() {
         let length = |status: u16, lines: &[&str], is_head, has_ended| {
-            let mut answer = http::Response::builder().status(status);
+            let mut response = http::Response::builder().status(status);
             for line in lines {
-                answer = answer.header(CONTENT_LENGTH, *line);
+                response = response.header(CONTENT_LENGTH, *line);
             }
-            let head = ResponseHead::of_stream(answer.body(()).unwrap().into_parts().0);
+            let head = ResponseHead::of_stream(response.body(()).unwrap().into_parts().0);
             assert!(!head.headers.contains(&CONTENT_LENGTH));
             head.length_on_stream(is_head, has_ended)
         };

@@ -101,8 +101,8 @@ pub(crate) async fn refuse(
     bad: BadHead,
 ) {
     if matches!(next(connection, connection_state, false).await, ClientEvent::Request) {
-        let answer = pipeline::refuse(&worker.core, connection_state, bad);
-        if send(worker, connection, answer, &Form::REFUSED, false).await.is_ok() {
+        let response = pipeline::refuse(&worker.core, connection_state, bad);
+        if send(worker, connection, response, &Form::REFUSED, false).await.is_ok() {
             connection.close(true).await;
         }
     }
@@ -151,21 +151,21 @@ async fn respond(
 ) -> NextStep {
     let head = connection.take_head();
     let is_refused = head.is_err();
-    let (mut answer, form) = match head {
+    let (mut response, form) = match head {
         Err(bad) => (pipeline::refuse(&worker.core, connection_state, bad), Form::REFUSED),
         Ok(Head { mut request, framing }) => {
             let form = Form::of(&request);
             let body = connection.begin_body(framing, waits_for_100(&request)).map_or(Incoming::Empty, Incoming::Http1);
-            let answering = pin!(pipeline::answer(&worker.core, peer, connection_state, &mut request, body));
+            let answering = pin!(pipeline::respond(&worker.core, peer, connection_state, &mut request, body));
             match unless_gone(connection, answering).await {
-                Some(answer) => (answer, form),
+                Some(response) => (response, form),
                 None => return NextStep::Gone,
             }
         }
     };
-    let tunnel = answer.body.take_tunnel();
-    let keeps_alive = form.keeps_alive && connection_state.order() == Order::Serve && !says_close(&answer.headers);
-    let Ok(keeps_alive) = send(worker, connection, answer, &form, keeps_alive).await else { return NextStep::Gone };
+    let tunnel = response.body.take_tunnel();
+    let keeps_alive = form.keeps_alive && connection_state.order() == Order::Serve && !says_close(&response.headers);
+    let Ok(keeps_alive) = send(worker, connection, response, &form, keeps_alive).await else { return NextStep::Gone };
     if let Some(tunnel) = tunnel {
         return NextStep::Tunnel(tunnel);
     }
@@ -181,7 +181,7 @@ async fn respond(
 /// response.
 async fn unless_gone<T>(connection: &Http1Connection, mut answering: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     std::future::poll_fn(|context| match answering.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Ready(response) => Poll::Ready(Some(response)),
         Poll::Pending => connection.poll_gone(context).map(|()| None),
     })
     .await
@@ -194,12 +194,12 @@ struct BrokenOff;
 async fn send(
     worker: &Worker,
     connection: &Http1Connection,
-    mut answer: Box<Response>,
+    mut response: Box<Response>,
     form: &Form,
     keeps_alive: bool,
 ) -> Result<bool, BrokenOff> {
     let mut output = WriteBuffer::new();
-    let (mut encoder, keeps_alive) = write_head(&answer, form, keeps_alive, output.head(), |head| {
+    let (mut encoder, keeps_alive) = write_head(&response, form, keeps_alive, output.head(), |head| {
         worker.with_date(|date| put_header("date", date.as_bytes(), head));
     });
     let ends_with_connection = encoder == BodyEncoder::UntilClose;
@@ -212,7 +212,7 @@ async fn send(
                 return Poll::Pending;
             }
             while !has_ended && !is_broken && output.has_room() {
-                match Pin::new(&mut answer.body).poll_frame(context) {
+                match Pin::new(&mut response.body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) => is_broken = encoder.put(frame, &mut output).is_err(),
                     Poll::Ready(Some(Err(_))) => is_broken = true,
                     Poll::Ready(None) => {
@@ -233,7 +233,7 @@ async fn send(
                     (false, true) => Poll::Ready(Ok(keeps_alive)),
                     (false, false) if connection.poll_gone(context).is_ready() => Poll::Ready(Err(BrokenOff)),
                     // An event stream has no end: a client that closes its side no longer wants it.
-                    (false, false) if connection.is_half_closed() && is_event_stream(&answer.headers) => {
+                    (false, false) if connection.is_half_closed() && is_event_stream(&response.headers) => {
                         Poll::Ready(Err(BrokenOff))
                     }
                     (false, false) => Poll::Pending,
@@ -241,7 +241,7 @@ async fn send(
             }
             moved += output.left();
             let written = connection.poll_write(context, &mut output);
-            answer.body.sent(output.body_written());
+            response.body.sent(output.body_written());
             match written {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
@@ -249,11 +249,11 @@ async fn send(
                     return Poll::Ready(Err(BrokenOff));
                 }
                 Poll::Pending => {
-                    if answer.body.is_over(context) {
+                    if response.body.is_over(context) {
                         return Poll::Ready(Err(BrokenOff));
                     }
                     // A client that does not read may still be sending: a body for the service, or an unwanted one.
-                    if !answer.body.go_on_uploading(context) {
+                    if !response.body.go_on_uploading(context) {
                         connection.discard_body(context);
                     }
                     return Poll::Pending;
@@ -263,7 +263,7 @@ async fn send(
     })
     .await;
     if sent.is_ok() {
-        answer.body.complete();
+        response.body.complete();
     }
     sent
 }

@@ -76,7 +76,8 @@ pub(crate) async fn serve(
     };
     let served = match worker.http2.handshake(observed).await {
         Ok(connection) => {
-            Box::pin(answer_all(worker, connection, Rc::new(peer), connection_state, &has_fragment, &trailers)).await
+            Box::pin(respond_to_all(worker, connection, Rc::new(peer), connection_state, &has_fragment, &trailers))
+                .await
         }
         Err(error) => Err(error),
     };
@@ -85,7 +86,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn answer_all(
+async fn respond_to_all(
     worker: &Rc<Worker>,
     mut connection: Connection<ObservedIo, Bytes>,
     peer: Rc<Peer>,
@@ -136,25 +137,25 @@ async fn respond(worker: &Worker, peer: &Peer, connection_state: &Rc<ConnectionS
     let idle = worker.core.listener.idle_timeout;
     let body = Incoming::http2(body, trailers, &worker.core.upstream.streams, idle);
     let unread = body.http2_body();
-    let answer = if is_refused {
+    let response = if is_refused {
         drop(body);
         Some(pipeline::refuse(&worker.core, connection_state, BadHead::Target))
     } else {
-        let mut answering = pin!(pipeline::answer(&worker.core, peer, connection_state, &mut head, body));
+        let mut answering = pin!(pipeline::respond(&worker.core, peer, connection_state, &mut head, body));
         std::future::poll_fn(|context| match answering.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => sender.poll_reset(context).map(|_| None),
         })
         .await
     };
-    let Some(mut answer) = answer else { return };
+    let Some(mut response) = response else { return };
     if unread.as_ref().is_some_and(|body| body.borrow().is_malformed()) {
         return sender.send_reset(Reason::PROTOCOL_ERROR);
     }
     if is_head {
-        ResponseBody::withheld(&mut answer);
+        ResponseBody::withheld(&mut response);
     }
-    let (mut parts, mut body) = Response::from(*answer).into_parts();
+    let (mut parts, mut body) = Response::from(*response).into_parts();
     prepare(worker, &mut parts.headers);
     let has_ended = body.is_end_stream();
     match sender.send_response(Response::from_parts(parts, ()), has_ended) {

@@ -26,13 +26,13 @@ use super::{
 use crate::edge::{
     body::incoming::Incoming,
     error::Failure,
-    http::message::{Answer, RequestHead},
+    http::message::{FramedResponse, RequestHead},
     observe::access_log::Record,
     ports::{self, RequestOrigin},
 };
 
 /// Answers a request for `target`, the canonical path. Its headers must be sanitised already.
-pub(crate) async fn answer(
+pub(crate) async fn respond(
     core: &Core,
     mut head: RequestHead,
     body: Incoming,
@@ -51,13 +51,16 @@ pub(crate) async fn answer(
     let control_plane = Arc::clone(&core.control_plane);
     // If the client goes away, the task still finishes its work: a half-made change is worse than an unread response.
     let runtime = core.control_plane.own_runtime(request.uri().path()).unwrap_or(&core.control);
-    let task = runtime.spawn(async move { control_plane.answer(request).await });
+    let task = runtime.spawn(async move { control_plane.respond(request).await });
     match join_first(task, bridging).await {
-        Ok(answer) => {
-            let (mut parts, body) = answer.into_parts();
+        Ok(response) => {
+            let (mut parts, body) = response.into_parts();
             // The body itself knows its length.
             parts.headers.remove(CONTENT_LENGTH);
-            Ok(Box::new(Answer { headers: parts.headers.into(), ..Answer::new(parts.status, ResponseBody::own(body)) }))
+            Ok(Box::new(FramedResponse {
+                headers: parts.headers.into(),
+                ..FramedResponse::new(parts.status, ResponseBody::own(body))
+            }))
         }
         Err(failed) => {
             error!(request_id = %origin.request_id, panicked = failed.is_panic(), "the control plane failed to respond");

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::gateway::models::origin::{AllowedOrigins, Reader},
-    edge::http::{header_list::HeaderList, message::Answer},
+    edge::http::{header_list::HeaderList, message::FramedResponse},
 };
 
 /// The headers that pages may read: the reason for a failure, and the id under which it is logged.
@@ -54,14 +54,14 @@ impl CorsDecision {
         if self.page.is_none() || !asks {
             return None;
         }
-        let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
-        answer.headers.append(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+        let mut response = FramedResponse::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
+        response.headers.append(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
         // The gateway does not know which headers a service accepts, so it allows all. Its own it drops in any case.
         if let Some(wanted) = headers.get(&ACCESS_CONTROL_REQUEST_HEADERS) {
-            answer.headers.append(ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+            response.headers.append(ACCESS_CONTROL_ALLOW_HEADERS, wanted);
         }
-        answer.headers.append(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        Some(answer)
+        response.headers.append(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+        Some(response)
     }
 
     /// Sets the headers of the response, unless the service has set its own.

@@ -11,7 +11,9 @@ use http::{
 use super::response_body::{Response, ResponseBody};
 use crate::{
     domain::gateway::models::access::{Accepted, Denied},
-    edge::{error::Failure, http::message::Answer, http1::request_head::BadHead, observe::request_id::RequestText},
+    edge::{
+        error::Failure, http::message::FramedResponse, http1::request_head::BadHead, observe::request_id::RequestText,
+    },
     problem::{self, Challenge, Problem},
 };
 
@@ -132,14 +134,14 @@ impl Failure {
     }
 
     /// The response.
-    pub(crate) fn answer(&self, request_id: &RequestText) -> Response {
+    pub(crate) fn respond(&self, request_id: &RequestText) -> Response {
         if let Self::SignIn(location) = self {
             return elsewhere(location.clone());
         }
         let problem = self.problem().with_request_id(request_id.as_str());
         let status = problem.status();
-        let mut answer = Answer::new(status, ResponseBody::whole(problem.to_json().into()));
-        let headers = &mut answer.headers;
+        let mut response = FramedResponse::new(status, ResponseBody::whole(problem.to_json().into()));
+        let headers = &mut response.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
@@ -155,16 +157,16 @@ impl Failure {
         if self.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        answer
+        response
     }
 }
 
 /// A redirect. Must not be cached, as the caller may be signed in by the next request.
 fn elsewhere(location: HeaderValue) -> Response {
-    let mut answer = Answer::new(StatusCode::SEE_OTHER, ResponseBody::whole(Bytes::new()));
-    answer.headers.append(LOCATION, location);
-    answer.headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    let mut response = FramedResponse::new(StatusCode::SEE_OTHER, ResponseBody::whole(Bytes::new()));
+    response.headers.append(LOCATION, location);
+    response.headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {

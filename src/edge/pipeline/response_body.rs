@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::edge::{
     http::{
-        message::{Answer, BodyLength},
+        message::{BodyLength, FramedResponse},
         sanitize::forwardable,
     },
     observe::access_log::Record,
@@ -22,7 +22,7 @@ use crate::edge::{
 };
 
 /// A response on its way to the client.
-pub(crate) type Response = Answer<ResponseBody>;
+pub(crate) type Response = FramedResponse<ResponseBody>;
 
 /// A response's body on its way to the client. When it has ended, or is dropped because the client is gone, the request
 /// is logged.

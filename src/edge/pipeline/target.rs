@@ -16,7 +16,7 @@ use crate::{
     domain::gateway::models::service::Route,
     edge::{
         error::Failure,
-        http::{authority::is_authority, header_list::HeaderList, message::Answer, path::BadPath},
+        http::{authority::is_authority, header_list::HeaderList, message::FramedResponse, path::BadPath},
     },
 };
 
@@ -56,7 +56,7 @@ pub(crate) fn host(uri: &Uri, headers: &HeaderList, version: Version) -> Result<
 
 /// The response to `OPTIONS *`, which concerns the gateway itself.
 pub(crate) fn options() -> Response {
-    let mut answer = Answer::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
-    answer.headers.append(ALLOW, ALLOWED_METHODS);
-    answer
+    let mut response = FramedResponse::new(StatusCode::NO_CONTENT, ResponseBody::whole(Bytes::new()));
+    response.headers.append(ALLOW, ALLOWED_METHODS);
+    response
 }

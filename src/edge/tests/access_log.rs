@@ -72,9 +72,9 @@ async fn asked(gateway: &Gateway, version: Version, method: Method, target: &str
     let client = Http2Client::connect(gateway).await;
     let mut came = Vec::new();
     // The response may break off, and then the library may not even return its head.
-    let Ok(answer) = client.send(request).await else { return came };
-    let mut answer = answer.into_body();
-    while let Some(Ok(frame)) = answer.frame().await {
+    let Ok(response) = client.send(request).await else { return came };
+    let mut response = response.into_body();
+    while let Some(Ok(frame)) = response.frame().await {
         came.extend(frame.into_data().unwrap_or_default());
     }
     came
@@ -380,7 +380,7 @@ async fn the_read_bytes_of_a_refused_body_are_counted() {
     let mut client = gateway.connect().await;
     client.send("POST /api/users/half HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nquestion").await;
     client.half_close().await;
-    assert_eq!(client.answer(true).await.status, 400);
+    assert_eq!(client.response(true).await.status, 400);
     let half = line(&gateway, "/api/users/half").await;
     assert_eq!((bytes(&half).0, half.get("upstream_ms")), (8, None), "{half}");
     // The body is longer than the route allows, and its head does not declare that.
@@ -392,8 +392,8 @@ async fn the_read_bytes_of_a_refused_body_are_counted() {
             let _ = sender.send(super::http2::data(part)).await;
         }
     });
-    let answer = client.send(request(Method::POST, "/api/small/long", &[], "").map(|_| body)).await.unwrap();
-    assert_eq!(answer.status(), 413);
+    let response = client.send(request(Method::POST, "/api/small/long", &[], "").map(|_| body)).await.unwrap();
+    assert_eq!(response.status(), 413);
     sending.await.unwrap();
     assert_eq!(bytes(&line(&gateway, "/api/small/long").await).0, 16);
     // The head declares it: the body is not read.
@@ -419,7 +419,7 @@ async fn the_bytes_through_an_upgraded_connection_are_logged() {
     // Some bytes for the other side come with the request already.
     let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     client.send(&(get("/api/users/socket", lines) + "abc")).await;
-    assert_eq!(client.answer(false).await.status, 101);
+    assert_eq!(client.response(false).await.status, 101);
     client.send("defg").await;
     assert_eq!(up_to(&mut client, "goodbye").await, "hello goodbye");
     client.half_close().await;
@@ -464,10 +464,11 @@ async fn the_time_of_a_service_ends_with_its_head_and_includes_failed_attempts()
             go_on.notify_one();
             assert_eq!(up_to(&mut client, "ok").await, "ok");
         } else {
-            let answer = Http2Client::connect(&gateway).await.send(request(Method::GET, &path, &[], "")).await.unwrap();
+            let response =
+                Http2Client::connect(&gateway).await.send(request(Method::GET, &path, &[], "")).await.unwrap();
             tokio::time::sleep(DELAY).await;
             go_on.notify_one();
-            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
         }
         let line = line(&gateway, &path).await;
         let millis = f64::from(u16::try_from(DELAY.as_millis()).unwrap());

@@ -13,30 +13,30 @@ use super::harness::{Gateway, Setup, Upstream, get, soon};
 struct Slow {
     upstream: Upstream,
     asked: Arc<Notify>,
-    answers: Arc<Semaphore>,
+    responses: Arc<Semaphore>,
     left: Arc<Notify>,
 }
 
 impl Slow {
-    async fn start(answer: &'static str) -> Self {
-        let (asked, answers, left) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
-        let told = (Arc::clone(&asked), Arc::clone(&answers), Arc::clone(&left));
+    async fn start(response: &'static str) -> Self {
+        let (asked, responses, left) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+        let told = (Arc::clone(&asked), Arc::clone(&responses), Arc::clone(&left));
         let upstream = Upstream::start(move |mut connection| {
-            let (asked, answers, left) = told.clone();
+            let (asked, responses, left) = told.clone();
             async move {
                 while connection.request().await.is_some() {
                     asked.notify_one();
                     tokio::select! {
-                        permit = answers.acquire() => permit.unwrap().forget(),
+                        permit = responses.acquire() => permit.unwrap().forget(),
                         _ = connection.is_closed() => return left.notify_one(),
                     }
-                    connection.send(answer).await;
+                    connection.send(response).await;
                 }
                 left.notify_one();
             }
         })
         .await;
-        Self { upstream, asked, answers, left }
+        Self { upstream, asked, responses, left }
     }
 }
 
@@ -53,9 +53,9 @@ async fn a_half_closed_client_gets_its_response() {
         client.send(&request).await;
         client.half_close().await;
         soon("the request", slow.asked.notified()).await;
-        slow.answers.add_permits(1);
-        let answer = client.answer(true).await;
-        assert_eq!((answer.status, answer.text()), (200, "ok"), "{request}");
+        slow.responses.add_permits(1);
+        let response = client.response(true).await;
+        assert_eq!((response.status, response.text()), (200, "ok"), "{request}");
         assert!(client.is_closed().await);
     }
     // Two pipelined requests are both answered, and so are the gateway's own paths.
@@ -63,7 +63,7 @@ async fn a_half_closed_client_gets_its_response() {
     client.send(&[get("/session", ""), get("/docs", "")].concat()).await;
     client.half_close().await;
     for path in ["/session", "/docs"] {
-        assert!(client.answer(true).await.text().starts_with(&format!("GET {path}\n")), "{path}");
+        assert!(client.response(true).await.text().starts_with(&format!("GET {path}\n")), "{path}");
     }
     assert!(client.is_closed().await);
 }
@@ -75,7 +75,7 @@ async fn a_client_that_ends_its_body_too_early_can_read_the_refusal() {
     let mut client = gateway.connect().await;
     client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
     client.half_close().await;
-    assert_eq!(client.answer(true).await.problem(), (400, "bad_request".to_owned()));
+    assert_eq!(client.response(true).await.problem(), (400, "bad_request".to_owned()));
     assert!(client.is_closed().await);
 }
 
@@ -108,7 +108,7 @@ async fn a_gone_client_is_noticed_after_something_was_sent_to_it() {
     soon("the request", slow.asked.notified()).await;
     // Closes both sides, with FIN.
     drop(client);
-    slow.answers.add_permits(1);
+    slow.responses.add_permits(1);
     soon("the end at the service", slow.left.notified()).await;
     let mut other = gateway.connect().await;
     other.send(&get("/api/users", "")).await;
@@ -126,8 +126,8 @@ async fn a_half_closed_client_holds_its_permit_only_until_its_response() {
     client.half_close().await;
     soon("the request", slow.asked.notified()).await;
     assert_eq!(gateway.get("/api/users", "").await.problem(), (503, "overloaded".to_owned()));
-    slow.answers.add_permits(2);
-    assert_eq!(client.answer(true).await.status, 200);
+    slow.responses.add_permits(2);
+    assert_eq!(client.response(true).await.status, 200);
     assert!(client.is_closed().await);
     assert_eq!(gateway.get("/api/users", "").await.status, 200);
 }
@@ -186,9 +186,9 @@ async fn send_all_then_read(gateway: &Gateway, head: &str, piece: &[u8], pieces:
         }
     }
     stream.write_all(end).await.unwrap();
-    let mut answer = Vec::new();
-    soon("the answer", stream.read_to_end(&mut answer)).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    soon("the answer", stream.read_to_end(&mut response)).await.unwrap();
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,8 +205,8 @@ async fn a_refusal_can_be_read_even_if_the_client_first_sends_all_of_a_large_bod
         let length = format!("{start}Content-Length: {}\r\n\r\n", PIECE * PIECES);
         let chunked = format!("{start}Transfer-Encoding: chunked\r\n\r\n");
         for (head, piece, end) in [(length, &plain, &b""[..]), (chunked, &chunk, b"0\r\n\r\n")] {
-            let answer = send_all_then_read(&gateway, &head, piece, PIECES, end).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{answer}");
+            let response = send_all_then_read(&gateway, &head, piece, PIECES, end).await;
+            assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{response}");
         }
     }
     assert!(upstream.received().is_empty());
@@ -220,11 +220,11 @@ async fn a_client_that_goes_on_sending_still_counts() {
     let gateway = setup.start();
     let mut client = gateway.connect().await;
     client.send("POST /api/small HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n").await;
-    assert_eq!(client.answer(true).await.status, 413);
+    assert_eq!(client.response(true).await.status, 413);
     client.send("more").await;
     assert!(client.is_closed().await, "our side is closed");
     client.send("and more").await;
     let mut other = gateway.connect().await;
-    assert_eq!(other.answer(true).await.problem(), (503, "overloaded".to_owned()));
+    assert_eq!(other.response(true).await.problem(), (503, "overloaded".to_owned()));
     drop(client);
 }

@@ -20,8 +20,8 @@ fn multi() -> Setup {
 async fn a_request_goes_to_its_service_under_the_path_of_the_route() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.get("/api/users/1?q=%2F..&x", "Accept: text/plain\r\nAccept: */*\r\n").await;
-    assert_eq!((answer.status, answer.text()), (200, "ok"));
+    let response = gateway.get("/api/users/1?q=%2F..&x", "Accept: text/plain\r\nAccept: */*\r\n").await;
+    assert_eq!((response.status, response.text()), (200, "ok"));
     let request = upstream.only();
     assert_eq!(request.first_line(), "GET /users/1?q=%2F..&x HTTP/1.1");
     assert_eq!(request.headers("accept").collect::<Vec<_>>(), ["text/plain", "*/*"]);
@@ -82,18 +82,18 @@ async fn base_path_and_host_are_those_of_the_endpoint() {
 async fn an_absolute_target_sets_the_host() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.ask("GET http://other.example:81/api/users HTTP/1.1\r\nHost: www.jinmini.com\r\n\r\n").await;
-    assert_eq!(answer.status, 200);
+    let response = gateway.ask("GET http://other.example:81/api/users HTTP/1.1\r\nHost: www.jinmini.com\r\n\r\n").await;
+    assert_eq!(response.status, 200);
     let request = upstream.only();
     assert_eq!(request.first_line(), "GET /users HTTP/1.1");
     assert_eq!(request.header("x-forwarded-host"), Some("other.example:81"));
     for target in ["http://u:p@other.example/api/users", "ftp://other.example/api/users", "other.example:80"] {
-        let answer = gateway.ask(&format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
-        assert_eq!(answer.problem().0, 400, "{target}");
+        let response = gateway.ask(&format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        assert_eq!(response.problem().0, 400, "{target}");
     }
     for host in ["u@x", "a,b", "x/y", "a b", ""] {
-        let answer = gateway.ask(&format!("GET /api/users HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
-        assert_eq!(answer.problem().0, 400, "{host}");
+        let response = gateway.ask(&format!("GET /api/users HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(response.problem().0, 400, "{host}");
     }
     assert_eq!(upstream.received().len(), 1);
 }
@@ -106,7 +106,7 @@ async fn identity_headers_from_a_client_never_arrive() {
         X-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n\
         X-Request-Id: mine\r\nX-Auth-Request-User: admin\r\nX_Gateway_Key: 1\r\nx-middleware-subrequest: x\r\n\
         Connection: X-Forwarded-For, X-Request-Id, X-Forwarded-Host, Forwarded, Via, traceparent, X-Own\r\nX-Own: 1\r\n";
-    let answer = gateway.get("/api/users/1", lines).await;
+    let response = gateway.get("/api/users/1", lines).await;
     let request = upstream.only();
     assert_eq!(request.header("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(request.header("x-forwarded-host"), Some("www.jinmini.com"));
@@ -114,7 +114,7 @@ async fn identity_headers_from_a_client_never_arrive() {
     assert_eq!(request.header("x-forwarded-prefix"), Some("/api"));
     assert_eq!(request.header("forwarded"), Some("for=127.0.0.1;host=www.jinmini.com;proto=http"));
     assert_eq!(request.header("via"), Some("1.1 gateway"));
-    assert_eq!(request.header("x-request-id"), answer.header("x-request-id"));
+    assert_eq!(request.header("x-request-id"), response.header("x-request-id"));
     assert_eq!(request.header("traceparent").map(str::len), Some(55));
     for gone in ["admin", "6.6.6.6", "evil", "mine", "x-own", "x_", "x.", "x-real-ip", "x-user", "connection"] {
         assert!(!request.head.to_lowercase().contains(gone), "{gone}:\n{}", request.head);
@@ -171,14 +171,14 @@ async fn a_trusted_proxy_is_believed() {
     let gateway = setup.start();
     let id = "7a2cf1b0-6b1c-4f0e-8a51-0d5a3f5c9b11";
     let lines = format!("X-Forwarded-For: 6.6.6.6, 2001:db8::7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: {id}\r\n");
-    let answer = gateway.get("/api/users", &lines).await;
+    let response = gateway.get("/api/users", &lines).await;
     let request = upstream.only();
     assert_eq!(request.header("x-forwarded-for"), Some("2001:db8::7, 127.0.0.1"));
     assert_eq!(request.header("x-forwarded-proto"), Some("https"));
     assert_eq!(request.header("forwarded"), Some("for=\"[2001:db8::7]\";host=www.jinmini.com;proto=https"));
-    assert_eq!(request.header("x-request-id"), answer.header("x-request-id"));
+    assert_eq!(request.header("x-request-id"), response.header("x-request-id"));
     let given = crate::domain::gateway::models::id::RequestId::from(uuid::Uuid::parse_str(id).unwrap());
-    assert_eq!(answer.header("x-request-id"), Some(given.to_string().as_str()));
+    assert_eq!(response.header("x-request-id"), Some(given.to_string().as_str()));
 }
 
 /// The address and host headers that a service gets if a client sends these headers, over HTTP/1.1 and over HTTP/2.
@@ -234,13 +234,13 @@ async fn a_response_loses_hop_by_hop_headers_and_gets_ours() {
     )
     .await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.get("/api/users", "").await;
-    assert_eq!((answer.status, answer.text(), answer.header("etag")), (201, "ok", Some("\"x\"")));
-    assert_eq!(answer.message.headers("via").collect::<Vec<_>>(), ["1.1 other", "1.1 gateway"]);
-    assert_eq!(answer.header("set-cookie"), Some("a=1"));
-    assert_eq!(answer.header("x-request-id").map(str::len), Some(22));
+    let response = gateway.get("/api/users", "").await;
+    assert_eq!((response.status, response.text(), response.header("etag")), (201, "ok", Some("\"x\"")));
+    assert_eq!(response.message.headers("via").collect::<Vec<_>>(), ["1.1 other", "1.1 gateway"]);
+    assert_eq!(response.header("set-cookie"), Some("a=1"));
+    assert_eq!(response.header("x-request-id").map(str::len), Some(22));
     for gone in ["x-internal", "keep-alive", "theirs", "upgrade", "fixated"] {
-        assert!(!answer.message.head.to_lowercase().contains(gone), "{gone}:\n{}", answer.message.head);
+        assert!(!response.message.head.to_lowercase().contains(gone), "{gone}:\n{}", response.message.head);
     }
 }
 
@@ -300,8 +300,8 @@ async fn an_http_1_0_client_gets_a_response_that_it_understands() {
     let upstream =
         Upstream::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.ask("GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n").await;
-    assert_eq!((answer.status, answer.text(), answer.header("transfer-encoding")), (200, "ok", None));
+    let response = gateway.ask("GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n").await;
+    assert_eq!((response.status, response.text(), response.header("transfer-encoding")), (200, "ok", None));
     assert_eq!(upstream.only().header("via"), Some("1.0 gateway"));
 }
 
@@ -310,8 +310,8 @@ async fn an_http_1_0_client_need_not_send_a_host() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     for target in ["/api/users", "/own"] {
-        let answer = gateway.ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).await;
-        assert_eq!(answer.status, 200, "{target}");
+        let response = gateway.ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).await;
+        assert_eq!(response.status, 200, "{target}");
     }
     let request = upstream.only();
     assert_eq!(request.header("host"), Some(upstream.address.to_string().as_str()));
@@ -332,8 +332,8 @@ async fn close_takes_precedence_over_keep_alive() {
     ] {
         let mut client = gateway.connect().await;
         let request = format!("GET /api/users HTTP/{version}\r\nHost: x\r\nConnection: {options}\r\n\r\n");
-        let answer = client.ask(&request).await;
-        assert_eq!(answer.header("connection") == Some("close"), !stays_open, "{version} {options}");
+        let response = client.ask(&request).await;
+        assert_eq!(response.header("connection") == Some("close"), !stays_open, "{version} {options}");
         if stays_open {
             assert_eq!(client.ask(&request).await.status, 200, "{version} {options}");
         } else {
@@ -348,9 +348,9 @@ async fn a_client_that_waits_for_100_continue_gets_it() {
     let gateway = Setup::of(&[upstream.address]).start();
     let mut client = gateway.connect().await;
     client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n").await;
-    assert_eq!(client.answer(false).await.status, 100);
+    assert_eq!(client.response(false).await.status, 100);
     client.send("abc").await;
-    assert_eq!(client.answer(true).await.status, 200);
+    assert_eq!(client.response(true).await.status, 200);
     assert_eq!((upstream.only().text(), upstream.only().header("expect")), ("abc", None));
     let refused = "POST /api/none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
     assert_eq!(gateway.ask(refused).await.status, 404, "without asking for a body that nobody wants");
@@ -373,17 +373,17 @@ async fn a_response_does_not_wait_for_a_body_that_waits_for_100_continue() {
         let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n");
         let mut client = gateway.connect().await;
         client.send(&head).await;
-        let mut answer = client.answer(true).await;
-        let was_asked_for = answer.status == 100;
+        let mut response = client.response(true).await;
+        let was_asked_for = response.status == 100;
         if was_asked_for {
-            answer = client.answer(true).await;
+            response = client.response(true).await;
         }
         let expected = match path {
             "/api/users" => 403,
             "/api/auth" => 401,
             _ => 413,
         };
-        assert_eq!(answer.status, expected, "{path}");
+        assert_eq!(response.status, expected, "{path}");
         assert_eq!(was_asked_for, path == "/api/users", "{path}");
         // It is unknown whether the body will come at all, so no request can follow it.
         assert!(was_asked_for || client.is_closed().await, "{path}");
@@ -396,9 +396,9 @@ async fn ranges_are_left_to_the_service() {
                 ETag: \"v1\"\r\nContent-Length: 2\r\n\r\n23";
     let upstream = Upstream::answering(part).await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.get("/api/users", "Range: bytes=2-3\r\nIf-Range: \"v1\"\r\n").await;
+    let response = gateway.get("/api/users", "Range: bytes=2-3\r\nIf-Range: \"v1\"\r\n").await;
     assert_eq!(
-        (answer.status, answer.text(), answer.header("content-range"), answer.header("accept-ranges")),
+        (response.status, response.text(), response.header("content-range"), response.header("accept-ranges")),
         (206, "23", Some("bytes 2-3/10"), Some("bytes"))
     );
     let request = upstream.only();
@@ -435,9 +435,9 @@ async fn every_printable_target_gets_a_response() {
         for target in
             [format!("/api/users/{byte}"), format!("/api/users?{byte}"), format!("/tokens{byte}"), byte.to_string()]
         {
-            let answer = gateway.get(&target, "").await;
-            assert!(answer.header("x-request-id").is_some(), "{target}");
-            assert!(matches!(answer.status, 200 | 400), "{target}: {}", answer.status);
+            let response = gateway.get(&target, "").await;
+            assert!(response.header("x-request-id").is_some(), "{target}");
+            assert!(matches!(response.status, 200 | 400), "{target}: {}", response.status);
         }
     }
 }

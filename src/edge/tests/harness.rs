@@ -173,12 +173,12 @@ impl Setup {
 
 impl Gateway {
     /// One request on a connection of its own.
-    pub(crate) async fn ask(&self, request: &str) -> Answer {
+    pub(crate) async fn ask(&self, request: &str) -> Response {
         self.connect().await.ask(request).await
     }
 
     /// `GET`, with more headers if needed.
-    pub(crate) async fn get(&self, path: &str, lines: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, lines: &str) -> Response {
         self.ask(&get(path, lines)).await
     }
 
@@ -214,9 +214,9 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) async fn ask(&mut self, request: &str) -> Answer {
+    pub(crate) async fn ask(&mut self, request: &str) -> Response {
         self.send(request).await;
-        self.answer(!request.starts_with("HEAD ")).await
+        self.response(!request.starts_with("HEAD ")).await
     }
 
     pub(crate) async fn send(&mut self, bytes: &str) {
@@ -224,9 +224,9 @@ impl Client {
     }
 
     /// The next response. If its body has no known length, it lasts until the connection ends.
-    pub(crate) async fn answer(&mut self, has_body: bool) -> Answer {
+    pub(crate) async fn response(&mut self, has_body: bool) -> Response {
         let message = soon("an answer", read_message(&mut self.stream, &mut self.rest, has_body)).await;
-        Answer::parse(message.expect("the connection ended without an answer"))
+        Response::parse(message.expect("the connection ended without an answer"))
     }
 
     /// The status of the response to a request; its body need not end.
@@ -264,12 +264,12 @@ impl Client {
 
 /// A response that a client got.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) message: Message,
 }
 
-impl Answer {
+impl Response {
     fn parse(message: Message) -> Self {
         Self { status: message.first_line().split(' ').nth(1).unwrap().parse().unwrap(), message }
     }
@@ -365,10 +365,10 @@ impl Upstream {
     }
 
     /// Answers every request with this response.
-    pub(crate) async fn answering(answer: &'static str) -> Self {
+    pub(crate) async fn answering(response: &'static str) -> Self {
         Self::start(move |mut connection| async move {
             while connection.request().await.is_some() {
-                connection.send(answer).await;
+                connection.send(response).await;
             }
         })
         .await

@@ -63,17 +63,17 @@ pub(crate) struct Http2Client {
 }
 
 /// A response.
-pub(crate) struct Http2Answer {
+pub(crate) struct Http2Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
     pub(crate) trailers: Option<HeaderMap>,
 }
 
-impl Http2Answer {
-    pub(crate) async fn read(answer: Response<Incoming>) -> Self {
-        assert_eq!(answer.version(), Version::HTTP_2);
-        let (parts, body) = answer.into_parts();
+impl Http2Response {
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
+        assert_eq!(response.version(), Version::HTTP_2);
+        let (parts, body) = response.into_parts();
         let body = soon("the body", body.collect()).await.unwrap();
         let trailers = body.trailers().cloned();
         let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
@@ -104,11 +104,11 @@ impl Http2Client {
         soon("an answer", requests.send_request(request)).await
     }
 
-    async fn ask(&self, request: Request<TestBody>) -> Http2Answer {
-        Http2Answer::read(self.send(request).await.unwrap()).await
+    async fn ask(&self, request: Request<TestBody>) -> Http2Response {
+        Http2Response::read(self.send(request).await.unwrap()).await
     }
 
-    pub(crate) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Answer {
+    pub(crate) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Http2Response {
         self.ask(request(Method::GET, path, headers, "")).await
     }
 }
@@ -129,9 +129,9 @@ async fn a_request_is_forwarded_like_over_http1() {
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
     let headers = [("x-user-id", "forged"), ("x_user_id", "forged"), ("cookie", "a=1"), ("cookie", "b=2")];
-    let answer = client.get("/api/users/1?a=b", &headers).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "ok"));
-    assert!(answer.headers.contains_key("x-request-id") && answer.headers["via"] == "1.1 gateway");
+    let response = client.get("/api/users/1?a=b", &headers).await;
+    assert_eq!((response.status, response.body.as_str()), (StatusCode::OK, "ok"));
+    assert!(response.headers.contains_key("x-request-id") && response.headers["via"] == "1.1 gateway");
     let received = upstream.only();
     assert_eq!(received.first_line(), "GET /users/1?a=b HTTP/1.1");
     for (name, value) in [
@@ -157,11 +157,11 @@ async fn a_response_has_one_date_and_no_connection_headers() {
         ("/api/users", &dated, Some("Sun, 06 Nov 1994 08:49:37 GMT")),
     ] {
         let gateway = Setup::of(&[upstream.address]).start();
-        let answer = Http2Client::connect(&gateway).await.get(path, &[]).await;
-        let all: Vec<_> = answer.headers.get_all("date").iter().map(|date| date.to_str().unwrap()).collect();
-        assert!(all.len() == 1 && all[0].ends_with(" GMT"), "{path}: {:?}", answer.headers);
+        let response = Http2Client::connect(&gateway).await.get(path, &[]).await;
+        let all: Vec<_> = response.headers.get_all("date").iter().map(|date| date.to_str().unwrap()).collect();
+        assert!(all.len() == 1 && all[0].ends_with(" GMT"), "{path}: {:?}", response.headers);
         assert!(expected.is_none_or(|expected| all == [expected]), "{path}: {all:?}");
-        assert!(!answer.headers.contains_key("connection") && !answer.headers.contains_key("keep-alive"), "{path}");
+        assert!(!response.headers.contains_key("connection") && !response.headers.contains_key("keep-alive"), "{path}");
     }
 }
 
@@ -169,8 +169,8 @@ async fn a_response_has_one_date_and_no_connection_headers() {
 async fn own_paths_are_answered_too() {
     let gateway = Setup::of(&[]).start();
     let client = Http2Client::connect(&gateway).await;
-    let answer = client.ask(request(Method::POST, "/own?x=1", &[], "text")).await;
-    assert!(answer.body.starts_with("POST /own?x=1\n") && answer.body.ends_with("\ntext"), "{}", answer.body);
+    let response = client.ask(request(Method::POST, "/own?x=1", &[], "text")).await;
+    assert!(response.body.starts_with("POST /own?x=1\n") && response.body.ends_with("\ntext"), "{}", response.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,10 +221,10 @@ async fn no_response_to_head_has_a_body() {
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
     for (path, status) in [("/api/none", 404), ("/api/auth", 401), ("/livez", 200), ("/api/users", 200)] {
-        let answer = client.send(request(Method::HEAD, path, &[], "")).await.unwrap();
-        assert_eq!(answer.status().as_u16(), status, "{path}");
-        assert!(answer.headers()["content-length"] != "0", "{path}");
-        assert!(answer.into_body().is_end_stream(), "{path}: the head is all of it");
+        let response = client.send(request(Method::HEAD, path, &[], "")).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        assert!(response.headers()["content-length"] != "0", "{path}");
+        assert!(response.into_body().is_end_stream(), "{path}: the head is all of it");
     }
 }
 
@@ -265,12 +265,12 @@ async fn a_slow_response_does_not_delay_others() {
     let gateway = Setup::of(&[upstream.address]).start();
     let client = Http2Client::connect(&gateway).await;
     let slow = client.send(request(Method::GET, "/api/users", &[], ""));
-    let (answer, ()) = tokio::join!(slow, async {
+    let (response, ()) = tokio::join!(slow, async {
         soon("the request", begun.notified()).await;
         assert!(client.get("/own", &[]).await.body.starts_with("GET /own"));
         go_on.notify_one();
     });
-    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,7 +279,7 @@ async fn a_drain_lets_requests_end_and_takes_no_more() {
     let mut gateway = Setup::of(&[upstream.address]).start();
     let (busy, idle) = (Http2Client::connect(&gateway).await, Http2Client::connect(&gateway).await);
     assert_eq!(idle.get("/own", &[]).await.status, StatusCode::OK);
-    let answer = tokio::spawn({
+    let response = tokio::spawn({
         let mut requests = busy.requests.clone();
         async move { requests.send_request(request(Method::GET, "/api/users", &[], "")).await }
     });
@@ -287,7 +287,7 @@ async fn a_drain_lets_requests_end_and_takes_no_more() {
     gateway.edge.as_ref().unwrap().shutdown();
     soon("the idle connection's end", idle.connection).await.unwrap().unwrap();
     go_on.notify_one();
-    assert_eq!(Http2Answer::read(answer.await.unwrap().unwrap()).await.body, "ok");
+    assert_eq!(Http2Response::read(response.await.unwrap().unwrap()).await.body, "ok");
     soon("the busy connection's end", busy.connection).await.unwrap().unwrap();
     let edge = gateway.edge.take().unwrap();
     soon("the end", tokio::task::spawn_blocking(move || edge.join())).await.unwrap();
@@ -330,8 +330,8 @@ async fn an_unread_response_ends() {
     setup.listener.idle_timeout = Duration::from_millis(50);
     let gateway = setup.start();
     let client = Http2Client::connect(&gateway).await;
-    let answer = client.send(request(Method::GET, "/api/users", &[], "")).await.unwrap();
+    let response = client.send(request(Method::GET, "/api/users", &[], "")).await.unwrap();
     // The socket stays empty: the client withholds window.
     let _ = soon("the end", client.connection).await.unwrap();
-    drop(answer);
+    drop(response);
 }

@@ -42,8 +42,8 @@ async fn requests_in_progress_are_finished_and_idle_connections_closed() {
     gateway.edge.as_ref().unwrap().shutdown();
     assert!(idle.is_closed().await && fresh.is_closed().await);
     go_on.notify_one();
-    let answer = busy.answer(true).await;
-    assert_eq!((answer.status, answer.text(), answer.header("connection")), (200, "ok", Some("close")));
+    let response = busy.response(true).await;
+    assert_eq!((response.status, response.text(), response.header("connection")), (200, "ok", Some("close")));
     assert!(busy.is_closed().await);
     joined(&mut gateway).await;
     assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err(), "nobody listens any more");

@@ -32,7 +32,7 @@ async fn a_body_of_unknown_length_is_cut_at_the_limit() {
     let mut client = gateway.connect().await;
     client.send(&format!("{chunked}a\r\n0123456789\r\n")).await;
     client.send("1\r\nx\r\n").await;
-    assert_eq!(client.answer(true).await.problem(), (413, "body_too_large".to_owned()));
+    assert_eq!(client.response(true).await.problem(), (413, "body_too_large".to_owned()));
     assert!(client.is_closed().await);
     assert!(upstream.received().iter().all(|request| !request.complete), "the service never got a whole request");
     assert_eq!(gateway.ask(&format!("{chunked}a\r\n0123456789\r\n0\r\n\r\n")).await.status, 200);
@@ -52,8 +52,8 @@ async fn large_bodies_stream_in_both_directions() {
     let body = "0123456789abcdef".repeat(200_000);
     let mut client = gateway.connect().await;
     for _ in 0..2 {
-        let answer = client.ask(&post("/api/users", &body)).await;
-        assert!(answer.status == 200 && answer.text() == body);
+        let response = client.ask(&post("/api/users", &body)).await;
+        assert!(response.status == 200 && response.text() == body);
     }
 }
 
@@ -103,7 +103,7 @@ async fn connections_of_one_client_are_limited() {
     let mut second = gateway.connect().await;
     assert_eq!(second.ask(&get("/livez", "")).await.status, 200);
     let mut third = gateway.connect().await;
-    assert_eq!(third.answer(true).await.problem(), (503, "overloaded".to_owned()));
+    assert_eq!(third.response(true).await.problem(), (503, "overloaded".to_owned()));
     assert!(third.is_closed().await);
     assert_eq!(first.ask(&get("/livez", "")).await.status, 200, "who is there stays");
     drop(second);
@@ -112,7 +112,7 @@ async fn connections_of_one_client_are_limited() {
     for _ in 0..1000 {
         let mut next = gateway.connect().await;
         next.send(&get("/livez", "")).await;
-        if next.answer(true).await.status == 200 {
+        if next.response(true).await.status == 200 {
             admitted = true;
             break;
         }

@@ -1,13 +1,13 @@
-use super::harness::{Answer, Gateway, Setup, Upstream, get, post};
+use super::harness::{Gateway, Response, Setup, Upstream, get, post};
 
 /// Expects the outcome for a request with ambiguous framing: 400, a closed connection, and no request at a service.
-async fn refused(gateway: &Gateway, raw: &str) -> Answer {
+async fn refused(gateway: &Gateway, raw: &str) -> Response {
     let mut client = gateway.connect().await;
     client.send(raw).await;
-    let answer = client.answer(true).await;
-    assert_eq!(answer.header("connection"), Some("close"), "{raw:?}");
+    let response = client.response(true).await;
+    assert_eq!(response.header("connection"), Some("close"), "{raw:?}");
     assert!(client.is_closed().await, "{raw:?}");
-    answer
+    response
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,9 +74,9 @@ async fn valid_requests_before_an_invalid_one_are_answered() {
     client
         .send(&format!("{}{}{bad}{}", get("/api/users/1", ""), post("/api/users/2", "abc"), get("/api/users/3", "")))
         .await;
-    assert_eq!(client.answer(true).await.status, 200);
-    assert_eq!(client.answer(true).await.status, 200);
-    assert_eq!(client.answer(true).await.problem().0, 400);
+    assert_eq!(client.response(true).await.status, 200);
+    assert_eq!(client.response(true).await.status, 200);
+    assert_eq!(client.response(true).await.problem().0, 400);
     assert!(client.is_closed().await);
     assert_eq!(upstream.received().len(), 2);
 }
@@ -93,7 +93,7 @@ async fn a_head_may_come_byte_by_byte_and_pipelined() {
         tokio::task::yield_now().await;
     }
     for _ in 0..3 {
-        assert_eq!(client.answer(true).await.status, 200);
+        assert_eq!(client.response(true).await.status, 200);
     }
     let received: Vec<_> = upstream.received().iter().map(|request| request.first_line().to_owned()).collect();
     assert_eq!(received, ["GET /users/1 HTTP/1.1", "POST /users/2 HTTP/1.1", "GET /users/3 HTTP/1.1"]);
@@ -103,8 +103,8 @@ async fn a_head_may_come_byte_by_byte_and_pipelined() {
 async fn a_client_cannot_fake_a_refusal() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.ask("REFUSED /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert_eq!(answer.status, 200, "it is a method like any other");
+    let response = gateway.ask("REFUSED /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(response.status, 200, "it is a method like any other");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,9 +117,9 @@ async fn a_malformed_chunk_aborts_the_request() {
         let mut client = gateway.connect().await;
         client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
         client.send(chunks).await;
-        let mut answer = String::new();
-        let _ = tokio::io::AsyncReadExt::read_to_string(&mut client.stream, &mut answer).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{chunks:?}: {answer}");
+        let mut response = String::new();
+        let _ = tokio::io::AsyncReadExt::read_to_string(&mut client.stream, &mut response).await;
+        assert!(response.is_empty() || response.starts_with("HTTP/1.1 400 "), "{chunks:?}: {response}");
     }
     assert!(upstream.received().iter().all(|request| !request.complete));
 }

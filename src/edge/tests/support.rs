@@ -200,13 +200,13 @@ impl Resolver for FakeResolver {
         account: AccountId,
         provider: &ProviderName,
     ) -> Result<ProviderAccess, ProviderAccessError> {
-        let answer = self.grants.lock().unwrap().get(&(account, provider.clone())).cloned();
+        let response = self.grants.lock().unwrap().get(&(account, provider.clone())).cloned();
         self.asked_for_grants.fetch_add(1, Ordering::Relaxed);
         let gate = self.gate.lock().unwrap().clone();
         if let Some(mut gate) = gate {
             gate.wait_for(|&open| open).await.unwrap();
         }
-        answer.unwrap_or(Err(ProviderAccessError::GrantMissing))
+        response.unwrap_or(Err(ProviderAccessError::GrantMissing))
     }
 }
 
@@ -220,7 +220,7 @@ static PROBES: LazyLock<Runtime> =
 
 #[async_trait]
 impl ControlPlane for EchoControlPlane {
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
         assert_ne!(request.uri().path(), "/panic", "as asked");
         if request.uri().path() == "/livez" {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();

@@ -35,7 +35,7 @@ use crate::{
         error::{Failure, Retry},
         http::{
             header_list::HeaderList,
-            message::{Answer, BodyLength},
+            message::{BodyLength, FramedResponse},
             sanitize::sanitise_response,
         },
         http1::response_head::ResponseHead,
@@ -102,7 +102,7 @@ pub(crate) async fn forward<B: FromUpstream>(
     outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
     record: &mut Record,
-) -> Result<Box<Answer<B>>, Failure> {
+) -> Result<Box<FramedResponse<B>>, Failure> {
     let answered = pin!(attempts(state, cluster, outgoing, limits, record));
     match limits.deadline {
         None => answered.await,
@@ -124,7 +124,7 @@ async fn attempts<B: FromUpstream>(
     outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
     record: &mut Record,
-) -> Result<Box<Answer<B>>, Failure> {
+) -> Result<Box<FramedResponse<B>>, Failure> {
     state.retries.deposit();
     let mut now = Instant::now();
     record.forwarded(now.into_std());
@@ -132,10 +132,10 @@ async fn attempts<B: FromUpstream>(
     for attempt in 1.. {
         record.reaches(&endpoint.authority);
         let lost = match exchange(state, endpoint, outgoing, now, limits).await {
-            Ok(mut answer) => {
+            Ok(mut response) => {
                 record.service_answered();
-                outgoing.outside_of(endpoint).put_into(&mut answer.headers);
-                return Ok(answer);
+                outgoing.outside_of(endpoint).put_into(&mut response.headers);
+                return Ok(response);
             }
             Err(lost) => lost,
         };
@@ -165,7 +165,7 @@ async fn exchange<B: FromUpstream>(
     outgoing: &UpstreamRequest<'_>,
     now: Instant,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<Answer<B>>, Lost> {
+) -> Result<Box<FramedResponse<B>>, Lost> {
     if endpoint.speaks_http2() {
         return Box::pin(exchange_on_stream(state, endpoint, outgoing, limits)).await;
     }
@@ -174,7 +174,7 @@ async fn exchange<B: FromUpstream>(
             // Closed while it was idle, before anything was written: try again as if it had not existed.
             Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
-            Ok(answer) => return Ok(answer),
+            Ok(response) => return Ok(response),
         }
     }
     let lost = |failure| Lost { failure, was_sent: false, was_used: false };
@@ -197,7 +197,7 @@ async fn exchange_on_stream<B: FromUpstream>(
     endpoint: &Rc<Endpoint>,
     outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<Answer<B>>, Lost> {
+) -> Result<Box<FramedResponse<B>>, Lost> {
     // The loss of a shared connection says little about its endpoint: the next attempt opens another.
     let lost = |failure| Lost { failure, was_sent: true, was_used: true };
     let request = outgoing.request_for(endpoint).map_err(lost)?;
@@ -230,7 +230,7 @@ async fn send<B: FromUpstream>(
     outgoing: &UpstreamRequest<'_>,
     now: Instant,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<Answer<B>>, Lost> {
+) -> Result<Box<FramedResponse<B>>, Lost> {
     let begun =
         Http1Exchange::begin(connection, endpoint, outgoing, Waiting::new(&state.deadlines, now, limits.first_byte))
             .await;
@@ -253,10 +253,10 @@ fn received<B: FromUpstream>(
     body: UpstreamBody,
     request: &RequestBody,
     limits: &ExchangeLimits<'_>,
-) -> Box<Answer<B>> {
+) -> Box<FramedResponse<B>> {
     if let Some(upload) = request.upload() {
         // From now on, the guard of the response limits the time of both.
-        upload.answer_begun();
+        upload.response_begun();
     }
     let guard = Guard::new(&state.streams, limits.of_body(&head.headers), request.progress());
     // Boxed, as it is moved many times until it is written.
@@ -270,22 +270,22 @@ fn switched<B: FromUpstream>(
     asked: Option<&[u8]>,
     exchange: Box<Http1Exchange>,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<Answer<B>>, Failure> {
+) -> Result<Box<FramedResponse<B>>, Failure> {
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
-    let mut answer = passed_on(head, BodyLength::None, ());
-    upgrade::agreed(asked, chosen, &mut answer.headers)?;
+    let mut response = passed_on(head, BodyLength::None, ());
+    upgrade::agreed(asked, chosen, &mut response.headers)?;
     let service = exchange.switched().ok_or(Failure::Internal)?;
     let tunnel = Tunnel::new(service, state.streams.watch(limits.of_stream(), None));
-    Ok(Box::new(answer.map(|()| B::from(tunnel))))
+    Ok(Box::new(response.map(|()| B::from(tunnel))))
 }
 
 /// Removes the headers of a response that do not concern the client.
-fn passed_on<B>(head: ResponseHead, length: BodyLength, body: B) -> Answer<B> {
+fn passed_on<B>(head: ResponseHead, length: BodyLength, body: B) -> FramedResponse<B> {
     let ResponseHead { status, version, mut headers, .. } = head;
     sanitise_response(&mut headers);
     debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
     headers.append(VIA, via(version));
-    Answer { status, headers, length, body }
+    FramedResponse { status, headers, length, body }
 }
 
 /// Whether a response is a stream of server-sent events.

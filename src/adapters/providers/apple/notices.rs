@@ -7,10 +7,10 @@ use tracing::info;
 use super::Apple;
 use crate::{
     adapters::providers::protocol::{
-        answer::{number, text, text_subject},
         client_secret::APPLE,
         jws::Jws,
         notice::{grants_revoked, time},
+        response::{number, text, text_subject},
     },
     domain::gateway::services::ports::{
         Acknowledgement, NoticeBody, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,

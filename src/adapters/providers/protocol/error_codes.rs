@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::answer::text;
+use super::response::text;
 use crate::domain::gateway::services::ports::ProviderError;
 
 /// The maximum length of an error code that is passed on.

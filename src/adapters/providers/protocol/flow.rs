@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use url::{Url, form_urlencoded};
 
 use super::{
-    answer,
     client_secret::ClientSecrets,
     error_codes::{ErrorReader, no_error, registered_error},
     http::Http,
+    response,
 };
 use crate::{
     domain::gateway::{
@@ -155,8 +155,8 @@ impl Flow {
     ) -> Result<ProviderTokens, ProviderError> {
         let refresh_token = tokens.refresh_token.as_ref().ok_or(ProviderError::Unsupported)?;
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        let answer = self.token(endpoint, auth, form).await?;
-        Ok(ProviderTokens { id_token: None, ..answer })
+        let response = self.token(endpoint, auth, form).await?;
+        Ok(ProviderTokens { id_token: None, ..response })
     }
 
     /// Sends a request to a token endpoint.
@@ -168,7 +168,7 @@ impl Flow {
     ) -> Result<ProviderTokens, ProviderError> {
         let asked_at = self.clock.now();
         let body = self.form(endpoint, auth, form).await?;
-        answer::tokens(&body, asked_at)
+        response::tokens(&body, asked_at)
     }
 
     /// Revokes a token (RFC 7009): the refresh token if there is one, because its access tokens end with it.
@@ -325,7 +325,7 @@ fn form_encoded(text: &str) -> String {
 /// A header value that is never printed.
 fn sensitive(scheme: &str, credentials: &str) -> Result<HeaderValue, ProviderError> {
     let mut value = HeaderValue::from_str(&format!("{scheme}{credentials}"))
-        .map_err(|_| ProviderError::BadAnswer("a token cannot be sent in a header".to_owned()))?;
+        .map_err(|_| ProviderError::BadResponse("a token cannot be sent in a header".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }

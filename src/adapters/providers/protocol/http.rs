@@ -92,10 +92,10 @@ impl Http {
             return Err(error.into_provider_error(secrets));
         }
         match status.as_u16() {
-            200..=299 => body.ok_or_else(|| ProviderError::BadAnswer("it is not JSON".to_owned())),
+            200..=299 => body.ok_or_else(|| ProviderError::BadResponse("it is not JSON".to_owned())),
             400 | 401 | 403 => Err(ProviderError::Refused { code: by_status }),
             408 | 425 => Err(ProviderError::Unavailable(by_status)),
-            other => Err(ProviderError::BadAnswer(format!("its status is {other}"))),
+            other => Err(ProviderError::BadResponse(format!("its status is {other}"))),
         }
     }
 

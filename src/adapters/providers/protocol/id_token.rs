@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use url::Url;
 
 use super::{
-    answer::number,
     flow::Flow,
     jwks::{Jwks, Key},
     jws::{Flaw, Jws, Verified},
+    response::number,
 };
 use crate::domain::gateway::{
     models::{oauth::ProviderTokens, provider::entra::DirectoryId, secret::Secret},
@@ -94,7 +94,7 @@ impl Origin<'_> {
             None if names_itself => "the authorization response does not name its issuer",
             None => return Ok(()),
         };
-        Err(ProviderError::BadAnswer(flaw.to_owned()))
+        Err(ProviderError::BadResponse(flaw.to_owned()))
     }
 }
 
@@ -256,5 +256,5 @@ fn equal(a: &str, b: &str) -> bool {
 }
 
 fn refused(flaw: Flaw) -> ProviderError {
-    ProviderError::BadAnswer(format!("the id token {flaw}"))
+    ProviderError::BadResponse(format!("the id token {flaw}"))
 }

@@ -34,7 +34,7 @@ impl Keys {
     /// Keeps the usable keys; others are for other purposes (RFC 7517 §5).
     fn of(set: &Value) -> Result<Self, ProviderError> {
         let keys = set.get("keys").and_then(Value::as_array);
-        let keys = keys.ok_or_else(|| ProviderError::BadAnswer("the key set contains no keys".to_owned()))?;
+        let keys = keys.ok_or_else(|| ProviderError::BadResponse("the key set contains no keys".to_owned()))?;
         Ok(Self(keys.iter().filter_map(Key::of).collect()))
     }
 

@@ -9,12 +9,12 @@ use tracing::info;
 use url::Url;
 
 use super::{
-    answer::{number, subject, text},
     cached_document::CachedDocument,
     flow::Flow,
     jwks::Jwks,
     jws::Jws,
     notice::time,
+    response::{number, subject, text},
 };
 use crate::{
     domain::gateway::{
@@ -54,7 +54,8 @@ struct Configuration {
 
 impl Configuration {
     fn of(document: &Value, from: &Url) -> Result<Self, ProviderError> {
-        let lacks = |what: &str| ProviderError::BadAnswer(format!("its configuration of security events lacks {what}"));
+        let lacks =
+            |what: &str| ProviderError::BadResponse(format!("its configuration of security events lacks {what}"));
         let may_be_http = from.scheme() == "http";
         let is_safe =
             |url: &Url| url.scheme() == "https" || (may_be_http && url.scheme() == "http" && is_loopback(url));

@@ -136,7 +136,7 @@ async fn the_scopes_decide_how_the_browser_comes_back() {
     let url = async |more: &[(&str, &str)], wish: &[&str]| {
         let provider = apple.provider_with(more);
         let more_scopes: Vec<_> = wish.iter().map(|&word| word.to_owned()).collect();
-        let by_form = provider.answers_by_form(&more_scopes);
+        let by_form = provider.responds_by_form(&more_scopes);
         let query = query(&*provider, &AuthorizationRequest { more_scopes, ..request(&*provider) }).await;
         assert_eq!(value(&query, "response_mode") == Some("form_post"), by_form, "{query:?}");
         query
@@ -238,15 +238,15 @@ async fn an_id_token_of_another_sign_in_is_refused() {
     for (claim, wrong, outcome) in [
         ("nonce", json!("another"), ProviderError::NonceMismatch),
         ("nonce", json!(null), ProviderError::NonceMismatch),
-        ("aud", json!("com.example.other"), ProviderError::BadAnswer("the id token has another aud".into())),
-        ("iss", json!("https://appleid.apple.com/"), ProviderError::BadAnswer("the id token has another iss".into())),
-        ("exp", json!(NOW - 60), ProviderError::BadAnswer("the id token is expired".into())),
+        ("aud", json!("com.example.other"), ProviderError::BadResponse("the id token has another aud".into())),
+        ("iss", json!("https://appleid.apple.com/"), ProviderError::BadResponse("the id token has another iss".into())),
+        ("exp", json!(NOW - 60), ProviderError::BadResponse("the id token is expired".into())),
         (
             "at_hash",
             json!("AAAAAAAAAAAAAAAAAAAAAA"),
-            ProviderError::BadAnswer("the id token belongs to another access token (at_hash)".into()),
+            ProviderError::BadResponse("the id token belongs to another access token (at_hash)".into()),
         ),
-        ("sub", json!(null), ProviderError::BadAnswer("it does not identify the person (sub)".into())),
+        ("sub", json!(null), ProviderError::BadResponse("it does not identify the person (sub)".into())),
     ] {
         let mut claims = Apple::claims();
         claims[claim] = wrong;
@@ -257,7 +257,7 @@ async fn an_id_token_of_another_sign_in_is_refused() {
     }
     let other = Signer::new(SigningAlgorithm::Rs256);
     apple.fake.on("POST /token", json!({"access_token": "s3cret-access", "id_token": other.sign(&Apple::claims())}));
-    let refused = bad_answer(apple.provider().exchange(&code()).await);
+    let refused = bad_response(apple.provider().exchange(&code()).await);
     assert_eq!(refused, "the id token is signed with a key that the provider does not publish");
     apple.fake.on("POST /token", json!({"access_token": "s3cret-access"}));
     let outcome = apple.provider().exchange(&code()).await.map(drop);

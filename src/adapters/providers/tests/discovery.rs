@@ -97,7 +97,7 @@ async fn the_issuer_must_be_the_one_that_was_asked() {
         idp.with("issuer", issuer);
         idp.clock.pass(TimeDelta::minutes(1));
         let outcome = idp.provider.exchange(&code()).await;
-        assert_eq!(bad_answer(outcome), "its metadata belong to another issuer");
+        assert_eq!(bad_response(outcome), "its metadata belong to another issuer");
     }
     assert_eq!(idp.fake.count("POST /token"), 0, "the code went nowhere");
 }
@@ -127,17 +127,17 @@ async fn no_endpoint_is_less_safe_than_the_issuer() {
         idp.with(endpoint, json!("http://idp.example.com/x"));
         idp.clock.pass(TimeDelta::minutes(1));
         let outcome = idp.provider.exchange(&code()).await;
-        assert_eq!(bad_answer(outcome), format!("its {endpoint} is not an https address"));
+        assert_eq!(bad_response(outcome), format!("its {endpoint} is not an https address"));
     }
     for parameter in ["state", "nonce", "redirect_uri"] {
         idp.with("authorization_endpoint", json!(idp.fake.url(&format!("/authorize?p=b2c&{parameter}=x"))));
         idp.clock.pass(TimeDelta::minutes(1));
         let flaw = format!("its authorization_endpoint sets {parameter}, which binds a request to its browser");
-        assert_eq!(bad_answer(idp.provider.exchange(&code()).await), flaw);
+        assert_eq!(bad_response(idp.provider.exchange(&code()).await), flaw);
     }
     idp.with("jwks_uri", json!(null));
     idp.clock.pass(TimeDelta::minutes(1));
-    assert_eq!(bad_answer(idp.provider.exchange(&code()).await), "its metadata lack jwks_uri");
+    assert_eq!(bad_response(idp.provider.exchange(&code()).await), "its metadata lack jwks_uri");
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute() {
     idp.fake.on("POST /token", json!({"access_token": "s3cret-a", "id_token": id_token(&idp.fake, &next)}));
     for _ in 0..3 {
         let outcome = idp.provider.exchange(&code()).await;
-        assert_eq!(bad_answer(outcome), "the id token is signed with a key that the provider does not publish");
+        assert_eq!(bad_response(outcome), "the id token is signed with a key that the provider does not publish");
     }
     assert_eq!(idp.fake.count("GET /jwks"), 1, "within the cooldown of the first fetch");
 
@@ -237,7 +237,7 @@ async fn userinfo_completes_the_id_token_of_the_same_person() {
         let mut other = told.clone();
         other["sub"] = subject;
         idp.fake.on("GET /userinfo", other);
-        assert_eq!(bad_answer(idp.provider.exchange(&code()).await), flaw);
+        assert_eq!(bad_response(idp.provider.exchange(&code()).await), flaw);
     }
 }
 
@@ -345,7 +345,7 @@ async fn the_client_secret_signs_id_tokens_where_the_settings_say_so_and_nowhere
         for (provider, flaw) in [(&idp.provider, by_keys), (&marked, by_secret)] {
             match (provider.exchange(&code()).await, flaw) {
                 (Ok((_, identity)), None) => assert_eq!(identity.subject, "u-1", "{what}"),
-                (outcome, Some(flaw)) => assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{what}"),
+                (outcome, Some(flaw)) => assert_eq!(bad_response(outcome), format!("the id token {flaw}"), "{what}"),
                 (outcome, None) => panic!("{what}: {outcome:?}"),
             }
         }
@@ -363,20 +363,20 @@ async fn without_an_id_token_the_operator_is_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_answer_names_its_issuer_if_the_provider_says_that_it_does() {
+async fn a_response_names_its_issuer_if_the_provider_says_that_it_does() {
     let idp = idp().await;
     let (issuer, other) = (idp.fake.url(""), idp.fake.url("/"));
     let foreign = "the authorization response has another issuer";
     assert_eq!(idp.provider.check_issuer(None).await, Ok(()), "it does not say so");
     assert_eq!(idp.provider.check_issuer(Some(&issuer)).await, Ok(()));
-    assert_eq!(bad_answer(idp.provider.check_issuer(Some(&other)).await), foreign);
+    assert_eq!(bad_response(idp.provider.check_issuer(Some(&other)).await), foreign);
 
     idp.with("authorization_response_iss_parameter_supported", json!(true));
     idp.clock.pass(TimeDelta::hours(2));
     let outcome = idp.provider.check_issuer(None).await;
-    assert_eq!(bad_answer(outcome), "the authorization response does not name its issuer");
+    assert_eq!(bad_response(outcome), "the authorization response does not name its issuer");
     assert_eq!(idp.provider.check_issuer(Some(&issuer)).await, Ok(()));
-    assert_eq!(bad_answer(idp.provider.check_issuer(Some("https://evil.example")).await), foreign);
+    assert_eq!(bad_response(idp.provider.check_issuer(Some("https://evil.example")).await), foreign);
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn a_person_is_known_by_tenant_and_object_and_never_asked_for_consent() {
         for wrong in [json!("mina"), json!(null), json!(1)] {
             let mut claims = site.claims(CONTOSO);
             claims[claim] = wrong;
-            assert_eq!(bad_answer(site.outcome(&claims).await), flaw);
+            assert_eq!(bad_response(site.outcome(&claims).await), flaw);
         }
     }
     assert_eq!(site.provider.revoke(&tokens(Some("s3cret-r"))).await, Err(ProviderError::Unsupported));
@@ -127,13 +127,13 @@ async fn one_tenant_is_one_issuer() {
         if is_it {
             assert!(outcome.is_ok(), "{tenant} {issuer}: {outcome:?}");
         } else {
-            assert_eq!(bad_answer(outcome), "its metadata belong to another issuer", "{tenant} {issuer}");
+            assert_eq!(bad_response(outcome), "its metadata belong to another issuer", "{tenant} {issuer}");
         }
     }
     let site = Site::new("contoso.com", CONTOSO, &[]).await;
     assert_eq!(site.outcome(&site.claims(CONTOSO)).await.unwrap().0, format!("{CONTOSO}.{MINA}"));
     let outcome = site.outcome(&site.claims(FABRIKAM)).await;
-    assert_eq!(bad_answer(outcome), "the id token has another iss");
+    assert_eq!(bad_response(outcome), "the id token has another iss");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn each_tenant_of_many_is_an_issuer_of_its_own() {
     ] {
         let mut claims = site.claims(CONTOSO);
         claims[claim] = wrong.clone();
-        assert_eq!(bad_answer(site.outcome(&claims).await), "the id token has another iss", "{claim} {wrong}");
+        assert_eq!(bad_response(site.outcome(&claims).await), "the id token has another iss", "{claim} {wrong}");
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_key_signs_for_its_own_issuer_alone() {
         if is_good {
             assert!(outcome.is_ok(), "{key_issuer} {tenant}: {outcome:?}");
         } else {
-            assert_eq!(bad_answer(outcome), "the id token is signed with the key of another issuer");
+            assert_eq!(bad_response(outcome), "the id token is signed with the key of another issuer");
         }
     }
 }
@@ -264,7 +264,7 @@ async fn every_id_token_that_is_wrong_is_refused() {
         (unsigned, "is not signed with the algorithm of its key"),
         (confused, "is not signed with the algorithm of its key"),
     ] {
-        assert_eq!(bad_answer(site.outcome_of(&token, "{tenantid}").await), format!("the id token {flaw}"));
+        assert_eq!(bad_response(site.outcome_of(&token, "{tenantid}").await), format!("the id token {flaw}"));
     }
     let outcome = site.outcome_of(&with("nonce", json!("another")), "{tenantid}").await;
     assert_eq!(outcome, Err(ProviderError::NonceMismatch));
@@ -289,14 +289,14 @@ async fn errors_of_the_token_endpoint_mean_what_the_documentation_says() {
 }
 
 #[tokio::test]
-async fn an_answer_that_names_another_issuer_is_not_entras() {
+async fn a_response_that_names_another_issuer_is_not_entras() {
     let site = Site::common(&[]).await;
     for issuer in [site.issuer(CONTOSO), site.issuer(PERSONAL)] {
         assert_eq!(site.provider.check_issuer(Some(&issuer)).await, Ok(()));
     }
     assert_eq!(site.provider.check_issuer(None).await, Ok(()));
     for issuer in [site.issuer("common"), site.issuer("{tenantid}"), format!("https://evil.example/{CONTOSO}/v2.0")] {
-        let foreign = bad_answer(site.provider.check_issuer(Some(&issuer)).await);
+        let foreign = bad_response(site.provider.check_issuer(Some(&issuer)).await);
         assert_eq!(foreign, "the authorization response has another issuer", "{issuer}");
     }
 }

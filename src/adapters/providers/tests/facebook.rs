@@ -65,7 +65,7 @@ async fn permissions_are_deleted_with_a_proof() {
     assert_eq!(asked.query, [("appsecret_proof".to_owned(), proof_of("s3cret-access"))]);
 
     fake.on("DELETE /revoke", json!({"success": false}));
-    assert!(matches!(provider.revoke(&tokens(None)).await, Err(ProviderError::BadAnswer(_))));
+    assert!(matches!(provider.revoke(&tokens(None)).await, Err(ProviderError::BadResponse(_))));
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn no_connection_is_unavailable() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_or_stalls_is_unavailable() {
+async fn a_response_that_breaks_off_or_stalls_is_unavailable() {
     for stalls in [true, false] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -142,7 +142,7 @@ async fn a_wrong_client_secret_ends_no_grant() {
 }
 
 #[tokio::test]
-async fn nonsense_is_a_bad_answer() {
+async fn nonsense_is_a_bad_response() {
     for (reply, what) in [
         (Reply::text(200, "access_token=s3cret-new&token_type=bearer"), "it is not JSON"),
         (Reply::text(200, ""), "it contains no access token"),
@@ -154,7 +154,7 @@ async fn nonsense_is_a_bad_answer() {
         if what == "-" {
             assert_eq!(outcome.unwrap().access_token.expose(), "0.5", "a number is text, too");
         } else {
-            assert_eq!(bad_answer(outcome), what);
+            assert_eq!(bad_response(outcome), what);
         }
     }
 }
@@ -166,7 +166,7 @@ async fn redirects_are_not_followed() {
         fake.on("POST /token", Reply::text(status, "").header("location", fake.url("/elsewhere")));
         fake.on("GET /elsewhere", json!({"access_token": "a"})).on("POST /elsewhere", json!({"access_token": "a"}));
         let outcome = provider("GITHUB", &fake).exchange(&code()).await;
-        assert_eq!(bad_answer(outcome), format!("its status is {status}"));
+        assert_eq!(bad_response(outcome), format!("its status is {status}"));
         assert_eq!(fake.seen().len(), 1);
     }
 }

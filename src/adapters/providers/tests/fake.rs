@@ -100,7 +100,7 @@ impl Fake {
         let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
         let service = endpoint::make({
             let state = Arc::clone(&state);
-            move |request| answer(Arc::clone(&state), request)
+            move |request| respond(Arc::clone(&state), request)
         });
         let server = tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(service).await.unwrap() });
         Self { base, state, server }
@@ -145,7 +145,7 @@ impl Drop for Fake {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, mut request: Request) -> poem::Result<Response> {
+async fn respond(state: Arc<Mutex<State>>, mut request: Request) -> poem::Result<Response> {
     let what = format!("{} {}", request.method(), request.uri().path());
     let header = |(name, value): (&poem::http::HeaderName, &poem::http::HeaderValue)| {
         (name.as_str().to_owned(), value.to_str().unwrap().to_owned())

@@ -97,7 +97,7 @@ async fn the_token_is_deleted_with_our_own_name_and_password() {
     assert_eq!(asked.body, r#"{"access_token":"s3cret-access"}"#);
 
     fake.on("DELETE /revoke", (418, json!({"message": "I'm a teapot"})));
-    assert_eq!(bad_answer(provider.revoke(&tokens(None)).await), "its status is 418");
+    assert_eq!(bad_response(provider.revoke(&tokens(None)).await), "its status is 418");
 }
 
 #[tokio::test]
@@ -124,11 +124,14 @@ async fn profile_texts_are_cleaned() {
     let (fake, provider) = signed_in(json!([])).await;
     for id in [json!("5\u{0}"), json!("5\n"), json!("5".repeat(256)), json!(""), json!(null), json!({})] {
         fake.on("GET /userinfo", json!({"id": id, "login": "mina"}));
-        assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not identify the person (id)");
+        assert_eq!(bad_response(provider.exchange(&code()).await), "it does not identify the person (id)");
     }
     for id in ["9007199254740993", "12345678901234567890123", "1.5"] {
-        let answer = fake::Reply::text(200, format!(r#"{{"id": {id}, "login": "mina"}}"#));
-        fake.on("GET /userinfo", answer.header("content-type", "application/json"));
-        assert_eq!(bad_answer(provider.exchange(&code()).await), "it identifies the person by an inexact number (id)");
+        let response = fake::Reply::text(200, format!(r#"{{"id": {id}, "login": "mina"}}"#));
+        fake.on("GET /userinfo", response.header("content-type", "application/json"));
+        assert_eq!(
+            bad_response(provider.exchange(&code()).await),
+            "it identifies the person by an inexact number (id)"
+        );
     }
 }

@@ -40,9 +40,9 @@ async fn the_refresh_token_stays_and_an_unchecked_id_token_is_dropped() {
     fake.on("POST /token", json!({"access_token": "s3cret-2", "expires_in": 3599, "id_token": "a.b.c"}));
     let google = provider("GOOGLE", &fake);
     let old = tokens(Some("s3cret-1r"));
-    let answer = google.refresh(&old).await.unwrap();
-    assert_eq!(answer.id_token, None);
-    assert_eq!(old.refreshed(answer).refresh_token, Some(Secret::new("s3cret-1r")));
+    let response = google.refresh(&old).await.unwrap();
+    assert_eq!(response.id_token, None);
+    assert_eq!(old.refreshed(response).refresh_token, Some(Secret::new("s3cret-1r")));
     assert_eq!(google.refresh(&tokens(None)).await, Err(ProviderError::Unsupported));
 
     fake.on("POST /token", (400, json!({"error": "invalid_grant", "error_description": "Token has been revoked."})));
@@ -97,13 +97,13 @@ async fn with_a_hosted_domain_the_claim_counts_and_not_the_hint() {
 }
 
 #[tokio::test]
-async fn an_answer_that_names_its_issuer_names_google_in_either_form() {
+async fn a_response_that_names_its_issuer_names_google_in_either_form() {
     let google = provider("GOOGLE", &Fake::start().await);
     for iss in [None, Some("https://accounts.google.com"), Some("accounts.google.com")] {
         assert_eq!(google.check_issuer(iss).await, Ok(()));
     }
     for iss in ["", "https://accounts.google.com/", "HTTPS://accounts.google.com", "https://evil.example"] {
         let outcome = google.check_issuer(Some(iss)).await;
-        assert_eq!(bad_answer(outcome), "the authorization response has another issuer", "{iss}");
+        assert_eq!(bad_response(outcome), "the authorization response has another issuer", "{iss}");
     }
 }

@@ -132,7 +132,7 @@ async fn a_token_for_pss_is_believed_only_if_its_key_says_so() {
     signer.algorithm = Algorithm::PS256;
     let token = signer.sign(&claims(GOOGLE));
     let outcome = outcome_of(&signer, &token).await;
-    assert_eq!(bad_answer(outcome), "the id token is not signed with the algorithm of its key");
+    assert_eq!(bad_response(outcome), "the id token is not signed with the algorithm of its key");
     signer.jwk["alg"] = json!("PS256");
     assert_eq!(outcome_of(&signer, &token).await.as_deref(), Ok("u-1"));
 }
@@ -164,7 +164,7 @@ async fn every_claim_is_checked() {
     ] {
         let token = signer.sign(&with(claims(GOOGLE), claim, value.clone()));
         let outcome = outcome_of(&signer, &token).await;
-        assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{claim}: {value}");
+        assert_eq!(bad_response(outcome), format!("the id token {flaw}"), "{claim}: {value}");
     }
     // The sender of the nonce is at fault.
     for nonce in [json!("another"), json!(null), json!(1)] {
@@ -173,14 +173,14 @@ async fn every_claim_is_checked() {
     }
     let many = with(with(claims(GOOGLE), "aud", json!(["client:1", "client:2"])), "azp", json!(null));
     let outcome = outcome_of(&signer, &signer.sign(&many)).await;
-    assert_eq!(bad_answer(outcome), "the id token has more than one aud but no azp");
+    assert_eq!(bad_response(outcome), "the id token has more than one aud but no azp");
     for subject in [json!(null), json!(""), json!("a\n"), json!("a".repeat(256))] {
         let outcome = outcome_of(&signer, &signer.sign(&with(claims(GOOGLE), "sub", subject))).await;
-        assert_eq!(bad_answer(outcome), "it does not identify the person (sub)");
+        assert_eq!(bad_response(outcome), "it does not identify the person (sub)");
     }
     for subject in [json!(1), json!(1.0), json!(u64::MAX)] {
         let outcome = outcome_of(&signer, &signer.sign(&with(claims(GOOGLE), "sub", subject))).await;
-        assert_eq!(bad_answer(outcome), "it identifies the person by a number instead of text (sub)");
+        assert_eq!(bad_response(outcome), "it identifies the person by a number instead of text (sub)");
     }
 }
 
@@ -246,7 +246,7 @@ async fn the_signature_is_that_of_the_key() {
     let confused = Header { kid: Some(rsa.kid.clone()), ..Header::new(Algorithm::HS256) };
     let confused = forged(&confused, &EncodingKey::from_secret(rsa.jwk["n"].as_str().unwrap().as_bytes()));
     let outcome = outcome_of(&rsa, &confused).await;
-    assert_eq!(bad_answer(outcome), "the id token is not signed with the algorithm of its key");
+    assert_eq!(bad_response(outcome), "the id token is not signed with the algorithm of its key");
     let none = "eyJhbGciOiJub25lIn0.e30.";
     let parts = |token: String| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let own = parts(signer.sign(&good));
@@ -269,7 +269,7 @@ async fn the_signature_is_that_of_the_key() {
         ("not a token".to_owned(), "is not a signed JWT"),
     ] {
         let outcome = outcome_of(&signer, &token).await;
-        assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{token}");
+        assert_eq!(bad_response(outcome), format!("the id token {flaw}"), "{token}");
     }
     assert_eq!(outcome_of(&signer, &forged(&untyped, &signer.key)).await.as_deref(), Ok("u-1"));
 }
@@ -284,6 +284,6 @@ async fn unknown_critical_headers_are_refused() {
         let message = [header, claims(GOOGLE)].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, Algorithm::ES256).unwrap();
         let outcome = outcome_of(&signer, &format!("{message}.{signature}")).await;
-        assert_eq!(bad_answer(outcome), "the id token requires unsupported extensions (crit)", "{crit}");
+        assert_eq!(bad_response(outcome), "the id token requires unsupported extensions (crit)", "{crit}");
     }
 }

@@ -86,16 +86,16 @@ async fn a_new_refresh_token_comes_only_when_the_old_one_is_about_to_end() {
     let (fake, provider) = kakao(json!({})).await;
     let old = tokens(Some("s3cret-r"));
     fake.on("POST /token", json!({"access_token": "s3cret-bbb", "token_type": "bearer", "expires_in": 43199}));
-    let answer = provider.refresh(&old).await.unwrap();
+    let response = provider.refresh(&old).await.unwrap();
     let form = fake.last("POST /token").form();
     assert_eq!((value(&form, "grant_type"), value(&form, "refresh_token")), (Some("refresh_token"), Some("s3cret-r")));
     assert_eq!(value(&form, "code_verifier"), None);
-    let renewed = old.clone().refreshed(answer);
+    let renewed = old.clone().refreshed(response);
     assert_eq!((renewed.access_token.expose(), renewed.refresh_token), ("s3cret-bbb", Some(Secret::new("s3cret-r"))));
 
     fake.on("POST /token", json!({"access_token": "s3cret-ccc", "refresh_token": "s3cret-new", "expires_in": 43199}));
-    let answer = provider.refresh(&old).await.unwrap();
-    assert_eq!(old.refreshed(answer).refresh_token, Some(Secret::new("s3cret-new")));
+    let response = provider.refresh(&old).await.unwrap();
+    assert_eq!(old.refreshed(response).refresh_token, Some(Secret::new("s3cret-new")));
 }
 
 #[tokio::test]

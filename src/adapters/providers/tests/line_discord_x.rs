@@ -50,14 +50,14 @@ async fn a_published_key_another_nonce_and_another_person_are_not_lines() {
 
     let (_fake, provider) = line(&Signer::new(SigningAlgorithm::Es256).sign(&line_claims())).await;
     assert_eq!(
-        bad_answer(provider.exchange(&code()).await),
+        bad_response(provider.exchange(&code()).await),
         "the id token is not signed with the algorithm of its key"
     );
 
     let mut other = line_claims();
     other["sub"] = json!("U2");
     let (_fake, provider) = line(&signed_with_secret(&other)).await;
-    assert_eq!(bad_answer(provider.exchange(&code()).await), "its userinfo belongs to another person");
+    assert_eq!(bad_response(provider.exchange(&code()).await), "its userinfo belongs to another person");
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn discord_vouches_for_verified_addresses_alone_and_names_people_somehow()
     // A number would have been rounded on the way.
     let (_fake, provider) = discord(json!({"id": 80_351_110_224_678_912_u64}), &[]).await;
     assert_eq!(
-        bad_answer(provider.exchange(&code()).await),
+        bad_response(provider.exchange(&code()).await),
         "it identifies the person by a number instead of text (id)"
     );
 }
@@ -153,5 +153,5 @@ async fn x_knows_us_by_basic_wherever_it_asks() {
         }
     }
     let (_fake, provider) = x(json!({"errors": [{"title": "Not Found Error"}]}), &[]).await;
-    assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not identify the person (id)");
+    assert_eq!(bad_response(provider.exchange(&code()).await), "it does not identify the person (id)");
 }

@@ -42,9 +42,9 @@ async fn a_refresh_without_a_refresh_token_keeps_the_old_one() {
     let (fake, provider) = naver().await;
     fake.on("POST /token", json!({"access_token": "s3cret-bbb", "token_type": "bearer", "expires_in": "3600"}));
     let old = tokens(Some("s3cret-r"));
-    let answer = provider.refresh(&old).await.unwrap();
-    assert_eq!(answer.refresh_token, None);
-    assert_eq!(old.refreshed(answer).refresh_token, Some(Secret::new("s3cret-r")));
+    let response = provider.refresh(&old).await.unwrap();
+    assert_eq!(response.refresh_token, None);
+    assert_eq!(old.refreshed(response).refresh_token, Some(Secret::new("s3cret-r")));
 }
 
 #[tokio::test]
@@ -59,9 +59,9 @@ async fn every_body_may_be_an_error() {
     fake.on("GET /userinfo", json!({"resultcode": "024", "message": "Authentication failed"}));
     assert_eq!(provider.exchange(&code()).await, Err(refused("resultcode:024")));
     fake.on("GET /userinfo", json!({"response": {"id": "1"}}));
-    assert_eq!(bad_answer(provider.exchange(&code()).await), "it lacks resultcode");
+    assert_eq!(bad_response(provider.exchange(&code()).await), "it lacks resultcode");
     fake.on("GET /userinfo", json!({"resultcode": "00", "id": "1"}));
-    assert_eq!(bad_answer(provider.exchange(&code()).await), "it does not identify the person (id)");
+    assert_eq!(bad_response(provider.exchange(&code()).await), "it does not identify the person (id)");
 
     // With status 200, at every endpoint.
     let error = json!({"error": "invalid_token", "error_description": "s3cret-aaa"});

@@ -137,7 +137,7 @@ async fn every_id_token_that_is_wrong_is_refused() {
             (other.sign(&site.claims()), "is signed with a key that the provider does not publish"),
         ] {
             let outcome = site.outcome(Some(&token), &signer).await;
-            assert_eq!(bad_answer(outcome), format!("the id token {flaw}"), "{}", site.prefix);
+            assert_eq!(bad_response(outcome), format!("the id token {flaw}"), "{}", site.prefix);
         }
         for nonce in [json!("another"), json!(null)] {
             let outcome = site.outcome(Some(&with("nonce", nonce)), &signer).await;
@@ -154,7 +154,7 @@ async fn kakao_must_tell_of_the_person_of_the_id_token() {
     let mut claims = site.claims();
     claims["sub"] = json!("123456780");
     let outcome = site.outcome(Some(&signer.sign(&claims)), &signer).await;
-    assert_eq!(bad_answer(outcome), "its userinfo belongs to another person");
+    assert_eq!(bad_response(outcome), "its userinfo belongs to another person");
 }
 
 /// Kakao issues none while a switch of the app is off:
@@ -173,12 +173,12 @@ async fn without_an_id_token_the_operator_is_told_which_switch_it_takes() {
 }
 
 #[tokio::test]
-async fn an_answer_that_names_another_issuer_is_not_theirs() {
+async fn a_response_that_names_another_issuer_is_not_theirs() {
     for site in [naver(), kakao()] {
         let provider = provider(site.prefix, &Fake::start().await);
         assert_eq!(provider.check_issuer(None).await, Ok(()));
         assert_eq!(provider.check_issuer(Some(site.issuer)).await, Ok(()));
-        let foreign = bad_answer(provider.check_issuer(Some("https://evil.example")).await);
+        let foreign = bad_response(provider.check_issuer(Some("https://evil.example")).await);
         assert_eq!(foreign, "the authorization response has another issuer");
     }
 }

@@ -288,7 +288,7 @@ async fn no_id_token_is_an_event_and_no_event_an_id_token() {
     // With all the claims of an id token.
     let both = with(with(id_token_claims(issuer), "events", example()["events"].clone()), "at_hash", json!(null));
     for typ in [None, Some("JWT"), Some("secevent+jwt")] {
-        assert_eq!(bad_answer(exchange(typ, &both).await), "the id token is another kind of token", "{typ:?}");
+        assert_eq!(bad_response(exchange(typ, &both).await), "the id token is another kind of token", "{typ:?}");
     }
     assert!(exchange(Some("JWT"), &with(both, "events", json!(null))).await.is_ok(), "it is good but for that");
 }

@@ -25,7 +25,7 @@ use super::{
 #[handler]
 pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response {
     match Parameters::parse(uri.query().unwrap_or_default().as_bytes()) {
-        Ok(parameters) => answer(provider, &parameters, &Choice::None),
+        Ok(parameters) => respond(provider, &parameters, &Choice::None),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
@@ -33,13 +33,13 @@ pub(super) fn ask(Data(provider): Data<&Arc<StandIn>>, uri: &Uri) -> Response {
 #[handler]
 pub(super) async fn decide(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap, body: Body) -> Response {
     match Parameters::of_form(headers, body).await {
-        Ok(parameters) => answer(provider, &parameters, &Choice::of(&parameters)),
+        Ok(parameters) => respond(provider, &parameters, &Choice::of(&parameters)),
         Err(refusal) => page::fault(&refusal.description),
     }
 }
 
 /// Errors of a request are shown here, not redirected: Apple shows a page, too.
-fn answer(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> Response {
+fn respond(provider: &StandIn, parameters: &Parameters, choice: &Choice<'_>) -> Response {
     let read = || -> Result<(ReturnAddress, Wish), Refusal> {
         Ok((ReturnAddress::of(CLIENT_ID, None, parameters)?, Wish::of(Dialect::Standard, parameters, "form_post")?))
     };

@@ -32,7 +32,7 @@ const SIX_MONTHS: i64 = 15_777_000;
 #[handler]
 pub(super) async fn token(Data(provider): Data<&Arc<StandIn>>, headers: &HeaderMap, body: Body) -> Response {
     match exchanged(provider, headers, body).await {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(response) => Json(response).into_response(),
         Err(refusal) => refused(&refusal),
     }
 }
@@ -107,7 +107,7 @@ async fn exchanged(provider: &StandIn, headers: &HeaderMap, body: Body) -> Resul
         }
         _ => return Err(Refusal::new(ErrorCode::UnsupportedGrantType, "authorization_code or refresh_token")),
     };
-    answer(provider, &issued)
+    respond(provider, &issued)
 }
 
 /// The client secret is a JWT of the team, sent in the form.
@@ -137,7 +137,7 @@ fn authenticate(provider: &StandIn, headers: &HeaderMap, form: &Parameters) -> R
     Ok(())
 }
 
-fn answer(provider: &StandIn, issued: &Issued) -> Result<Value, Refusal> {
+fn respond(provider: &StandIn, issued: &Issued) -> Result<Value, Refusal> {
     let now = provider.clock.now().timestamp();
     let mut claims = json!({
         "iss": ISSUER, "aud": CLIENT_ID, "iat": now, "exp": now + ID_TOKEN_SECONDS, "sub": issued.person.subject,
@@ -154,12 +154,12 @@ fn answer(provider: &StandIn, issued: &Issued) -> Result<Value, Refusal> {
     if let Some(nonce) = &issued.nonce {
         claims["nonce"] = json!(nonce);
     }
-    let mut answer = json!({
+    let mut response = json!({
         "access_token": issued.access_token, "token_type": "Bearer", "expires_in": LIFE.num_seconds(),
         "id_token": provider.apple.signer()?.sign(&claims)?,
     });
     if let Some(refresh_token) = &issued.refresh_token {
-        answer["refresh_token"] = json!(refresh_token);
+        response["refresh_token"] = json!(refresh_token);
     }
-    Ok(answer)
+    Ok(response)
 }

@@ -18,9 +18,9 @@ impl Site {
 
     async fn tokens_at(&self, path: &str, person: &str, changes: &[(&str, &str)]) -> Value {
         let code = self.code_at(path, person, changes).await;
-        let answer = self.post(&format!("{path}/token"), &exchange_of(&code, &[("state", STATE)])).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.json()
+        let response = self.post(&format!("{path}/token"), &exchange_of(&code, &[("state", STATE)])).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        response.json()
     }
 
     async fn userinfo_at(&self, path: &str, tokens: &Value) -> Value {
@@ -41,8 +41,8 @@ async fn naver_wants_the_state_with_the_code_nests_the_profile_and_cuts_a_nonce(
     assert_eq!((&claims["email"], &claims["at_hash"]), (&Value::Null, &Value::Null));
     let told = site.userinfo_at("/naver", &tokens).await;
     assert_eq!((&told["resultcode"], &told["response"]["name"]), (&json!("00"), &json!("Alice")));
-    let answer = site.post("/naver/authorize", &changed(&wish(&[]), &[("person", "alice")])).await;
-    assert_eq!(answer.sent_back_with("iss"), None);
+    let response = site.post("/naver/authorize", &changed(&wish(&[]), &[("person", "alice")])).await;
+    assert_eq!(response.sent_back_with("iss"), None);
 }
 
 #[tokio::test]

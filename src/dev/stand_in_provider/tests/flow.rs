@@ -26,7 +26,7 @@ fn verified(id_token: &str, keys: &Value) -> Value {
 }
 
 /// One request on a connection of its own.
-async fn over_socket(url: &str, method: &str, headers: &str, body: &str) -> Answer {
+async fn over_socket(url: &str, method: &str, headers: &str, body: &str) -> Received {
     let url = Url::parse(url).unwrap();
     let address = (url.host_str().unwrap(), url.port().unwrap());
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -36,14 +36,14 @@ async fn over_socket(url: &str, method: &str, headers: &str, body: &str) -> Answ
     );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers = lines.map(|line| line.split_once(": ").unwrap());
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-    Answer { status, headers, body: body.to_owned() }
+    Received { status, headers, body: body.to_owned() }
 }
 
 #[tokio::test]
@@ -72,9 +72,9 @@ async fn a_person_signs_in_over_a_socket() {
 
     let exchange = form(&exchange_of(code_value, &[("client_secret", "")]));
     let headers = format!("{FORM}Authorization: {}\r\n", basic(CLIENT, SECRET));
-    let answer = over_socket(&place("token_endpoint"), "POST", &headers, &exchange).await;
-    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{}", answer.body);
-    let tokens = answer.json();
+    let response = over_socket(&place("token_endpoint"), "POST", &headers, &exchange).await;
+    assert_eq!((response.status, response.header("cache-control")), (200, "no-store"), "{}", response.body);
+    let tokens = response.json();
     assert_eq!((&tokens["token_type"], &tokens["expires_in"]), (&json!("Bearer"), &json!(60)));
 
     let keys = over_socket(&place("jwks_uri"), "GET", "", "").await.json();
@@ -136,9 +136,9 @@ async fn a_refresh_rotates_and_says_the_same_person_without_a_nonce() {
     let site = Site::new();
     let tokens = site.tokens().await;
     site.clock.pass(TimeDelta::seconds(30));
-    let answer = site.refresh(&tokens["refresh_token"]).await;
-    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{}", answer.body);
-    let next = answer.json();
+    let response = site.refresh(&tokens["refresh_token"]).await;
+    assert_eq!((response.status, response.header("cache-control")), (200, "no-store"), "{}", response.body);
+    let next = response.json();
     assert_ne!(next["access_token"], tokens["access_token"]);
     assert_ne!(next["refresh_token"], tokens["refresh_token"]);
     let claims = verified(next["id_token"].as_str().unwrap(), &site.get("/jwks").await.json());

@@ -43,7 +43,7 @@ async fn it_escapes_what_it_shows() {
     let attack = r#""'><script>alert(1)</script>&amp;"#;
     let site = Site::new();
     let scope = "<script>alert(1)</script>";
-    for answer in [
+    for response in [
         site.authorize(&[("state", attack), ("nonce", attack), (attack, attack), ("scope", scope)]).await,
         site.authorize(&[("state", attack), ("redirect_uri", "http://localhost/?\"><script>")]).await,
         // Not a name: the page is shown again.
@@ -51,7 +51,7 @@ async fn it_escapes_what_it_shows() {
         site.authorize(&[("client_id", attack)]).await,
         site.authorize(&[("redirect_uri", attack)]).await,
     ] {
-        assert!(!answer.body.contains("<script") && answer.body.contains("</html>"), "{}", answer.body);
+        assert!(!response.body.contains("<script") && response.body.contains("</html>"), "{}", response.body);
     }
     let shown = site.authorize(&[("state", attack)]).await.body;
     assert!(shown.contains(r#"value="&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;""#), "{shown}");
@@ -59,11 +59,11 @@ async fn it_escapes_what_it_shows() {
 
 #[tokio::test]
 async fn cancel_goes_back_with_access_denied() {
-    let answer = Site::new().post("/authorize", &wish(&[("cancel", "1")])).await;
-    assert_eq!(answer.sent_back_with("error").as_deref(), Some("access_denied"));
-    assert_eq!(answer.sent_back_with("state").as_deref(), Some(STATE));
-    assert_eq!(answer.sent_back_with("iss").as_deref(), Some(ISSUER));
-    assert_eq!(answer.sent_back_with("code"), None);
+    let response = Site::new().post("/authorize", &wish(&[("cancel", "1")])).await;
+    assert_eq!(response.sent_back_with("error").as_deref(), Some("access_denied"));
+    assert_eq!(response.sent_back_with("state").as_deref(), Some(STATE));
+    assert_eq!(response.sent_back_with("iss").as_deref(), Some(ISSUER));
+    assert_eq!(response.sent_back_with("code"), None);
 }
 
 #[tokio::test]
@@ -87,10 +87,10 @@ async fn people_sign_in_by_name_and_keep_their_identity() {
 async fn an_invalid_name_brings_the_page_again() {
     let site = Site::new();
     for name in [" ".to_owned(), "a".repeat(101), "a\nb".to_owned()] {
-        let answer = site.post("/authorize", &wish(&[("person", &name)])).await;
-        assert_eq!(answer.status, 400);
-        assert!(answer.body.contains("That is no name") && answer.body.contains("이름은"), "{}", answer.body);
-        assert!(!answer.body.contains(r#"<input type="hidden" name="person""#), "{}", answer.body);
+        let response = site.post("/authorize", &wish(&[("person", &name)])).await;
+        assert_eq!(response.status, 400);
+        assert!(response.body.contains("That is no name") && response.body.contains("이름은"), "{}", response.body);
+        assert!(!response.body.contains(r#"<input type="hidden" name="person""#), "{}", response.body);
     }
 }
 

@@ -19,12 +19,12 @@ async fn an_unknown_client_or_return_address_stays_on_the_page() {
         "http://app.example.com/",
     ];
     for address in addresses {
-        let answer = site.authorize(&[("redirect_uri", address)]).await;
-        assert_eq!((answer.status, answer.header("location")), (400, ""), "{address}");
+        let response = site.authorize(&[("redirect_uri", address)]).await;
+        assert_eq!((response.status, response.header("location")), (400, ""), "{address}");
     }
     for client in ["", "another"] {
-        let answer = site.authorize(&[("client_id", client), ("response_type", "token")]).await;
-        assert_eq!((answer.status, answer.header("location")), (400, ""), "{client}");
+        let response = site.authorize(&[("client_id", client), ("response_type", "token")]).await;
+        assert_eq!((response.status, response.header("location")), (400, ""), "{client}");
     }
     let twice = site.get(&format!("/authorize?{}&state=again", form(&wish(&[])))).await;
     assert_eq!((twice.status, twice.header("location")), (400, ""));
@@ -42,8 +42,8 @@ async fn any_https_or_nearby_return_address_will_do() {
         "http://192.168.0.7:8080/cb",
         "http://gateway:8080/cb",
     ] {
-        let answer = site.authorize(&[("redirect_uri", address)]).await;
-        assert_eq!(answer.status, 200, "{address}");
+        let response = site.authorize(&[("redirect_uri", address)]).await;
+        assert_eq!(response.status, 200, "{address}");
     }
 }
 
@@ -65,11 +65,11 @@ async fn a_bad_wish_goes_back_as_an_error() {
         (&[("request_uri", "https://example.com/r")], "request_uri_not_supported"),
     ];
     for (changes, code) in cases {
-        let answer = site.authorize(changes).await;
-        assert_eq!(answer.sent_back_with("error").as_deref(), Some(code), "{changes:?}");
-        assert_eq!(answer.sent_back_with("state").as_deref(), Some(STATE));
-        assert_eq!(answer.sent_back_with("iss").as_deref(), Some(ISSUER));
-        assert_eq!(answer.sent_back_with("code"), None);
+        let response = site.authorize(changes).await;
+        assert_eq!(response.sent_back_with("error").as_deref(), Some(code), "{changes:?}");
+        assert_eq!(response.sent_back_with("state").as_deref(), Some(STATE));
+        assert_eq!(response.sent_back_with("iss").as_deref(), Some(ISSUER));
+        assert_eq!(response.sent_back_with("code"), None);
     }
 }
 
@@ -79,8 +79,8 @@ async fn a_code_must_come_with_its_verifier() {
     let other = "a".repeat(43);
     for verifier in ["", &other, CHALLENGE, "short"] {
         let code = site.code(&[]).await;
-        let answer = site.post("/token", &exchange_of(&code, &[("code_verifier", verifier)])).await;
-        answer.is_refused(400, "invalid_grant");
+        let response = site.post("/token", &exchange_of(&code, &[("code_verifier", verifier)])).await;
+        response.is_refused(400, "invalid_grant");
         // The attempt used up the code.
         site.post("/token", &exchange_of(&code, &[])).await.is_refused(400, "invalid_grant");
     }
@@ -105,8 +105,8 @@ async fn a_verifier_has_43_to_128_letters() {
     for (verifier, status) in cases {
         let challenge = base64::Engine::encode(&URL_SAFE_NO_PAD, Sha256::digest(&verifier));
         let code = site.code(&[("code_challenge", &challenge)]).await;
-        let answer = site.post("/token", &exchange_of(&code, &[("code_verifier", &verifier)])).await;
-        assert_eq!(answer.status, status, "{verifier}: {}", answer.body);
+        let response = site.post("/token", &exchange_of(&code, &[("code_verifier", &verifier)])).await;
+        assert_eq!(response.status, status, "{verifier}: {}", response.body);
     }
 }
 
@@ -142,8 +142,8 @@ async fn a_code_is_bound_to_its_redirect_uri_as_it_was_written() {
     ];
     for other in others {
         let code = site.code(&[]).await;
-        let answer = site.post("/token", &exchange_of(&code, &[("redirect_uri", other)])).await;
-        answer.is_refused(400, "invalid_grant");
+        let response = site.post("/token", &exchange_of(&code, &[("redirect_uri", other)])).await;
+        response.is_refused(400, "invalid_grant");
     }
     let code = site.code(&[]).await;
     site.post("/token", &exchange_of(&code, &[("redirect_uri", "")])).await.is_refused(400, "invalid_request");
@@ -163,9 +163,9 @@ async fn the_client_must_prove_who_it_is_in_one_way() {
         site.ask(Method::POST, "/token", &headers, &form(&exchange_of(&code, changes))).await
     };
     for bad in [basic(CLIENT, "wrong"), basic("another", SECRET), "Basic !".to_owned(), "Bearer x".to_owned()] {
-        let answer = with(&bad, &[("client_secret", ""), ("client_id", "")]).await;
-        answer.is_refused(401, "invalid_client");
-        assert!(answer.header("www-authenticate").starts_with("Basic "));
+        let response = with(&bad, &[("client_secret", ""), ("client_id", "")]).await;
+        response.is_refused(401, "invalid_client");
+        assert!(response.header("www-authenticate").starts_with("Basic "));
     }
     let good = basic(CLIENT, SECRET);
     with(&good, &[]).await.is_refused(400, "invalid_request");
@@ -222,11 +222,11 @@ async fn revoking_what_is_not_there_is_no_error_but_revoking_nothing_is() {
 #[tokio::test]
 async fn a_request_without_a_token_gets_no_error_code() {
     let site = Site::new();
-    let answer = site.get("/userinfo").await;
-    assert_eq!((answer.status, answer.header("www-authenticate"), answer.body.as_str()), (401, "Bearer", ""));
+    let response = site.get("/userinfo").await;
+    assert_eq!((response.status, response.header("www-authenticate"), response.body.as_str()), (401, "Bearer", ""));
     let tokens = site.tokens().await;
     // A token in the query is ignored (RFC 9700 §4.3.2).
-    let answer = site.get(&format!("/userinfo?access_token={}", tokens["access_token"].as_str().unwrap())).await;
-    assert_eq!(answer.status, 401);
+    let response = site.get(&format!("/userinfo?access_token={}", tokens["access_token"].as_str().unwrap())).await;
+    assert_eq!(response.status, 401);
     site.userinfo(&tokens["refresh_token"]).await.is_refused(401, "invalid_token");
 }

@@ -35,8 +35,8 @@ async fn a_refresh_fails_as_told_and_leaves_the_token_good() {
     }
     site.switch(json!({"refresh": {"error_in_200": true}})).await;
     site.refresh(&json!("unknown")).await.is_refused(200, "invalid_grant");
-    let answer = site.refresh(&tokens["refresh_token"]).await;
-    assert!(answer.status == 200 && answer.json().get("error").is_none(), "{}", answer.body);
+    let response = site.refresh(&tokens["refresh_token"]).await;
+    assert!(response.status == 200 && response.json().get("error").is_none(), "{}", response.body);
     // Exchanges are not affected.
     site.post("/token", &exchange_of("unknown", &[])).await.is_refused(400, "invalid_grant");
 }
@@ -47,8 +47,8 @@ async fn without_rotation_the_old_refresh_token_stays() {
     site.switch(json!({"refresh": {"rotate": false}})).await;
     let tokens = site.tokens().await;
     for _ in 0..2 {
-        let answer = site.refresh(&tokens["refresh_token"]).await;
-        assert_eq!((answer.status, answer.json().get("refresh_token")), (200, None));
+        let response = site.refresh(&tokens["refresh_token"]).await;
+        assert_eq!((response.status, response.json().get("refresh_token")), (200, None));
     }
 }
 
@@ -81,7 +81,7 @@ async fn tokens_live_as_long_as_told_and_say_so_in_text() {
 }
 
 #[tokio::test]
-async fn answers_wait_as_long_as_told() {
+async fn responses_wait_as_long_as_told() {
     let site = Site::new();
     let code = site.code(&[]).await;
     site.switch(json!({"token_delay_ms": 20, "refresh": {"delay_ms": 40}})).await;

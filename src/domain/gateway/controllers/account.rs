@@ -49,7 +49,7 @@ pub struct AccountController {
 /// A response that sets cookies.
 pub struct WithCookie<T> {
     /// The body of the response.
-    pub answer: T,
+    pub response: T,
     /// `Set-Cookie`
     pub cookies: Vec<String>,
 }
@@ -166,7 +166,7 @@ impl AccountController {
         let control = proof.control(&self.callers, &self.accounts).await?;
         match self.accounts.remove(control).await {
             Ok(taken) => Ok(WithCookie {
-                answer: AccountDeleted { deleted: true, grants: taken.iter().map(grant).collect() },
+                response: AccountDeleted { deleted: true, grants: taken.iter().map(grant).collect() },
                 cookies: vec![self.cookies.forget(&self.cookies.session())],
             }),
             Err(failure) => Err(failed(&failure)),
@@ -211,7 +211,7 @@ impl AccountController {
         let life = self.sessions.limits().total.to_std().unwrap_or(Duration::ZERO);
         let remembered = TRUSTED_FOR.to_std().unwrap_or(Duration::ZERO);
         WithCookie {
-            answer: AccountDocument::from_model(signed_in.profile, self.timezone),
+            response: AccountDocument::from_model(signed_in.profile, self.timezone),
             cookies: vec![
                 self.cookies.keep(&self.cookies.session(), signed_in.session.expose(), life),
                 self.cookies.keep(&self.cookies.device(), &encoded(&signed_in.device), remembered),

@@ -260,7 +260,7 @@ fn not_exchanged(error: &ProviderError) -> Problem {
         ProviderError::Misconfigured { .. }
         | ProviderError::Unavailable(_)
         | ProviderError::Throttled(_)
-        | ProviderError::BadAnswer(_)
+        | ProviderError::BadResponse(_)
         | ProviderError::NoIdToken { .. }
         | ProviderError::Unsupported => {
             tracing::warn!(%error, "a code could not be exchanged");
@@ -276,7 +276,9 @@ fn provider_failed(error: &ProviderError) -> Problem {
         | ProviderError::Refused { .. }
         | ProviderError::Unavailable(_)
         | ProviderError::Throttled(_) => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
-        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => (StatusCode::BAD_GATEWAY, "provider_bad_answer"),
+        ProviderError::BadResponse(_) | ProviderError::NonceMismatch => {
+            (StatusCode::BAD_GATEWAY, "provider_bad_answer")
+        }
         ProviderError::NoIdToken { .. } => (StatusCode::BAD_GATEWAY, "id_token_missing"),
         ProviderError::NotAdmitted(rule) => (StatusCode::FORBIDDEN, rule.code()),
         ProviderError::Unsupported => (StatusCode::CONFLICT, "unsupported_by_provider"),

@@ -16,7 +16,7 @@ pub(super) fn reason(error: &ProviderError) -> String {
         ProviderError::Refused { code } => format!("the provider refuses the request: {code}"),
         ProviderError::Unavailable(_) => "the provider cannot be reached at the moment; try again later".to_owned(),
         ProviderError::Throttled(_) => "the provider limits the rate of requests; try again later".to_owned(),
-        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch => {
+        ProviderError::BadResponse(_) | ProviderError::NonceMismatch => {
             "the provider's response is invalid; the gateway's log gives the reason".to_owned()
         }
         ProviderError::NoIdToken { remedy } => format!(

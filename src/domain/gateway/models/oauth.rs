@@ -83,11 +83,11 @@ impl ProviderTokens {
     /// These tokens after a refresh. A response without a refresh token, or without a scope, keeps the old one (RFC
     /// 6749 §6).
     #[must_use]
-    pub fn refreshed(self, answer: Self) -> Self {
+    pub fn refreshed(self, response: Self) -> Self {
         Self {
-            refresh_token: answer.refresh_token.or(self.refresh_token),
-            scope: answer.scope.or(self.scope),
-            ..answer
+            refresh_token: response.refresh_token.or(self.refresh_token),
+            scope: response.scope.or(self.scope),
+            ..response
         }
     }
 

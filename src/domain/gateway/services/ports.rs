@@ -188,7 +188,7 @@ pub enum ProviderError {
     Throttled(String),
     /// The provider's response is invalid, or an id token lacks what it must contain. The text is for the log.
     #[error("the provider's response is invalid: {0}")]
-    BadAnswer(String),
+    BadResponse(String),
     /// The id token has another nonce than expected, or none: the code belongs to another authorization request.
     #[error("the id token contains another nonce")]
     NonceMismatch,
@@ -305,7 +305,7 @@ pub trait Provider: Send + Sync {
 
     /// Whether the browser comes back with a form instead of a query if these scopes are requested in addition to the
     /// configured ones (OAuth 2.0 Form Post Response Mode).
-    fn answers_by_form(&self, _more_scopes: &[String]) -> bool {
+    fn responds_by_form(&self, _more_scopes: &[String]) -> bool {
         false
     }
 

@@ -53,7 +53,7 @@ impl ProviderHealths {
     pub(super) fn note_refresh<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
         let evidence = match outcome {
             Err(ProviderError::Refused { code }) => Some(failure(TroubleKind::Configuration, code)),
-            Err(ProviderError::BadAnswer(flaw)) => Some(failure(TroubleKind::Outage, flaw)),
+            Err(ProviderError::BadResponse(flaw)) => Some(failure(TroubleKind::Outage, flaw)),
             outcome => plain_evidence(outcome),
         };
         self.note(provider, evidence);
@@ -67,7 +67,7 @@ impl ProviderHealths {
     /// Records that no browser can be sent to a provider, because its metadata is unavailable for instance. A success
     /// proves nothing: most providers are not contacted for it.
     pub(super) fn note_departure<T>(&self, provider: &ProviderName, outcome: &Result<T, ProviderError>) {
-        if let Err(ProviderError::Unavailable(why) | ProviderError::Throttled(why) | ProviderError::BadAnswer(why)) =
+        if let Err(ProviderError::Unavailable(why) | ProviderError::Throttled(why) | ProviderError::BadResponse(why)) =
             outcome
         {
             self.note(provider, Some(failure(TroubleKind::Outage, why)));
@@ -108,7 +108,7 @@ fn plain_evidence<T>(outcome: &Result<T, ProviderError>) -> Option<Evidence> {
         }
         Err(
             ProviderError::Refused { .. }
-            | ProviderError::BadAnswer(_)
+            | ProviderError::BadResponse(_)
             | ProviderError::NonceMismatch
             // A code that was requested without `openid` brings none, either.
             | ProviderError::NoIdToken { .. }
@@ -176,7 +176,7 @@ mod tests {
         let google = "google".parse().unwrap();
         for error in [
             ProviderError::Unavailable("no connection".into()),
-            ProviderError::BadAnswer("its metadata belong to another issuer".into()),
+            ProviderError::BadResponse("its metadata belong to another issuer".into()),
         ] {
             let healths = healths();
             healths.note_departure::<()>(&google, &Ok(()));
@@ -194,7 +194,7 @@ mod tests {
         for error in [
             ProviderError::InvalidGrant { code: "invalid_grant".into() },
             ProviderError::Refused { code: "invalid_request".into() },
-            ProviderError::BadAnswer("it does not identify the person (sub)".into()),
+            ProviderError::BadResponse("it does not identify the person (sub)".into()),
             ProviderError::NonceMismatch,
             ProviderError::NoIdToken { remedy: "switch it on" },
             ProviderError::NotAdmitted(AdmissionRule::HostedDomain),

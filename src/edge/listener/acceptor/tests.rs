@@ -87,10 +87,10 @@ async fn at_the_limit_a_tls_client_is_closed_without_a_response() {
     let mut bench = accepting_by(true, 1, 1, Vec::new()).await;
     let _first = TcpStream::connect(bench.address).await.unwrap();
     let _taken = bench.workers[0].recv().await.unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut second = TcpStream::connect(bench.address).await.unwrap();
-    second.read_to_end(&mut answer).await.unwrap();
-    assert_eq!(answer, b"", "whoever speaks TLS would take it for garbage");
+    second.read_to_end(&mut response).await.unwrap();
+    assert_eq!(response, b"", "whoever speaks TLS would take it for garbage");
 }
 
 #[tokio::test]
@@ -98,11 +98,11 @@ async fn at_the_limit_a_client_gets_a_503() {
     let mut bench = accepting(1, 1, Vec::new()).await;
     let _first = TcpStream::connect(bench.address).await.unwrap();
     let first = bench.workers[0].recv().await.unwrap();
-    let mut answer = String::new();
+    let mut response = String::new();
     let mut second = TcpStream::connect(bench.address).await.unwrap();
-    second.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1\r\n"), "{answer}");
-    assert!(answer.contains("x-request-id: ") && answer.contains("\"code\":\"overloaded\""), "{answer}");
+    second.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("retry-after: 1\r\n"), "{response}");
+    assert!(response.contains("x-request-id: ") && response.contains("\"code\":\"overloaded\""), "{response}");
     drop(first);
     let _third = TcpStream::connect(bench.address).await.unwrap();
     assert!(bench.workers[0].recv().await.is_some());

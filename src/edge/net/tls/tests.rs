@@ -121,10 +121,10 @@ async fn the_handshake_refuses_other_protocols() {
         stream.write_all(plain).await.unwrap();
         let error = accepted.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         // Unread input turns the end of the connection into a reset, after the alert.
-        let _ = stream.read_to_end(&mut answer).await;
-        assert!(answer.is_empty() || answer[0] == 21, "an alert, or nothing: {answer:?}");
+        let _ = stream.read_to_end(&mut response).await;
+        assert!(response.is_empty() || response[0] == 21, "an alert, or nothing: {response:?}");
     }
 }
 
@@ -161,9 +161,9 @@ async fn dropping_a_handshake_closes_the_connection() {
     stream.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     assert!(!accepted.is_finished());
     accepted.abort();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    assert!(answer.is_empty(), "{answer:?}");
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    assert!(response.is_empty(), "{response:?}");
 }
 
 #[tokio::test]

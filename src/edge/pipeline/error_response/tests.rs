@@ -15,12 +15,12 @@ use crate::{
 
 const MISSING: Denied = Denied::CredentialMissing(Accepted::Token);
 
-fn answer(failure: &Failure) -> Response {
-    failure.answer(&RequestText::of(RequestId::from_random([7; 16])))
+fn respond(failure: &Failure) -> Response {
+    failure.respond(&RequestText::of(RequestId::from_random([7; 16])))
 }
 
 fn challenge(failure: &Failure) -> String {
-    answer(failure).headers["www-authenticate"].to_owned()
+    respond(failure).headers["www-authenticate"].to_owned()
 }
 
 fn scope() -> Scope {
@@ -77,7 +77,7 @@ fn every_failure() -> Vec<Failure> {
 #[test]
 fn the_status_matches_the_source_of_the_failure() {
     for failure in every_failure() {
-        let status = answer(&failure).status;
+        let status = respond(&failure).status;
         match failure.source() {
             Source::Shortage => assert_eq!(status, 503, "{failure:?}"),
             // So that a client that was asked to wait does so: a 429 would blame its requests.
@@ -104,27 +104,27 @@ fn a_401_and_a_403_carry_the_challenge_of_rfc_6750() {
         r#"Bearer realm="gateway", error="insufficient_scope", scope="a b""#
     );
     for failure in every_failure() {
-        let answer = answer(&failure);
+        let response = respond(&failure);
         // No other token would supply anything else that is missing (RFC 6750 §3.1).
         let lacks_scope = matches!(failure, Failure::Denied(Denied::ScopeMissing(_) | Denied::AnyScopeMissing(_)));
-        let must = answer.status == StatusCode::UNAUTHORIZED || lacks_scope;
-        assert!(!must || answer.headers.contains(&WWW_AUTHENTICATE), "{failure:?}");
+        let must = response.status == StatusCode::UNAUTHORIZED || lacks_scope;
+        assert!(!must || response.headers.contains(&WWW_AUTHENTICATE), "{failure:?}");
     }
 }
 
 #[test]
 fn a_login_is_a_redirect() {
-    let answer = answer(&Failure::SignIn(HeaderValue::from_static("/e/login")));
-    assert_eq!((answer.status, &answer.headers["location"]), (StatusCode::SEE_OTHER, "/e/login"));
-    assert_eq!(&answer.headers["cache-control"], "no-store");
+    let response = respond(&Failure::SignIn(HeaderValue::from_static("/e/login")));
+    assert_eq!((response.status, &response.headers["location"]), (StatusCode::SEE_OTHER, "/e/login"));
+    assert_eq!(&response.headers["cache-control"], "no-store");
 }
 
 #[test]
 fn a_503_has_retry_after_and_a_405_has_allow() {
     for failure in every_failure() {
-        let answer = answer(&failure);
-        assert_eq!(answer.status.as_u16() == 503, answer.headers.contains(&RETRY_AFTER), "{failure:?}");
-        assert_eq!(answer.status.as_u16() == 405, answer.headers.contains(&ALLOW), "{failure:?}");
+        let response = respond(&failure);
+        assert_eq!(response.status.as_u16() == 503, response.headers.contains(&RETRY_AFTER), "{failure:?}");
+        assert_eq!(response.status.as_u16() == 405, response.headers.contains(&ALLOW), "{failure:?}");
     }
 }
 

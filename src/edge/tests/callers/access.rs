@@ -49,13 +49,13 @@ async fn all_or_any_scopes_and_claims_can_be_required() {
         ),
         ("/api/ours", &one_word, None),
     ] {
-        let answer = gateway.get(path, lines).await;
-        assert_eq!(answer.status, if expected.is_none() { 200 } else { 403 }, "{path} {lines}");
-        assert_eq!(answer.header("www-authenticate"), expected);
+        let response = gateway.get(path, lines).await;
+        assert_eq!(response.status, if expected.is_none() { 200 } else { 403 }, "{path} {lines}");
+        assert_eq!(response.header("www-authenticate"), expected);
     }
-    let answer = gateway.get("/api/blue", &one_word).await;
-    assert_eq!(answer.problem(), (403, "claim_missing".to_owned()));
-    assert!(answer.text().contains("team = \\\"blue\\\""), "{}", answer.text());
+    let response = gateway.get("/api/blue", &one_word).await;
+    assert_eq!(response.problem(), (403, "claim_missing".to_owned()));
+    assert!(response.text().contains("team = \\\"blue\\\""), "{}", response.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,9 +68,9 @@ async fn an_identity_at_a_provider_can_be_required() {
     let asked = || gateway.resolver.asked_for_linked.load(Ordering::Relaxed);
     let [person, machine] = [format!("jwt.{account}..1"), "jwt.machine..2".to_owned()];
     let denied = (403, "provider_missing".to_owned());
-    let answer = gateway.get("/api/google", &bearer(&machine)).await;
-    assert_eq!((answer.problem(), asked()), (denied.clone(), 0));
-    assert!(answer.text().contains("/login/google/link"), "{}", answer.text());
+    let response = gateway.get("/api/google", &bearer(&machine)).await;
+    assert_eq!((response.problem(), asked()), (denied.clone(), 0));
+    assert!(response.text().contains("/login/google/link"), "{}", response.text());
     for _ in 0..2 {
         assert_eq!(gateway.get("/api/google", &bearer(&person)).await.problem(), denied);
     }

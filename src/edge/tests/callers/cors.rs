@@ -1,16 +1,16 @@
-use crate::edge::tests::harness::{Answer, Gateway, Setup, Upstream, bearer, get};
+use crate::edge::tests::harness::{Gateway, Response, Setup, Upstream, bearer, get};
 
 const LISTED: &str = "Origin: https://app.jinmini.com\r\n";
 const PREVIEW: &str = "Origin: https://shop-git-main-team.vercel.app\r\n";
 const OTHER: &str = "Origin: https://evil.example\r\n";
 const ASKS: &str = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-shop\r\n";
 
-async fn options(gateway: &Gateway, path: &str, lines: &str) -> Answer {
+async fn options(gateway: &Gateway, path: &str, lines: &str) -> Response {
     gateway.ask(&get(path, lines).replacen("GET", "OPTIONS", 1)).await
 }
 
-fn reader(answer: &Answer) -> Option<&str> {
-    answer.header("access-control-allow-origin")
+fn reader(response: &Response) -> Option<&str> {
+    response.header("access-control-allow-origin")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,9 +28,9 @@ async fn a_preflight_of_an_allowed_page_is_answered_without_a_service() {
     assert_eq!((preview.status, reader(&preview)), (204, Some("https://shop-git-main-team.vercel.app")));
     assert_eq!(preview.header("access-control-allow-credentials"), None, "anybody may have got that name");
     for lines in [format!("{OTHER}{ASKS}"), ASKS.to_owned(), LISTED.to_owned()] {
-        let answer = options(&gateway, "/api/auth", &lines).await;
-        assert_eq!(answer.problem(), (401, "token_missing".to_owned()), "{lines}");
-        assert_eq!(answer.header("access-control-allow-methods"), None);
+        let response = options(&gateway, "/api/auth", &lines).await;
+        assert_eq!(response.problem(), (401, "token_missing".to_owned()), "{lines}");
+        assert_eq!(response.header("access-control-allow-methods"), None);
     }
     assert_eq!(upstream.received(), []);
     for path in ["/api/users", "/api/nowhere"] {
@@ -53,15 +53,15 @@ async fn an_allowed_page_may_read_responses() {
         (format!("Origin: null\r\n{good}"), 200, None),
         (good.clone(), 200, None),
     ] {
-        let answer = gateway.get("/api/auth", &lines).await;
-        assert_eq!((answer.status, reader(&answer)), (status, page), "{lines}");
-        assert_eq!(answer.header("vary"), Some("origin"), "a cache has to know");
-        assert_eq!(answer.header("access-control-allow-credentials").is_some(), page.is_some());
-        assert_eq!(answer.header("access-control-expose-headers").is_some(), page.is_some());
+        let response = gateway.get("/api/auth", &lines).await;
+        assert_eq!((response.status, reader(&response)), (status, page), "{lines}");
+        assert_eq!(response.header("vary"), Some("origin"), "a cache has to know");
+        assert_eq!(response.header("access-control-allow-credentials").is_some(), page.is_some());
+        assert_eq!(response.header("access-control-expose-headers").is_some(), page.is_some());
     }
     for (path, status) in [("/api/users", 200), ("/api/nowhere", 404), ("/api/a//b", 400)] {
-        let answer = gateway.get(path, LISTED).await;
-        assert_eq!((answer.status, reader(&answer)), (status, Some("https://app.jinmini.com")), "{path}");
+        let response = gateway.get(path, LISTED).await;
+        assert_eq!((response.status, reader(&response)), (status, Some("https://app.jinmini.com")), "{path}");
     }
     let preview = gateway.get("/api/auth", &format!("{PREVIEW}{good}")).await;
     assert_eq!(reader(&preview), Some("https://shop-git-main-team.vercel.app"));
@@ -75,9 +75,9 @@ async fn cors_headers_of_a_service_are_unchanged() {
     )
     .await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.get("/api/auth", &format!("{LISTED}{}", bearer("jwt.u1..1"))).await;
-    assert_eq!((reader(&answer), answer.header("vary")), (Some("https://its.own"), Some("accept")));
-    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    let response = gateway.get("/api/auth", &format!("{LISTED}{}", bearer("jwt.u1..1"))).await;
+    assert_eq!((reader(&response), response.header("vary")), (Some("https://its.own"), Some("accept")));
+    assert_eq!(response.header("access-control-allow-credentials"), None);
 }
 
 /// Starlette allows credentials on every response, even if it does not name an origin: previews would get them through
@@ -89,9 +89,9 @@ async fn a_service_cannot_allow_credentials_to_a_preview() {
             .await;
     let gateway = Setup::of(&[upstream.address]).start();
     for (lines, allowed) in [(PREVIEW, None), (LISTED, Some("true"))] {
-        let answer = gateway.get("/api/users", lines).await;
-        assert!(reader(&answer).is_some());
-        assert_eq!(answer.header("access-control-allow-credentials"), allowed, "{lines}");
+        let response = gateway.get("/api/users", lines).await;
+        assert!(reader(&response).is_some());
+        assert_eq!(response.header("access-control-allow-credentials"), allowed, "{lines}");
     }
 }
 
@@ -101,7 +101,7 @@ async fn without_allowed_origins_there_are_no_cors_headers() {
     let mut setup = Setup::of(&[upstream.address]);
     setup.allowed_origins.clear();
     let gateway = setup.start();
-    let answer = gateway.get("/api/auth", &format!("{LISTED}{}", bearer("jwt.u1..1"))).await;
-    assert_eq!((answer.status, reader(&answer), answer.header("vary")), (200, None, None));
+    let response = gateway.get("/api/auth", &format!("{LISTED}{}", bearer("jwt.u1..1"))).await;
+    assert_eq!((response.status, reader(&response), response.header("vary")), (200, None, None));
     assert_eq!(options(&gateway, "/api/auth", &format!("{LISTED}{ASKS}")).await.status, 401);
 }

@@ -13,7 +13,7 @@ use crate::{
     edge::{
         ports::{ProviderAccess, ProviderAccessError},
         tests::{
-            harness::{Answer, Gateway, Setup, Upstream, bearer, get, nobody, until},
+            harness::{Gateway, Response, Setup, Upstream, bearer, get, nobody, until},
             support::{NOW, route, service},
         },
     },
@@ -47,20 +47,20 @@ fn ours(n: u8) -> String {
 }
 
 impl Gateway {
-    fn answer_with(&self, n: u8, provider: &str, answer: Result<ProviderAccess, ProviderAccessError>) {
-        self.resolver.grants.lock().unwrap().insert((account(n), provider.parse().unwrap()), answer);
+    fn respond_with(&self, n: u8, provider: &str, response: Result<ProviderAccess, ProviderAccessError>) {
+        self.resolver.grants.lock().unwrap().insert((account(n), provider.parse().unwrap()), response);
     }
 
     fn grant(&self, n: u8, provider: &str, token: &str) {
-        self.answer_with(n, provider, Ok(ProviderAccess { token: Secret::new(token), fresh_until: None }));
+        self.respond_with(n, provider, Ok(ProviderAccess { token: Secret::new(token), fresh_until: None }));
     }
 
     fn grant_until(&self, n: u8, token: &str, fresh_until: i64) {
         let fresh_until = DateTime::from_timestamp(fresh_until, 0);
-        self.answer_with(n, "google", Ok(ProviderAccess { token: Secret::new(token), fresh_until }));
+        self.respond_with(n, "google", Ok(ProviderAccess { token: Secret::new(token), fresh_until }));
     }
 
-    async fn as_person(&self, n: u8, path: &str) -> Answer {
+    async fn as_person(&self, n: u8, path: &str) -> Response {
         self.get(path, &bearer(&ours(n))).await
     }
 
@@ -96,9 +96,9 @@ async fn the_providers_token_is_sent_only_where_the_route_says_so() {
     let gateway = setup(&upstream).start();
     gateway.grant(1, "google", "ya29.secret");
     for path in ["/api/mail", "/api/mail/header", "/api/mail/both", "/api/with-token", "/api/users", "/api/auth"] {
-        let answer = gateway.as_person(1, path).await;
-        assert_eq!(answer.status, 200, "{path}");
-        assert!(!answer.message.head.contains("ya29"), "{path}");
+        let response = gateway.as_person(1, path).await;
+        assert_eq!(response.status, 200, "{path}");
+        assert!(!response.message.head.contains("ya29"), "{path}");
     }
     let our_token = format!("Bearer {}", ours(1));
     let got: Vec<_> = upstream
@@ -217,7 +217,7 @@ async fn no_request_joins_a_lookup_that_began_before_a_change() {
     late.send(&request).await;
     until("the second question", || gateway.times_asked_for_grants() == 2).await;
     gate.send(true).unwrap();
-    assert_eq!((early.answer(true).await.status, late.answer(true).await.status), (200, 200));
+    assert_eq!((early.response(true).await.status, late.response(true).await.status), (200, 200));
     let mut sent: Vec<_> =
         upstream.received().iter().map(|request| request.header("authorization").unwrap().to_owned()).collect();
     sent.sort();
@@ -242,7 +242,7 @@ async fn concurrent_requests_for_a_token_on_one_core_share_one_lookup() {
     assert_eq!(gateway.get("/api/users", "").await.status, 200, "nobody else waits");
     gate.send(true).unwrap();
     for client in &mut clients {
-        assert_eq!(client.answer(true).await.status, 200);
+        assert_eq!(client.response(true).await.status, 200);
     }
     assert_eq!(gateway.times_asked_for_grants(), 1);
     let sent: HashSet<_> =
@@ -264,7 +264,7 @@ async fn a_client_that_leaves_during_a_lookup_does_not_affect_others() {
     leaves.reset();
     until("the question of who stayed", || gateway.times_asked_for_grants() == 2).await;
     gate.send(true).unwrap();
-    assert_eq!(stays.answer(true).await.status, 200);
+    assert_eq!(stays.response(true).await.status, 200);
     assert_eq!(upstream.only().header("authorization"), Some("Bearer shared"));
 }
 
@@ -279,12 +279,12 @@ async fn without_a_token_nothing_is_sent_and_the_error_says_what_to_do() {
         (ProviderAccessError::Unavailable, 503, "unavailable", "cannot be looked up"),
         (ProviderAccessError::Broken, 500, "internal", "failed"),
     ] {
-        gateway.answer_with(1, "google", Err(error));
+        gateway.respond_with(1, "google", Err(error));
         for path in ["/api/mail", "/api/mail/header"] {
-            let answer = gateway.as_person(1, path).await;
-            assert_eq!(answer.problem(), (status, code.to_owned()));
-            assert!(answer.text().contains(says), "{}", answer.text());
-            assert_eq!(answer.header("retry-after").is_some(), status == 503, "{error}");
+            let response = gateway.as_person(1, path).await;
+            assert_eq!(response.problem(), (status, code.to_owned()));
+            assert!(response.text().contains(says), "{}", response.text());
+            assert_eq!(response.header("retry-after").is_some(), status == 503, "{error}");
         }
     }
     assert_eq!(gateway.times_asked_for_grants(), 10, "no failure is remembered");
@@ -303,9 +303,9 @@ async fn a_subject_without_an_account_has_no_grant_and_needs_no_lookup() {
     let gateway = setup(&upstream).start();
     gateway.resolver.learn("typed by hand", 10);
     for token in ["jwt.u1.read.1", "typed by hand"] {
-        let answer = gateway.get("/api/mail", &bearer(token)).await;
-        assert_eq!(answer.problem(), (403, "provider_grant_missing".to_owned()));
-        assert!(answer.text().contains("/login/google"), "{}", answer.text());
+        let response = gateway.get("/api/mail", &bearer(token)).await;
+        assert_eq!(response.problem(), (403, "provider_grant_missing".to_owned()));
+        assert!(response.text().contains("/login/google"), "{}", response.text());
         assert_eq!(gateway.get("/api/auth", &bearer(token)).await.status, 200);
     }
     assert_eq!((gateway.times_asked_for_grants(), upstream.received().len()), (0, 2));

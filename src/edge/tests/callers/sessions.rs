@@ -10,7 +10,7 @@ use crate::{
         service::Route,
     },
     edge::tests::{
-        harness::{Answer, Gateway, Setup, Upstream, bearer, get},
+        harness::{Gateway, Response, Setup, Upstream, bearer, get},
         support::{NOW, revocation, route, token_id},
     },
 };
@@ -58,7 +58,7 @@ fn times_asked(gateway: &Gateway) -> usize {
     gateway.resolver.asked_for_sessions.load(Ordering::Relaxed)
 }
 
-async fn send(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Answer {
+async fn send(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Response {
     gateway.ask(&get(path, lines).replacen("GET", method, 1)).await
 }
 
@@ -116,9 +116,9 @@ async fn an_invalid_session_cookie_is_refused() {
         format!("Cookie: gateway_session={}\r\n", "x".repeat(5000)),
         format!("Cookie: __Host-gateway_session={}\r\n", secret('a')),
     ] {
-        let answer = gateway.get("/api/session", &line).await;
-        assert_eq!(answer.problem(), (401, "session_missing".to_owned()), "{line}");
-        assert!(answer.header("www-authenticate").is_some());
+        let response = gateway.get("/api/session", &line).await;
+        assert_eq!(response.problem(), (401, "session_missing".to_owned()), "{line}");
+        assert!(response.header("www-authenticate").is_some());
         assert_eq!(gateway.get("/api/either", &line).await.problem().1, "token_missing", "{line}");
     }
     assert_eq!(times_asked(&gateway), 2, "what has not even the form is not looked up");
@@ -147,8 +147,8 @@ async fn requests_that_change_something_need_a_trusted_page() {
         ] {
             for path in ["/api/session", "/api/either"] {
                 let lines = format!("{}{from}Content-Length: 0\r\n", cookie('a'));
-                let answer = send(&gateway, method, path, &lines).await;
-                assert_eq!(answer.problem(), (403, "cross_site_request".to_owned()), "{method} {path} {from}");
+                let response = send(&gateway, method, path, &lines).await;
+                assert_eq!(response.problem(), (403, "cross_site_request".to_owned()), "{method} {path} {from}");
             }
         }
     }
@@ -182,12 +182,12 @@ async fn a_browser_is_redirected_to_the_login_and_back() {
     let page = "Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
     for (path, line) in [("/api/session/a%20b?x=1", String::new()), ("/api/either/a%20b?x=1", cookie('x'))] {
         for method in ["GET", "HEAD"] {
-            let answer = send(&gateway, method, path, &format!("{page}{line}")).await;
-            assert_eq!(answer.status, 303, "{method} {path}");
+            let response = send(&gateway, method, path, &format!("{page}{line}")).await;
+            assert_eq!(response.status, 303, "{method} {path}");
             let back = path.replace('/', "%2F").replace("%20", "%2520").replace('?', "%3F").replace('=', "%3D");
-            assert_eq!(answer.header("location"), Some(&*format!("/e/login?return_to={back}")));
-            assert_eq!((answer.header("cache-control"), answer.text()), (Some("no-store"), ""));
-            assert!(answer.header("x-request-id").is_some());
+            assert_eq!(response.header("location"), Some(&*format!("/e/login?return_to={back}")));
+            assert_eq!((response.header("cache-control"), response.text()), (Some("no-store"), ""));
+            assert!(response.header("x-request-id").is_some());
         }
     }
     for (method, lines) in [
@@ -250,8 +250,8 @@ async fn a_session_that_cannot_be_looked_up_is_a_503_and_not_invalid() {
     let gateway = gateway(&upstream);
     open(&gateway, 'a', 1);
     gateway.resolver.down.store(true, Ordering::Relaxed);
-    let answer = gateway.get("/api/session", &format!("{}Accept: text/html\r\n", cookie('a'))).await;
-    assert_eq!((answer.problem(), answer.header("retry-after")), ((503, "unavailable".to_owned()), Some("1")));
+    let response = gateway.get("/api/session", &format!("{}Accept: text/html\r\n", cookie('a'))).await;
+    assert_eq!((response.problem(), response.header("retry-after")), ((503, "unavailable".to_owned()), Some("1")));
     gateway.resolver.down.store(false, Ordering::Relaxed);
     assert_eq!(gateway.get("/api/session", &cookie('a')).await.status, 200);
 }

@@ -6,15 +6,15 @@ use std::sync::{
 use crate::{
     domain::gateway::models::{service::Route, token::Expectations},
     edge::tests::{
-        harness::{Answer, Gateway, Setup, Upstream, bearer, get},
+        harness::{Gateway, Response, Setup, Upstream, bearer, get},
         support::{FakeVerifier, NOW, route},
     },
 };
 
 const GOOD: &str = "jwt.u1.read.1";
 
-fn challenge(answer: &Answer) -> &str {
-    answer.header("www-authenticate").unwrap()
+fn challenge(response: &Response) -> &str {
+    response.header("www-authenticate").unwrap()
 }
 
 /// Counts the signatures that are checked from now on.
@@ -185,8 +185,8 @@ async fn a_token_that_cannot_be_checked_is_a_503_and_not_invalid() {
     let upstream = Upstream::ok().await;
     let gateway = Setup::of(&[upstream.address]).start();
     gateway.resolver.down.store(true, Ordering::Relaxed);
-    let answer = gateway.get("/api/auth", &bearer("opaque")).await;
-    assert_eq!((answer.problem(), answer.header("retry-after")), ((503, "unavailable".to_owned()), Some("1")));
+    let response = gateway.get("/api/auth", &bearer("opaque")).await;
+    assert_eq!((response.problem(), response.header("retry-after")), ((503, "unavailable".to_owned()), Some("1")));
     assert_eq!(gateway.get("/api/auth", &bearer(GOOD)).await.status, 200, "a signed one needs nobody");
     gateway.resolver.knows_none.store(true, Ordering::Relaxed);
     let asked = gateway.times_asked();

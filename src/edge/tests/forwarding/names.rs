@@ -20,7 +20,7 @@ struct Fake(Arc<(Mutex<State>, Condvar)>);
 #[derive(Default)]
 struct State {
     asked: Vec<String>,
-    answers: bool,
+    responses: bool,
 }
 
 impl Lookup for Fake {
@@ -32,7 +32,7 @@ impl Lookup for Fake {
             "well.test" => Ok(vec![([127, 0, 0, 1], 0).into()]),
             "none.test" => Err(io::Error::other("no such name")),
             _ => {
-                drop(changed.wait_while(state, |state| !state.answers).unwrap());
+                drop(changed.wait_while(state, |state| !state.responses).unwrap());
                 Err(io::Error::other("no answer"))
             }
         }
@@ -44,8 +44,8 @@ impl Fake {
         self.0.0.lock().unwrap().asked.iter().filter(|asked| *asked == name).count()
     }
 
-    fn answer(&self) {
-        self.0.0.lock().unwrap().answers = true;
+    fn respond(&self) {
+        self.0.0.lock().unwrap().responses = true;
         self.0.1.notify_all();
     }
 }
@@ -80,9 +80,9 @@ async fn an_unresponsive_name_affects_only_its_own_service() {
         assert_eq!(gateway.get("/api/well", "").await.status, 200);
     }
     assert_eq!((fake.times_asked("sick.test"), fake.times_asked("well.test")), (1, 1));
-    fake.answer();
+    fake.respond();
     for mut client in waiting {
-        assert_eq!(soon("an answer", client.answer(true)).await.problem(), (502, "bad_gateway".to_owned()));
+        assert_eq!(soon("an answer", client.response(true)).await.problem(), (502, "bad_gateway".to_owned()));
     }
     assert_eq!(gateway.get("/api/none", "").await.problem(), (502, "bad_gateway".to_owned()));
 }
@@ -92,5 +92,5 @@ async fn a_lookup_is_limited_by_the_connect_timeout() {
     let upstream = Upstream::ok().await;
     let (fake, gateway) = gateway(&upstream, Some(Duration::from_millis(50)));
     assert_eq!(gateway.get("/api/sick", "").await.problem(), (504, "gateway_timeout".to_owned()));
-    fake.answer();
+    fake.respond();
 }

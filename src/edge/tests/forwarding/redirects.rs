@@ -16,8 +16,8 @@ async fn answering(header: &str) -> Upstream {
         async move {
             while let Some(request) = connection.request().await {
                 let header = header.replace("{instance}", request.header("host").unwrap());
-                let answer = format!("HTTP/1.1 307 Temporary Redirect\r\n{header}\r\nContent-Length: 0\r\n\r\n");
-                connection.send(&answer).await;
+                let response = format!("HTTP/1.1 307 Temporary Redirect\r\n{header}\r\nContent-Length: 0\r\n\r\n");
+                connection.send(&response).await;
             }
         }
     })
@@ -28,9 +28,9 @@ async fn seen(header: &str, changes: impl FnOnce(Route) -> Route, path: &str) ->
     let upstream = answering(header).await;
     let mut setup = Setup::of(&[upstream.address]);
     setup.routes.push(changes(route("/api/shop/orders", "auth", "/orders")));
-    let answer = setup.start().ask(&get(path, "")).await;
+    let response = setup.start().ask(&get(path, "")).await;
     let name = header.split(':').next().unwrap();
-    answer.header(name).unwrap_or_default().to_owned()
+    response.header(name).unwrap_or_default().to_owned()
 }
 
 fn same(route: Route) -> Route {
@@ -59,9 +59,9 @@ async fn addresses_of_the_service_become_its_path_outside() {
             let upstream = answering(&format!("{name}: {said}")).await;
             let mut setup = Setup::of(&[upstream.address]);
             setup.routes.push(route("/api/shop/orders", "auth", "/orders"));
-            let answer = setup.start().ask(&get("/api/shop/orders", "")).await;
+            let response = setup.start().ask(&get("/api/shop/orders", "")).await;
             let expected = seen_outside.replace("{instance}", &upstream.address.to_string());
-            assert_eq!(answer.header(name), Some(&*expected), "{name}: {said}");
+            assert_eq!(response.header(name), Some(&*expected), "{name}: {said}");
         }
     }
     assert_eq!(
@@ -100,8 +100,8 @@ async fn behind_a_trusted_proxy_the_clients_host_is_the_one_from_the_proxy() {
         if by_trusted {
             setup.listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
         }
-        let answer = setup.start().get("/api/shop/orders", "X-Forwarded-Host: app.example.com\r\n").await;
-        assert_eq!(answer.header("location"), Some(expected));
+        let response = setup.start().get("/api/shop/orders", "X-Forwarded-Host: app.example.com\r\n").await;
+        assert_eq!(response.header("location"), Some(expected));
         let host = if by_trusted { "app.example.com" } else { "www.jinmini.com" };
         assert_eq!(upstream.only().header("host"), Some(host));
     }

@@ -88,9 +88,9 @@ async fn no_method_reaches_a_laxer_route() {
     let ask =
         async |method: &str, path: &str, lines: &str| gateway.ask(&get(path, lines).replacen("GET", method, 1)).await;
     for method in ["GET", "PATCH", "POST", "OPTIONS", "delete"] {
-        let answer = ask(method, "/api/posts/old/1", "").await;
-        assert_eq!(answer.problem(), (405, "method_not_allowed".to_owned()), "{method}");
-        assert_eq!(answer.header("allow"), Some("DELETE, PUT"), "{method}");
+        let response = ask(method, "/api/posts/old/1", "").await;
+        assert_eq!(response.problem(), (405, "method_not_allowed".to_owned()), "{method}");
+        assert_eq!(response.header("allow"), Some("DELETE, PUT"), "{method}");
     }
     for (method, path) in
         [("DELETE", "/api/posts/old"), ("POST", "/api/posts"), ("X", "/api/posts"), ("OPTIONS", "/api/posts")]

@@ -6,7 +6,7 @@ use http_body::Frame;
 use crate::edge::tests::{
     harness::{Setup, Upstream, get, soon},
     http2::{
-        Http2Answer, Http2Client, data,
+        Http2Client, Http2Response, data,
         frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, STATUS_200, frame, literal, said},
         messages::{Bodies, counting, got_over_http1, got_over_http2, outcome, saying},
         parts,
@@ -179,21 +179,21 @@ async fn forbidden_trailers_are_not_forwarded() {
     let (told, mut came) = tokio::sync::mpsc::unbounded_channel();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let of_answer: HeaderMap = lines
+    let of_response: HeaderMap = lines
         .iter()
         .map(|(name, value)| (name.parse().unwrap(), http::HeaderValue::from_bytes(value).unwrap()))
         .collect();
-    let of_request = of_answer.clone();
+    let of_request = of_response.clone();
     tokio::spawn(async move {
         let mut connection = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
-        while let Some(Ok((request, mut answer))) = connection.accept().await {
-            let (told, of_answer) = (told.clone(), of_answer.clone());
+        while let Some(Ok((request, mut response))) = connection.accept().await {
+            let (told, of_response) = (told.clone(), of_response.clone());
             tokio::spawn(async move {
                 let mut body = request.into_body();
                 while body.data().await.is_some() {}
                 told.send(body.trailers().await.unwrap().unwrap()).unwrap();
-                let mut stream = answer.send_response(http::Response::new(()), false).unwrap();
-                stream.send_trailers(of_answer).unwrap();
+                let mut stream = response.send_response(http::Response::new(()), false).unwrap();
+                stream.send_trailers(of_response).unwrap();
             });
         }
     });
@@ -204,8 +204,8 @@ async fn forbidden_trailers_are_not_forwarded() {
         sender.send(Frame::trailers(of_request)).await.unwrap();
     });
     let request = crate::edge::tests::http2::request(http::Method::POST, "/api/users", &[], "").map(|_| body);
-    let answer = Http2Answer::read(Http2Client::connect(&gateway).await.send(request).await.unwrap()).await;
-    for trailers in [soon("the request's", came.recv()).await.unwrap(), answer.trailers.unwrap()] {
+    let response = Http2Response::read(Http2Client::connect(&gateway).await.send(request).await.unwrap()).await;
+    for trailers in [soon("the request's", came.recv()).await.unwrap(), response.trailers.unwrap()] {
         assert_eq!(trailers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
     }
 }

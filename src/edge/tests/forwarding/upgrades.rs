@@ -60,7 +60,7 @@ pub(crate) async fn up_to(client: &mut Client, end: &str) -> String {
 async fn upgraded(gateway: &Gateway) -> Client {
     let mut client = gateway.connect().await;
     client.send(&get("/api/users", WEBSOCKET)).await;
-    assert_eq!(client.answer(false).await.status, 101);
+    assert_eq!(client.response(false).await.status, 101);
     assert_eq!(up_to(&mut client, "hello ").await, "hello ");
     client
 }
@@ -74,7 +74,7 @@ async fn an_upgrade_keeps_its_connection_header_beside_te_and_at_another_endpoin
     for _ in 0..2 {
         let mut client = gateway.connect().await;
         client.send(&get("/api/users", &format!("{WEBSOCKET}TE: trailers\r\n"))).await;
-        assert_eq!(client.answer(false).await.status, 101);
+        assert_eq!(client.response(false).await.status, 101);
     }
     for request in upstream.received() {
         assert_eq!((request.header("connection"), request.header("te")), (Some("upgrade, te"), Some("trailers")));
@@ -89,12 +89,17 @@ async fn an_upgrade_goes_both_ways_until_both_sides_are_closed() {
     let lines = "Connection: keep-alive, UPGRADE, X-Own\r\nKeep-Alive: 5\r\nX-Own: 1\r\nUpgrade: h2c, websocket\r\n\
                  Upgrade: chat/2, HTTP/2.0, TLS/1.2\r\nSec-WebSocket-Key: x\r\nX-User-Id: forged\r\n";
     client.send(&get("/api/users/chat?a=b", lines)).await;
-    let answer = client.answer(false).await;
+    let response = client.response(false).await;
     assert_eq!(
-        (answer.status, answer.header("upgrade"), answer.header("connection"), answer.header("sec-websocket-accept")),
+        (
+            response.status,
+            response.header("upgrade"),
+            response.header("connection"),
+            response.header("sec-websocket-accept")
+        ),
         (101, Some("WebSocket"), Some("upgrade"), Some("y"))
     );
-    assert!(answer.header("x-request-id").is_some() && answer.header("content-length").is_none());
+    assert!(response.header("x-request-id").is_some() && response.header("content-length").is_none());
     let request = upstream.only();
     assert_eq!(request.first_line(), "GET /users/chat?a=b HTTP/1.1");
     assert_eq!(
@@ -146,7 +151,7 @@ async fn nothing_after_the_request_is_sent_before_the_101() {
     client.send(&more).await;
     tokio::time::sleep(WHILE).await;
     go_on.notify_one();
-    assert_eq!(client.answer(false).await.status, 101);
+    assert_eq!(client.response(false).await.status, 101);
     let mut seen = String::new();
     while !seen.ends_with(&more.to_uppercase()) {
         seen += &client.some().await;
@@ -164,11 +169,11 @@ async fn bytes_after_a_refused_upgrade_are_the_next_request() {
     // All at once, then one after the other, on one connection.
     client.send(&format!("{upgrade}{}{upgrade}{}", get("/api/users/admin", ""), get("/api/users/1", ""))).await;
     for status in [200, 401, 200, 200] {
-        assert_eq!(client.answer(true).await.status, status);
+        assert_eq!(client.response(true).await.status, status);
     }
     for _ in 0..2 {
-        let answer = client.ask(&upgrade).await;
-        assert_eq!((answer.status, answer.text(), answer.header("upgrade")), (200, "ok", None));
+        let response = client.ask(&upgrade).await;
+        assert_eq!((response.status, response.text(), response.header("upgrade")), (200, "ok", None));
         assert_eq!(client.ask(&get("/api/users/admin", "")).await.status, 401);
     }
     // The ones above were refused by the service; these are refused by the gateway.
@@ -178,14 +183,14 @@ async fn bytes_after_a_refused_upgrade_are_the_next_request() {
     let received = upstream.received();
     assert_eq!(received.len(), 5, "{received:?}");
     client.send(&format!("{upgrade}GET / HTTP/1.1\r\n\r\n")).await;
-    assert_eq!(client.answer(true).await.status, 200);
-    assert_eq!(client.answer(true).await.problem(), (400, "bad_request".to_owned()));
+    assert_eq!(client.response(true).await.status, 200);
+    assert_eq!(client.response(true).await.problem(), (400, "bad_request".to_owned()));
     assert!(client.is_closed().await);
     // Even if there are many.
     let mut client = gateway.connect().await;
     client.send(&format!("{upgrade}GET /api/users/{} HTTP/1.1\r\n", "a".repeat(40_000))).await;
-    assert_eq!(client.answer(true).await.status, 200);
-    assert_eq!(client.answer(true).await.status, 431);
+    assert_eq!(client.response(true).await.status, 200);
+    assert_eq!(client.response(true).await.status, 431);
     assert!(client.is_closed().await);
 }
 
@@ -223,7 +228,7 @@ async fn an_impossible_upgrade_is_a_plain_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unrequested_101_is_a_502() {
-    for (lines, answer) in [
+    for (lines, response) in [
         ("", SWITCHING.to_owned()),
         ("Upgrade: websocket\r\n", SWITCHING.to_owned()),
         (WEBSOCKET, SWITCHING.replace("WebSocket\r", "chat\r")),
@@ -232,13 +237,13 @@ async fn an_unrequested_101_is_a_502() {
         (WEBSOCKET, SWITCHING.replace("WebSocket\r", "\r")),
         (WEBSOCKET, SWITCHING.replace("WebSocket\r\n", "WebSocket\r\nUpgrade: h2c\r\n")),
     ] {
-        let answer = Arc::new(answer);
-        let told = Arc::clone(&answer);
+        let response = Arc::new(response);
+        let told = Arc::clone(&response);
         let upstream = Upstream::start(move |mut connection| {
-            let answer = Arc::clone(&told);
+            let response = Arc::clone(&told);
             async move {
                 connection.request().await;
-                connection.send(&answer).await;
+                connection.send(&response).await;
                 connection.is_closed().await;
             }
         })
@@ -246,7 +251,7 @@ async fn an_unrequested_101_is_a_502() {
         let gateway = Setup::of(&[upstream.address]).start();
         let mut client = gateway.connect().await;
         let refused = client.ask(&get("/api/users", lines)).await;
-        assert_eq!(refused.problem(), (502, "bad_gateway".to_owned()), "{answer}");
+        assert_eq!(refused.problem(), (502, "bad_gateway".to_owned()), "{response}");
         assert_eq!(client.ask(&get("/livez", "")).await.status, 200, "HTTP goes on");
     }
 }
@@ -317,7 +322,7 @@ async fn an_upgraded_connection_has_back_pressure() {
     let gateway = Setup::of(&[upstream.address]).start();
     let mut client = gateway.connect().await;
     client.send(&get("/api/users", WEBSOCKET)).await;
-    assert_eq!(client.answer(false).await.status, 101);
+    assert_eq!(client.response(false).await.status, 101);
     tokio::time::sleep(WHILE * 3).await;
     let mut seen = client.some().await;
     while !seen.ends_with('y') {
@@ -334,7 +339,7 @@ async fn an_upgraded_connection_counts_and_drains_like_any_other() {
     setup.listener.drain_timeout = WHILE;
     let mut gateway = setup.start();
     let mut client = upgraded(&gateway).await;
-    assert_eq!(gateway.connect().await.answer(true).await.problem(), (503, "overloaded".to_owned()));
+    assert_eq!(gateway.connect().await.response(true).await.problem(), (503, "overloaded".to_owned()));
     let edge = gateway.edge.take().unwrap();
     edge.shutdown();
     client.send("still here").await;

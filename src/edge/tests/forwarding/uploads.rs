@@ -216,12 +216,12 @@ async fn uploads_that_were_answered_early_leave_nothing_behind() {
     }
     let mut script = scripted.script().await;
     let asked = gateway.get("/api/scripted", "");
-    let answers = async {
+    let responses = async {
         script.see("the request").await;
         script.tell.send(Tell::Head).unwrap();
         script.tell.send(Tell::End).unwrap();
     };
-    assert_eq!(tokio::join!(asked, answers).0.text(), "ok");
+    assert_eq!(tokio::join!(asked, responses).0.text(), "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,7 +237,7 @@ async fn an_upgrade_after_such_an_upload_works_like_any_other() {
     let gateway = setup(scripted.address, true, &next).start();
     let Uploading::Http1 { mut client, .. } = answered_early(&gateway, &scripted).await else { unreachable!() };
     client.send(&get("/api/next", "Connection: Upgrade\r\nUpgrade: foo\r\n")).await;
-    assert_eq!(client.answer(false).await.status, 101);
+    assert_eq!(client.response(false).await.status, 101);
     client.send("ping").await;
     assert_eq!(client.some().await, "heard ping");
 }
@@ -256,12 +256,12 @@ async fn an_upload_ends_with_its_response_even_if_the_client_does_not_read_it() 
     let (mut requests, connection) = client.initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
     let connection = tokio::spawn(connection);
     let request = Request::post("http://x/api/scripted").body(()).unwrap();
-    let (answer, _upload) = requests.send_request(request, false).unwrap();
+    let (response, _upload) = requests.send_request(request, false).unwrap();
     assert_eq!(script.see("the request").await, Seen::Begun);
     script.tell.send(Tell::Head).unwrap();
-    let answer = soon("the head", answer).await.unwrap();
+    let response = soon("the head", response).await.unwrap();
     script.tell.send(Tell::End).unwrap();
     script.is_cancelled().await;
-    assert!(!script.is_whole && !answer.body().is_end_stream());
+    assert!(!script.is_whole && !response.body().is_end_stream());
     connection.abort();
 }

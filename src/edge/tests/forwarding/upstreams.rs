@@ -43,8 +43,8 @@ async fn a_service_without_a_response_is_a_502_and_the_gateway_continues() {
         setup.routes.push(crate::edge::tests::support::route("/api/good", "good", "/"));
         let gateway = setup.start();
         let mut client = gateway.connect().await;
-        let answer = client.ask(&get("/api/users", "")).await;
-        assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()), "{broken:?}");
+        let response = client.ask(&get("/api/users", "")).await;
+        assert_eq!(response.problem(), (502, "bad_gateway".to_owned()), "{broken:?}");
         assert_eq!(client.ask(&get("/api/good", "")).await.status, 200);
     }
 }
@@ -56,8 +56,8 @@ async fn a_response_that_is_framed_twice_is_framed_again() {
     )
     .await;
     let gateway = Setup::of(&[upstream.address]).start();
-    let answer = gateway.get("/api/users", "").await;
-    assert_eq!((answer.status, answer.text(), answer.header("content-length")), (200, "ok", None));
+    let response = gateway.get("/api/users", "").await;
+    assert_eq!((response.status, response.text(), response.header("content-length")), (200, "ok", None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,19 +71,19 @@ async fn a_head_without_a_body_is_validated_like_any_other() {
     ] {
         let lines = lines.to_owned();
         let upstream = Upstream::start(move |mut connection| {
-            let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
+            let response = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
             async move {
                 while connection.request().await.is_some() {
-                    connection.send(&answer).await;
+                    connection.send(&response).await;
                 }
             }
         })
         .await;
         let gateway = Setup::of(&[upstream.address]).start();
-        let answer = gateway.ask("HEAD /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        let got = (answer.status == 200).then(|| answer.header("content-length").unwrap());
-        assert_eq!(got, expected, "{}", answer.message.head);
-        assert!(answer.status == 200 || answer.status == 502);
+        let response = gateway.ask("HEAD /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let got = (response.status == 200).then(|| response.header("content-length").unwrap());
+        assert_eq!(got, expected, "{}", response.message.head);
+        assert!(response.status == 200 || response.status == 502);
     }
 }
 
@@ -92,9 +92,9 @@ async fn a_dead_endpoint_is_a_502_and_no_endpoint_a_503() {
     let gateway = Setup::of(&[nobody().await]).start();
     assert_eq!(gateway.get("/api/users", "").await.problem(), (502, "bad_gateway".to_owned()));
     let gateway = Setup::of(&[]).start();
-    let answer = gateway.get("/api/users", "").await;
-    assert_eq!(answer.problem(), (503, "no_instance".to_owned()));
-    assert!(answer.header("retry-after").is_some());
+    let response = gateway.get("/api/users", "").await;
+    assert_eq!(response.problem(), (503, "no_instance".to_owned()));
+    assert!(response.header("retry-after").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +130,7 @@ async fn the_time_for_a_response_counts_from_the_end_of_the_request() {
     client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na").await;
     tokio::time::sleep(SHORT * 3 / 2).await;
     client.send("bc").await;
-    assert_eq!(client.answer(true).await.status, 200);
+    assert_eq!(client.response(true).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,8 +146,8 @@ async fn a_response_that_breaks_off_breaks_off_for_the_client_too() {
         .await;
         let gateway = Setup::of(&[upstream.address]).start();
         let mut client = gateway.connect().await;
-        let answer = client.ask(&get("/api/users", "")).await;
-        assert_eq!((answer.status, answer.message.complete), (200, false), "{part:?}");
+        let response = client.ask(&get("/api/users", "")).await;
+        assert_eq!((response.status, response.message.complete), (200, false), "{part:?}");
         assert!(client.is_closed().await);
         assert_eq!(gateway.get("/livez", "").await.status, 200);
     }
@@ -311,12 +311,12 @@ async fn a_response_before_the_end_of_a_body_does_not_cost_the_client_its_connec
         let request = post(path, &body);
         let (early, late) = request.split_at(request.len() - 50_000);
         client.send(early).await;
-        assert_eq!(client.answer(true).await.status, status, "{path}");
+        assert_eq!(client.response(true).await.status, status, "{path}");
         client.send(late).await;
     }
     let chunked = "POST /api/auth HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
     client.send(chunked).await;
-    assert_eq!(client.answer(true).await.status, 401);
+    assert_eq!(client.response(true).await.status, 401);
     client.send("2\r\nde\r\n0\r\n\r\n").await;
     assert_eq!(client.ask(&get("/api/small", "")).await.status, 200);
 
@@ -327,7 +327,7 @@ async fn a_response_before_the_end_of_a_body_does_not_cost_the_client_its_connec
     {
         let mut client = gateway.connect().await;
         client.send(request).await;
-        assert_eq!(client.answer(true).await.status, 401);
+        assert_eq!(client.response(true).await.status, 401);
         assert!(client.is_closed().await, "{request}");
     }
 }

@@ -125,7 +125,7 @@ pub(crate) async fn counting(whole: Bodies) -> SocketAddr {
             let whole = Arc::clone(&whole);
             tokio::spawn(async move {
                 let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-                while let Some(Ok((request, mut answer))) = connection.accept().await {
+                while let Some(Ok((request, mut response))) = connection.accept().await {
                     let whole = Arc::clone(&whole);
                     tokio::spawn(async move {
                         let (mut body, mut bytes) = (request.into_body(), Vec::new());
@@ -136,7 +136,7 @@ pub(crate) async fn counting(whole: Bodies) -> SocketAddr {
                         }
                         if body.trailers().await.is_ok() {
                             whole.lock().unwrap().push(bytes);
-                            let _ = answer.send_response(http::Response::new(()), true);
+                            let _ = response.send_response(http::Response::new(()), true);
                         }
                     });
                 }
@@ -185,7 +185,7 @@ async fn telling_over_http2(events: Events) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let mut connection = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
-        while let Some(Ok((request, answer))) = connection.accept().await {
+        while let Some(Ok((request, response))) = connection.accept().await {
             let events = events.clone();
             tokio::spawn(async move {
                 let mut body = request.into_body();
@@ -193,7 +193,7 @@ async fn telling_over_http2(events: Events) -> SocketAddr {
                 events.send(Told::Begun).unwrap();
                 let whole = body.data().await.is_none() && body.trailers().await.is_ok();
                 events.send(Told::Ended { whole }).unwrap();
-                drop(answer);
+                drop(response);
             });
         }
     });
@@ -297,7 +297,7 @@ pub(crate) async fn saying(frames: Vec<u8>) -> SocketAddr {
 }
 
 /// The head of a response with 200 and these headers.
-pub(crate) fn answer_head(flags: u8, lines: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn response_head(flags: u8, lines: &[(&str, &str)]) -> Vec<u8> {
     let lines = lines.iter().flat_map(|(name, value)| literal(name, value.as_bytes()));
     frame(HEADERS, END_HEADERS | flags, 1, &[STATUS_200].into_iter().chain(lines).collect::<Vec<_>>())
 }
@@ -328,45 +328,45 @@ pub(crate) async fn got_over_http2(gateway: &Gateway) -> Option<Vec<u8>> {
 
 /// The response body that an HTTP/1 client gets for its `POST`, if it is complete.
 pub(crate) async fn got_over_http1(gateway: &Gateway) -> Option<Vec<u8>> {
-    let answer = gateway.ask(&post("/api/users", "abc")).await;
-    (answer.status == 200 && answer.message.complete).then_some(answer.message.body)
+    let response = gateway.ask(&post("/api/users", "abc")).await;
+    (response.status == 200 && response.message.complete).then_some(response.message.body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_over_http2_ends_as_its_head_declares_and_only_with_end_stream() {
     let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, &literal("grpc-status", b"0"));
-    let long = |length: &'static str| answer_head(0, &[("content-length", length)]);
+    let long = |length: &'static str| response_head(0, &[("content-length", length)]);
     let data = |flags, text: &str| frame(DATA, flags, 1, text.as_bytes());
     for (what, frames, expected) in [
-        ("as it should be", [answer_head(0, &[]), data(END_STREAM, "abc")].concat(), Some("abc")),
+        ("as it should be", [response_head(0, &[]), data(END_STREAM, "abc")].concat(), Some("abc")),
         ("with its length", [long("3"), data(END_STREAM, "abc")].concat(), Some("abc")),
         ("END_STREAM by itself", [long("3"), data(0, "abc"), data(END_STREAM, "")].concat(), Some("abc")),
         (
             "an empty part",
-            [answer_head(0, &[]), data(0, ""), data(0, "abc"), data(END_STREAM, "")].concat(),
+            [response_head(0, &[]), data(0, ""), data(0, "abc"), data(END_STREAM, "")].concat(),
             Some("abc"),
         ),
-        ("no body", answer_head(END_STREAM, &[]), Some("")),
-        ("no body, and says so", answer_head(END_STREAM, &[("content-length", "0")]), Some("")),
+        ("no body", response_head(END_STREAM, &[]), Some("")),
+        ("no body, and says so", response_head(END_STREAM, &[("content-length", "0")]), Some("")),
         // RFC 9113 §8.1: the response is complete, and the service does not need the rest of the request.
-        ("early", [answer_head(0, &[]), data(END_STREAM, "abc"), reset(NO_ERROR)].concat(), Some("abc")),
-        ("early, without a body", [answer_head(END_STREAM, &[]), reset(NO_ERROR)].concat(), Some("")),
+        ("early", [response_head(0, &[]), data(END_STREAM, "abc"), reset(NO_ERROR)].concat(), Some("abc")),
+        ("early, without a body", [response_head(END_STREAM, &[]), reset(NO_ERROR)].concat(), Some("")),
         (
             "early, with trailers",
-            [answer_head(0, &[]), data(0, "abc"), trailers, reset(NO_ERROR)].concat(),
+            [response_head(0, &[]), data(0, "abc"), trailers, reset(NO_ERROR)].concat(),
             Some("abc"),
         ),
-        ("reset with NO_ERROR", [answer_head(0, &[]), data(0, "abc"), reset(NO_ERROR)].concat(), None),
-        ("reset behind the head", [answer_head(0, &[]), reset(NO_ERROR)].concat(), None),
-        ("reset with CANCEL", [answer_head(0, &[]), data(0, "abc"), reset(8)].concat(), None),
+        ("reset with NO_ERROR", [response_head(0, &[]), data(0, "abc"), reset(NO_ERROR)].concat(), None),
+        ("reset behind the head", [response_head(0, &[]), reset(NO_ERROR)].concat(), None),
+        ("reset with CANCEL", [response_head(0, &[]), data(0, "abc"), reset(8)].concat(), None),
         ("reset before the head", reset(NO_ERROR), None),
         ("shorter than was said", [long("5"), data(END_STREAM, "abc")].concat(), None),
         ("longer than was said", [long("2"), data(END_STREAM, "abc")].concat(), None),
-        ("a length, and nothing", answer_head(END_STREAM, &[("content-length", "5")]), None),
+        ("a length, and nothing", response_head(END_STREAM, &[("content-length", "5")]), None),
         ("a leading zero", [long("03"), data(END_STREAM, "abc")].concat(), None),
         ("a list", [long("3, 3"), data(END_STREAM, "abc")].concat(), None),
-        ("a blank before a value", [answer_head(0, &[("x-a", " 1")]), data(END_STREAM, "abc")].concat(), None),
-        ("a quoted name", [answer_head(0, &[("x-\"a", "1")]), data(END_STREAM, "abc")].concat(), None),
+        ("a blank before a value", [response_head(0, &[("x-a", " 1")]), data(END_STREAM, "abc")].concat(), None),
+        ("a quoted name", [response_head(0, &[("x-\"a", "1")]), data(END_STREAM, "abc")].concat(), None),
         ("a sign", [long("+3"), data(END_STREAM, "abc")].concat(), None),
     ] {
         let gateway = gateway(saying(frames).await);
@@ -385,31 +385,31 @@ async fn a_response_over_http2_ends_as_its_head_declares_and_only_with_end_strea
 async fn an_http_1_0_client_notices_that_a_response_broke_off() {
     // For HTTP/1.0 a response of unknown length ends with the connection.
     for (end, is_whole) in [(frame(DATA, END_STREAM, 1, b""), true), (reset(NO_ERROR), false), (reset(2), false)] {
-        let gateway = gateway(saying([answer_head(0, &[]), frame(DATA, 0, 1, b"abc"), end].concat()).await);
+        let gateway = gateway(saying([response_head(0, &[]), frame(DATA, 0, 1, b"abc"), end].concat()).await);
         let mut client = gateway.connect().await;
         client.send("GET /api/users HTTP/1.0\r\n\r\n").await;
-        let mut answer = Vec::new();
-        let read = soon("the end", client.stream.read_to_end(&mut answer)).await;
-        assert_eq!(read.is_ok(), is_whole, "{}", String::from_utf8_lossy(&answer));
+        let mut response = Vec::new();
+        let read = soon("the end", client.stream.read_to_end(&mut response)).await;
+        assert_eq!(read.is_ok(), is_whole, "{}", String::from_utf8_lossy(&response));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_early_response_is_complete_even_if_the_request_is_aborted() {
-    let frames = [answer_head(0, &[]), frame(DATA, END_STREAM, 1, b"no"), reset(NO_ERROR)].concat();
+    let frames = [response_head(0, &[]), frame(DATA, END_STREAM, 1, b"no"), reset(NO_ERROR)].concat();
     let gateway = gateway(saying(frames).await);
     for _ in 0..20 {
         let mut client = gateway.connect().await;
         client.send("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc").await;
-        let answer = client.answer(true).await;
-        assert_eq!((answer.status, answer.text(), answer.message.complete), (200, "no", true));
+        let response = client.response(true).await;
+        assert_eq!((response.status, response.text(), response.message.complete), (200, "no", true));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn error_codes_are_not_passed_to_the_other_side() {
     // REFUSED_STREAM would mean that nothing was processed, so that the client may send it again.
-    let frames = [answer_head(0, &[]), frame(DATA, 0, 1, b"abc"), reset(7)].concat();
+    let frames = [response_head(0, &[]), frame(DATA, 0, 1, b"abc"), reset(7)].concat();
     let gateway = gateway(saying(frames).await);
     let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(b"/api/users", &[]));
     let said = said(&gateway, &request, |kind, _| matches!(kind, RST_STREAM | GOAWAY)).await;
@@ -422,21 +422,21 @@ async fn a_response_without_a_body_keeps_its_announced_length() {
     let head_of_service =
         frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&[STATUS_200][..], &literal("content-length", b"1234")].concat());
     let of_http2 = gateway(saying(head_of_service).await);
-    let answer = of_http2.ask("HEAD /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert_eq!((answer.status, answer.header("content-length")), (200, Some("1234")));
+    let response = of_http2.ask("HEAD /api/users HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!((response.status, response.header("content-length")), (200, Some("1234")));
     // 304, by its number in the static table.
     let not_modified =
         frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&[0x8b][..], &literal("content-length", b"99")].concat());
     let of_http2 = gateway(saying(not_modified).await);
-    let answer = of_http2.get("/api/users", "").await;
-    assert_eq!((answer.status, answer.header("content-length")), (304, Some("99")));
+    let response = of_http2.get("/api/users", "").await;
+    assert_eq!((response.status, response.header("content-length")), (304, Some("99")));
     // A 204 cannot have a body, even if DATA follows it.
     let with_data =
         [frame(HEADERS, END_HEADERS, 1, &[0x89]), frame(DATA, END_STREAM, 1, b"HTTP/1.1 200 OK\r\n\r\n")].concat();
     let of_http2 = gateway(saying(with_data).await);
     let mut client = of_http2.connect().await;
-    let answer = client.ask(&get("/api/users", "")).await;
-    assert_eq!((answer.status, answer.header("content-length")), (204, None));
+    let response = client.ask(&get("/api/users", "")).await;
+    assert_eq!((response.status, response.header("content-length")), (204, None));
     assert_eq!(client.ask(&get("/livez", "")).await.status, 200, "the next answer is the next request's");
 }
 
@@ -455,10 +455,10 @@ async fn a_response_that_cannot_have_a_body_is_cut_off_before_it_over_http2() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_that_is_only_a_head_stays_one() {
     // As gRPC refuses a call. After a head that does not end the stream, its status would have to be in trailers.
-    let refused = answer_head(END_STREAM, &[("content-type", "application/grpc"), ("grpc-status", "12")]);
+    let refused = response_head(END_STREAM, &[("content-type", "application/grpc"), ("grpc-status", "12")]);
     let gateway = gateway(saying(refused).await);
     let call = request(Method::POST, "/api/users/Greet", &[], "abc");
-    let answer = Http2Client::connect(&gateway).await.send(call).await.unwrap();
-    assert!(answer.status() == 200 && answer.headers()["grpc-status"] == "12", "{answer:?}");
-    assert!(answer.into_body().is_end_stream());
+    let response = Http2Client::connect(&gateway).await.send(call).await.unwrap();
+    assert!(response.status() == 200 && response.headers()["grpc-status"] == "12", "{response:?}");
+    assert!(response.into_body().is_end_stream());
 }

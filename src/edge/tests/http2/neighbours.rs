@@ -79,22 +79,22 @@ async fn serve(mut stream: TcpStream, odd: Option<Frames>, asked: &Notify, later
     }
 }
 
-fn answer(id: u32, line: &[u8]) -> Vec<u8> {
+fn respond(id: u32, line: &[u8]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, id, &[&[STATUS_200], line].concat())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_response_is_a_502_and_the_others_on_its_connection_count_as_lost() {
-    let answers: [(&str, Frames); 5] = [
-        ("a line break", |id| answer(id, &literal("x", b"a\r\nb"))),
-        ("a zero", |id| answer(id, &literal("x", b"\0"))),
-        ("an upper-case name", |id| answer(id, &literal("X", b"a"))),
-        ("an unknown pseudo-header", |id| answer(id, &literal(":odd", b"a"))),
+    let responses: [(&str, Frames); 5] = [
+        ("a line break", |id| respond(id, &literal("x", b"a\r\nb"))),
+        ("a zero", |id| respond(id, &literal("x", b"\0"))),
+        ("an upper-case name", |id| respond(id, &literal("X", b"a"))),
+        ("an unknown pseudo-header", |id| respond(id, &literal(":odd", b"a"))),
         ("another protocol", |id| {
             [frame(HEADERS, END_HEADERS, id, b"\x08\x03101"), frame(DATA, END_STREAM, id, b"abc")].concat()
         }),
     ];
-    for (what, frames) in answers {
+    for (what, frames) in responses {
         for (neighbour, status, later) in [(get("/api/users/neighbour", ""), 200, 1), (post("/api/users", "a"), 502, 0)]
         {
             let odd = Odd::start(frames).await;
@@ -104,9 +104,9 @@ async fn a_malformed_response_is_a_502_and_the_others_on_its_connection_count_as
             soon("the neighbour", odd.asked.notified()).await;
             let refused = gateway.get("/api/users", "").await;
             assert_eq!(refused.problem(), (502, "bad_gateway".to_owned()), "{what}");
-            let answer = beside.answer(true).await;
-            assert_eq!(answer.status, status, "{what}: {}", answer.text());
-            assert!(status == 200 || answer.problem() == (502, "bad_gateway".to_owned()), "{what}");
+            let response = beside.response(true).await;
+            assert_eq!(response.status, status, "{what}: {}", response.text());
+            assert!(status == 200 || response.problem() == (502, "bad_gateway".to_owned()), "{what}");
             assert_eq!(odd.later.load(Ordering::Relaxed), later, "{what}: the malformed one is not asked for again");
         }
     }

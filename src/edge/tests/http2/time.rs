@@ -280,8 +280,8 @@ async fn a_stalled_body_ends_alone_whatever_else_its_client_sends() {
         client.begin_body(1, path).await;
         client.send(&frame(DATA, 0, 1, b"abc")).await;
         let nothing = [ping(), frame(DATA, 0, 1, b"")].concat();
-        let answer = client.next_despite(1, &nothing).await;
-        assert_eq!(answer.kind, HEADERS, "{path}");
+        let response = client.next_despite(1, &nothing).await;
+        assert_eq!(response.kind, HEADERS, "{path}");
         client.ask(3, "/api/users").await;
         client.is_answered(3).await;
     }

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    Http2Answer, Http2Client, TestBody, data,
+    Http2Client, Http2Response, TestBody, data,
     frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, STATUS_200, frame},
     parts, request,
 };
@@ -44,7 +44,7 @@ pub(crate) fn gateway(address: SocketAddr) -> Gateway {
 
 /// A service, and the number of connections it has accepted.
 pub(crate) async fn serve<F>(
-    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    respond: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Future<Output = Response<TestBody>> + Send + 'static,
@@ -55,10 +55,10 @@ where
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             counted.fetch_add(1, Ordering::Relaxed);
-            let answer = answer.clone();
+            let respond = respond.clone();
             let service = service_fn(move |request| {
-                let answer = answer(request);
-                async move { Ok::<_, Infallible>(answer.await) }
+                let response = respond(request);
+                async move { Ok::<_, Infallible>(response.await) }
             });
             let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection);
@@ -87,12 +87,12 @@ async fn a_grpc_call_passes_with_its_trailers_in_both_directions() {
         assert!(sent["x-sum"] == "1" && !sent.contains_key("x-user-id"), "{sent:?}");
         assert_eq!(body.to_bytes(), "question");
         assert!(headers["te"] == "trailers" && headers["via"] == "2.0 gateway", "{headers:?}");
-        let (sender, answer) = parts();
+        let (sender, response) = parts();
         tokio::spawn(async move {
             sender.send(data("answer")).await.unwrap();
             sender.send(trailers(&[("grpc-status", "0"), ("x-request-id", "forged")])).await.unwrap();
         });
-        Response::new(answer)
+        Response::new(response)
     })
     .await;
     let gateway = gateway(address);
@@ -103,17 +103,17 @@ async fn a_grpc_call_passes_with_its_trailers_in_both_directions() {
         sender.send(trailers(&[("x-sum", "1"), ("x-user-id", "forged")])).await.unwrap();
     });
     let call = request(Method::POST, "/api/users/Greet", &[("te", "trailers")], "").map(|_| body);
-    let answer = Http2Answer::read(client.send(call).await.unwrap()).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "answer"));
-    assert!(answer.headers["via"] == "2.0 gateway" && answer.headers.contains_key("x-request-id"));
-    let trailers = answer.trailers.unwrap();
+    let response = Http2Response::read(client.send(call).await.unwrap()).await;
+    assert_eq!((response.status, response.body.as_str()), (StatusCode::OK, "answer"));
+    assert!(response.headers["via"] == "2.0 gateway" && response.headers.contains_key("x-request-id"));
+    let trailers = response.trailers.unwrap();
     assert!(trailers["grpc-status"] == "0" && trailers.len() == 1, "{trailers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_may_send_at_once() {
     let (address, _) = serve(|request| async {
-        let (sender, answer) = parts();
+        let (sender, response) = parts();
         tokio::spawn(async move {
             let mut body = request.into_body();
             while let Some(Ok(frame)) = body.frame().await {
@@ -121,21 +121,21 @@ async fn both_sides_may_send_at_once() {
             }
             sender.send(trailers(&[("grpc-status", "0")])).await.unwrap();
         });
-        Response::new(answer)
+        Response::new(response)
     })
     .await;
     let gateway = gateway(address);
     let client = Http2Client::connect(&gateway).await;
     let (sender, body) = parts();
     let call = request(Method::POST, "/api/users/Chat", &[], "").map(|_| body);
-    let mut answer = client.send(call).await.unwrap().into_body();
+    let mut response = client.send(call).await.unwrap().into_body();
     for word in ["one", "two", "three"] {
         sender.send(data(word)).await.unwrap();
-        let echoed = soon("the echo", answer.frame()).await.unwrap().unwrap();
+        let echoed = soon("the echo", response.frame()).await.unwrap().unwrap();
         assert_eq!(echoed.into_data().unwrap(), word);
     }
     drop(sender);
-    let end = soon("the trailers", answer.frame()).await.unwrap().unwrap();
+    let end = soon("the trailers", response.frame()).await.unwrap().unwrap();
     assert_eq!(end.into_trailers().unwrap()["grpc-status"], "0");
 }
 
@@ -162,8 +162,8 @@ async fn many_requests_share_one_connection_with_those_of_http1_clients() {
     drop(soon("all of them at once", begun.acquire_many(20)).await.unwrap());
     go_on.add_permits(1);
     for client in &mut clients {
-        let answer = client.answer(true).await;
-        assert_eq!((answer.status, answer.text()), (200, "ok"));
+        let response = client.response(true).await;
+        assert_eq!((response.status, response.text()), (200, "ok"));
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
@@ -181,7 +181,7 @@ async fn a_body_of_http1_streams_completely_to_http2() {
     // The client waits for `100 Continue`; then it sends little by little, and then a lot.
     let head = "POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
     client.send(head).await;
-    assert_eq!(client.answer(false).await.status, 100);
+    assert_eq!(client.response(false).await.status, 100);
     for _ in 0..20 {
         client.send("3\r\nabc\r\n").await;
         tokio::task::yield_now().await;
@@ -191,8 +191,8 @@ async fn a_body_of_http1_streams_completely_to_http2() {
         client.send(&format!("186a0\r\n{large}\r\n")).await;
     }
     client.send("0\r\n\r\n").await;
-    let answer = client.answer(true).await;
-    assert_eq!((answer.status, answer.text()), (200, "1000060"));
+    let response = client.response(true).await;
+    assert_eq!((response.status, response.text()), (200, "1000060"));
     // The connection is in sync afterwards.
     assert_eq!(client.ask(&post("/api/users", "abcd")).await.text(), "4");
     // A body that breaks off is incomplete.
@@ -210,19 +210,19 @@ async fn a_request_that_was_not_begun_is_retried_whatever_its_method() {
         let (stream, _) = listener.accept().await.unwrap();
         let mut connection = h2::server::handshake(stream).await.unwrap();
         let mut refuses = false;
-        while let Some(Ok((_request, mut answer))) = connection.accept().await {
+        while let Some(Ok((_request, mut response))) = connection.accept().await {
             refuses = !refuses;
             if refuses {
-                answer.send_reset(h2::Reason::REFUSED_STREAM);
+                response.send_reset(h2::Reason::REFUSED_STREAM);
             } else {
-                answer.send_response(Response::new(()), true).unwrap();
+                response.send_response(Response::new(()), true).unwrap();
             }
         }
     });
     let gateway = gateway(address);
     for _ in 0..3 {
-        let answer = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
-        assert_eq!(answer.status, 200);
+        let response = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(response.status, 200);
     }
 }
 
@@ -286,12 +286,12 @@ async fn a_request_that_may_have_been_processed_is_retried_only_if_it_is_idempot
         (Said::Leave(Reason::INTERNAL_ERROR), false),
     ] {
         let (address, requests) = saying_of_the_first(said).await;
-        let answer = gateway(address).ask(post).await;
+        let response = gateway(address).ask(post).await;
         let seen = requests.load(Ordering::Relaxed);
-        assert_eq!((answer.status, seen), if is_sent_again { (200, 2) } else { (502, 1) }, "POST, {said:?}");
+        assert_eq!((response.status, seen), if is_sent_again { (200, 2) } else { (502, 1) }, "POST, {said:?}");
         let (address, requests) = saying_of_the_first(said).await;
-        let answer = gateway(address).get("/api/users", "").await;
-        assert_eq!((answer.status, requests.load(Ordering::Relaxed)), (200, 2), "GET, {said:?}");
+        let response = gateway(address).get("/api/users", "").await;
+        assert_eq!((response.status, requests.load(Ordering::Relaxed)), (200, 2), "GET, {said:?}");
     }
 }
 
@@ -300,12 +300,12 @@ async fn a_connection_without_a_response_in_time_gets_no_more_requests() {
     let (address, connections) = accepting(|mut connection| async move {
         let mut unanswered = Vec::new();
         let mut is_dead = false;
-        while let Some(Ok((request, mut answer))) = connection.accept().await {
+        while let Some(Ok((request, mut response))) = connection.accept().await {
             is_dead |= request.uri().path() == "/users/lost";
             if is_dead {
-                unanswered.push(answer);
+                unanswered.push(response);
             } else {
-                answer.send_response(Response::new(()), true).unwrap();
+                response.send_response(Response::new(()), true).unwrap();
             }
         }
     })
@@ -327,11 +327,11 @@ async fn a_connection_without_a_response_in_time_gets_no_more_requests() {
 async fn a_service_that_is_down_or_speaks_another_protocol_is_a_502() {
     let nobody = crate::edge::tests::harness::nobody().await;
     let gateway_of_nobody = gateway(nobody);
-    let answer = gateway_of_nobody.get("/api/users", "").await;
-    assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()));
+    let response = gateway_of_nobody.get("/api/users", "").await;
+    assert_eq!(response.problem(), (502, "bad_gateway".to_owned()));
     let http1 = crate::edge::tests::harness::Upstream::answering("HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    let answer = gateway(http1.address).get("/api/users", "").await;
-    assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()));
+    let response = gateway(http1.address).get("/api/users", "").await;
+    assert_eq!(response.problem(), (502, "bad_gateway".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,8 +343,8 @@ async fn a_connection_with_a_goaway_is_replaced() {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let mut connection = h2::server::handshake(stream).await.unwrap();
-            let (_request, mut answer) = connection.accept().await.unwrap().unwrap();
-            answer.send_response(Response::new(()), true).unwrap();
+            let (_request, mut response) = connection.accept().await.unwrap().unwrap();
+            response.send_response(Response::new(()), true).unwrap();
             connection.graceful_shutdown();
             while connection.accept().await.is_some() {}
             told.add_permits(1);
@@ -352,8 +352,8 @@ async fn a_connection_with_a_goaway_is_replaced() {
     });
     let gateway = gateway(address);
     for _ in 0..3 {
-        let answer = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
-        assert_eq!(answer.status, 200);
+        let response = gateway.ask("POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(response.status, 200);
         soon("the end", ended.acquire()).await.unwrap().forget();
     }
 }
@@ -421,18 +421,18 @@ async fn picky() -> (SocketAddr, Arc<AtomicUsize>) {
 
 /// Like `picky`; it also reports each request.
 async fn picky_and_telling(told: mpsc::UnboundedSender<()>) -> (SocketAddr, Arc<AtomicUsize>) {
-    accepting(move |connection| answer_what_is_read(connection, told.clone())).await
+    accepting(move |connection| respond_to_what_is_read(connection, told.clone())).await
 }
 
-async fn answer_what_is_read(
+async fn respond_to_what_is_read(
     mut connection: h2::server::Connection<tokio::net::TcpStream, Bytes>,
     told: mpsc::UnboundedSender<()>,
 ) {
     let mut unread = Vec::new();
-    while let Some(Ok((request, mut answer))) = connection.accept().await {
+    while let Some(Ok((request, mut response))) = connection.accept().await {
         let _ = told.send(());
         if request.uri().path() != "/users/read" {
-            unread.push((request, answer));
+            unread.push((request, response));
             continue;
         }
         tokio::spawn(async move {
@@ -443,7 +443,7 @@ async fn answer_what_is_read(
                 body.flow_control().release_capacity(data.len()).unwrap();
             }
             let text = Bytes::from(length.to_string());
-            answer.send_response(Response::new(()), false).unwrap().send_data(text, true).unwrap();
+            response.send_response(Response::new(()), false).unwrap().send_data(text, true).unwrap();
         });
     }
 }
@@ -493,14 +493,14 @@ async fn bodies_that_share_a_connection_cannot_use_up_its_window() {
             body.send(Frame::data(Bytes::from(vec![b'a'; length]))).await.unwrap();
         }
         let behind = request(Method::POST, "/api/users/read", &[("content-length", "3")], "abc");
-        assert_eq!(Http2Answer::read(other.send(behind).await.unwrap()).await.body, "3");
+        assert_eq!(Http2Response::read(other.send(behind).await.unwrap()).await.body, "3");
         let body = bodies.remove(0);
         for _ in 0..2 {
             body.send(data("abc")).await.unwrap();
         }
         drop(body);
-        let answer = soon("the answer", read).await.unwrap().unwrap();
-        assert_eq!(Http2Answer::read(answer).await.body, "6", "{header:?}");
+        let response = soon("the answer", read).await.unwrap().unwrap();
+        assert_eq!(Http2Response::read(response).await.body, "6", "{header:?}");
     }
 }
 
@@ -516,9 +516,9 @@ async fn bodies_that_a_service_does_not_read_do_not_block_other_requests_of_thei
     }
     for _ in 0..3 {
         let small = request(Method::POST, "/api/users/read", &[("content-length", "3")], "abc");
-        assert_eq!(Http2Answer::read(client.send(small).await.unwrap()).await.body, "3");
+        assert_eq!(Http2Response::read(client.send(small).await.unwrap()).await.body, "3");
         let long = request(Method::POST, "/api/users/read", &[], &large);
-        assert_eq!(Http2Answer::read(client.send(long).await.unwrap()).await.body, "1000000");
+        assert_eq!(Http2Response::read(client.send(long).await.unwrap()).await.body, "1000000");
     }
 }
 
@@ -539,8 +539,8 @@ async fn a_service_that_closes_at_once_is_tried_no_more_often_than_any_other() {
                 }
             }
         });
-        let answer = gateway(address).get("/api/users", "").await;
-        assert_eq!(answer.problem(), (502, "bad_gateway".to_owned()), "{says_goaway}");
+        let response = gateway(address).get("/api/users", "").await;
+        assert_eq!(response.problem(), (502, "bad_gateway".to_owned()), "{says_goaway}");
         assert!((1..=3).contains(&connections.load(Ordering::Relaxed)), "{connections:?} {says_goaway}");
     }
 }

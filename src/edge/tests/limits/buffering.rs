@@ -68,14 +68,14 @@ async fn slow_bodies_do_not_occupy_the_service() {
     assert!(upstream.received().iter().all(|request| request.first_line().starts_with("GET ")));
 
     slow[0].send("fghij").await;
-    assert_eq!(slow[0].answer(true).await.text(), "10");
+    assert_eq!(slow[0].response(true).await.text(), "10");
     slow[2].send("0\r\n\r\n").await;
-    assert_eq!(slow[2].answer(true).await.text(), "5");
+    assert_eq!(slow[2].response(true).await.text(), "5");
     drop(sender);
-    let answer = soon("the answer", streamed).await.unwrap().unwrap();
-    assert_eq!(crate::edge::tests::http2::Http2Answer::read(answer).await.body, "5");
+    let response = soon("the answer", streamed).await.unwrap().unwrap();
+    assert_eq!(crate::edge::tests::http2::Http2Response::read(response).await.body, "5");
     slow[1].send(&"x".repeat(4995)).await;
-    assert_eq!(slow[1].answer(true).await.text(), "5000");
+    assert_eq!(slow[1].response(true).await.text(), "5000");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,14 +119,14 @@ async fn only_a_route_can_make_bodies_stream_from_the_first_byte() {
     let gateway = setup(&upstream, 0).start();
     let mut client = gateway.connect().await;
     client.send(&begun).await;
-    assert_eq!(client.answer(true).await.text(), "ok");
+    assert_eq!(client.response(true).await.text(), "ok");
     // A client's headers about its body change nothing: otherwise it could occupy the service's workers.
     let mut setup = setup(&upstream, BUFFERED);
     setup.routes[0].time_limits.idle = Some(Duration::from_millis(300));
     let gateway = setup.start();
     let mut client = gateway.connect().await;
     client.send(&begun).await;
-    assert_eq!(client.answer(true).await.status, 408);
+    assert_eq!(client.response(true).await.status, 408);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +140,7 @@ async fn a_body_is_buffered_unchanged_with_its_trailers_and_after_100_continue()
     for part in ["3\r\nabc\r\n", "3\r\ndef\r\n", "0\r\nX-Sum: 6\r\n", "\r\n"] {
         client.send(part).await;
     }
-    assert_eq!(client.answer(true).await.status, 200);
+    assert_eq!(client.response(true).await.status, 200);
     let received = upstream.received();
     assert_eq!((received[0].text(), received[0].complete), ("abcdef", true));
     // The tests' own reader takes trailers for another message.
@@ -160,20 +160,20 @@ async fn an_incomplete_body_never_reaches_the_service() {
 
     let mut too_large = gateway.connect().await;
     too_large.send(&format!("{HEAD}Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n")).await;
-    assert_eq!(too_large.answer(true).await.problem(), (413, "body_too_large".to_owned()));
+    assert_eq!(too_large.response(true).await.problem(), (413, "body_too_large".to_owned()));
 
     let mut broken = gateway.connect().await;
     broken.send(&format!("{HEAD}Transfer-Encoding: chunked\r\n\r\nnonsense\r\n")).await;
-    assert_eq!(broken.answer(true).await.problem(), (400, "bad_request".to_owned()));
+    assert_eq!(broken.response(true).await.problem(), (400, "bad_request".to_owned()));
 
     let mut stalled = gateway.connect().await;
     stalled.send(&format!("{HEAD}Content-Length: 9\r\n\r\nabc")).await;
-    assert_eq!(stalled.answer(true).await.problem(), (408, "request_timeout".to_owned()));
+    assert_eq!(stalled.response(true).await.problem(), (408, "request_timeout".to_owned()));
     assert!(stalled.is_closed().await);
 
     let mut late = gateway.connect().await;
     late.send("POST /api/timed HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
-    assert_eq!(late.answer(true).await.problem(), (408, "request_timeout".to_owned()));
+    assert_eq!(late.response(true).await.problem(), (408, "request_timeout".to_owned()));
 
     let mut gone = gateway.connect().await;
     gone.send("POST /api/users/gone HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
@@ -194,6 +194,6 @@ async fn an_active_body_has_all_the_time_that_its_route_allows() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         client.send(&byte.to_string()).await;
     }
-    assert_eq!(client.answer(true).await.status, 200);
+    assert_eq!(client.response(true).await.status, 200);
     assert_eq!(upstream.only().text(), "0123456789");
 }

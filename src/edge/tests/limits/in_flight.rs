@@ -9,7 +9,7 @@ use crate::{
     domain::gateway::models::service::Route,
     edge::tests::{
         harness::{Client, Gateway, Setup, Upstream, get, soon, until},
-        http2::{Http2Answer, Http2Client, request},
+        http2::{Http2Client, Http2Response, request},
         support::route,
     },
 };
@@ -57,7 +57,7 @@ async fn requests_to_a_service_are_limited_over_all_cores() {
     assert_eq!(upstream.received().len(), 3, "the service hears nothing of it");
     gate.add_permits(4);
     for client in &mut held {
-        assert_eq!(client.answer(true).await.status, 200);
+        assert_eq!(client.response(true).await.status, 200);
     }
     assert_eq!(gateway.get("/api/users", "").await.status, 200, "there is room again");
 }
@@ -96,7 +96,7 @@ async fn a_route_has_a_limit_of_its_own() {
     assert_eq!(gateway.get("/api/slow/other", "").await.problem(), (503, OVERLOADED.to_owned()));
     gate.add_permits(3);
     assert_eq!(gateway.get("/api/users", "").await.status, 200, "another route");
-    assert_eq!(held.answer(true).await.status, 200);
+    assert_eq!(held.response(true).await.status, 200);
     assert_eq!(gateway.get("/api/slow", "").await.status, 200);
 }
 
@@ -126,7 +126,7 @@ async fn streams_of_one_client_count_but_not_for_the_gateways_own_paths() {
     assert_eq!(gateway.get("/api/users", "").await.problem(), (503, OVERLOADED.to_owned()));
     gate.add_permits(STREAMS + 1);
     for stream in streams {
-        assert_eq!(Http2Answer::read(stream.await.unwrap().unwrap()).await.status, 200);
+        assert_eq!(Http2Response::read(stream.await.unwrap().unwrap()).await.status, 200);
     }
     assert_eq!(clients[0].get("/api/users", &[]).await.status, 200);
 }
@@ -147,7 +147,7 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_limit_and_the_proxy_none
     assert_eq!(more.problem(), (503, OVERLOADED.to_owned()));
     gate.add_permits(4);
     for client in &mut held {
-        assert_eq!(client.answer(true).await.status, 200);
+        assert_eq!(client.response(true).await.status, 200);
     }
 }
 
@@ -165,7 +165,7 @@ async fn connections_to_services_are_limited_and_idle_ones_are_closed_for_others
     assert_eq!(gateway.get("/livez", "").await.status, 200);
     gate.add_permits(2);
     for client in &mut held {
-        assert_eq!(client.answer(true).await.status, 200);
+        assert_eq!(client.response(true).await.status, 200);
     }
     // Both are kept idle, and are closed when needed.
     assert_eq!(gateway.get("/api/other", "").await.status, 200);

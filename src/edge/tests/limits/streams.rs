@@ -228,6 +228,6 @@ async fn a_route_limits_how_long_a_clients_body_may_be_idle() {
     assert!(other.is_closed().await);
     tokio::time::sleep(Duration::from_millis(400)).await;
     patient.send("defghi").await;
-    assert_eq!(patient.answer(true).await.status, 200);
+    assert_eq!(patient.response(true).await.status, 200);
     assert!(patient.is_closed().await, "between requests the settings count again");
 }

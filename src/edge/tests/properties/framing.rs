@@ -221,7 +221,7 @@ fn answered(stream: &[u8], sizes: &[usize]) -> Option<(u16, Vec<u8>, Result<bool
         if head.is_none() {
             let Some(taken) = ResponseHead::take(&mut input).ok()? else { continue };
             head = Some(taken.status.as_u16());
-            body = BodyDecoder::of_answer(taken.framing(false).ok()?.0);
+            body = BodyDecoder::of_response(taken.framing(false).ok()?.0);
         }
         loop {
             match body.next(&mut input) {
@@ -237,7 +237,7 @@ fn answered(stream: &[u8], sizes: &[usize]) -> Option<(u16, Vec<u8>, Result<bool
 }
 
 /// A response as a service may write it, with random mutations.
-fn answer() -> impl Strategy<Value = Vec<u8>> {
+fn respond() -> impl Strategy<Value = Vec<u8>> {
     stream().prop_map(|stream| {
         let text = String::from_utf8_lossy(&stream);
         let text = text.replace("GET / HTTP/1.1", "HTTP/1.1 200 OK").replace("POST /a?b HTTP/1.1", "HTTP/1.1 404 No");
@@ -284,9 +284,9 @@ proptest! {
 
     #[test]
     fn a_response_does_not_depend_on_how_its_bytes_arrive(
-        answer in answer(),
+        response in respond(),
         sizes in prop::collection::vec(1..50_usize, 1..8),
     ) {
-        prop_assert_eq!(answered(&answer, &[answer.len()]), answered(&answer, &sizes));
+        prop_assert_eq!(answered(&response, &[response.len()]), answered(&response, &sizes));
     }
 }

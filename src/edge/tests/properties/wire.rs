@@ -43,12 +43,12 @@ fn a_service_gets_exactly_the_path_that_was_checked() {
     });
     holds_for(&runtime, &targets, async |target| {
         upstream.received.lock().unwrap().clear();
-        let answer = gateway.get(&target, "").await;
+        let response = gateway.get(&target, "").await;
         let received: Vec<String> = upstream.received().iter().map(|message| message.first_line().to_owned()).collect();
         // Its one route allows no spelling that servers read in different ways.
         let one = canonical(&target).ok().filter(|one| one.spellings.is_empty()).map(|one| one.path);
         let expected = one.map_or((400, vec![]), |one| (200, vec![format!("GET {one} HTTP/1.1")]));
-        prop_assert_eq!((answer.status, received), expected, "{}", target);
+        prop_assert_eq!((response.status, received), expected, "{}", target);
         Ok(())
     });
 }
@@ -67,8 +67,8 @@ fn a_service_gets_our_headers_once_and_no_forged_ones() {
             .filter(|(name, _)| !breaks_framing(&name.to_ascii_lowercase()))
             .map(|(name, value)| format!("{name}: forged{value}\r\n"))
             .collect();
-        let answer = gateway.ask(&get("/api/users", &lines.concat())).await;
-        prop_assert_eq!(answer.status, 200, "{:?}", lines);
+        let response = gateway.ask(&get("/api/users", &lines.concat())).await;
+        prop_assert_eq!(response.status, 200, "{:?}", lines);
         let received = upstream.received();
         let message = &received[0];
         for ours in ["x-request-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "host"] {

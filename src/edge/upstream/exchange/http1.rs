@@ -72,7 +72,7 @@ pub(crate) struct Http1Exchange {
     connection: Option<Connection>,
     endpoint: Rc<Endpoint>,
     writer: RequestWriter,
-    answer: BodyDecoder,
+    response: BodyDecoder,
     read_size: ReadSize,
     /// Whether the service keeps the connection open after this response.
     stays_open: bool,
@@ -117,7 +117,7 @@ impl Http1Exchange {
                 is_refused: false,
                 has_begun: false,
             },
-            answer: BodyDecoder::Ended,
+            response: BodyDecoder::Ended,
             read_size: ReadSize::default(),
             stays_open: false,
         });
@@ -142,7 +142,7 @@ impl Http1Exchange {
                 return Err(Failure::BadResponse);
             }
             let (framing, length) = head.framing(is_head).map_err(|BadResponseHead| Failure::BadResponse)?;
-            exchange.answer = BodyDecoder::of_answer(framing);
+            exchange.response = BodyDecoder::of_response(framing);
             exchange.stays_open = head.stays_open();
             Ok((head, length))
         });
@@ -152,7 +152,7 @@ impl Http1Exchange {
 
     /// Whether all of the response was read.
     pub(crate) fn is_answered(&self) -> bool {
-        self.answer.is_ended()
+        self.response.is_ended()
     }
 
     /// Whether some of the request is still to be sent.
@@ -177,7 +177,7 @@ impl Http1Exchange {
 
     /// The next part of the response's body.
     pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.answer.is_ended() {
+        if self.response.is_ended() {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
@@ -185,15 +185,15 @@ impl Http1Exchange {
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {
-            match self.answer.next(&mut connection.input).map_err(io::Error::other) {
+            match self.response.next(&mut connection.input).map_err(io::Error::other) {
                 Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(Some(BodyPart::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Ok(Some(BodyPart::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-                Ok(None) if self.answer.is_ended() => return Poll::Ready(None),
+                Ok(None) if self.response.is_ended() => return Poll::Ready(None),
                 Ok(None) => {}
             }
-            match ready!(fill(connection, self.answer.size_hint(), self.read_size.bytes(), context)) {
-                Ok(0) => match self.answer.close() {
+            match ready!(fill(connection, self.response.size_hint(), self.read_size.bytes(), context)) {
+                Ok(0) => match self.response.close() {
                     Ok(()) => return Poll::Ready(None),
                     Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
                 },

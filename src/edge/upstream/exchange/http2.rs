@@ -27,7 +27,7 @@ use crate::edge::{
 /// One request and its response on an HTTP/2 stream.
 pub(crate) struct Http2Exchange {
     upload: Upload,
-    answer: Http2Body,
+    response: Http2Body,
     /// The stream on the connection. `None` after it was given back at the end of the response.
     stream: Option<Stream>,
 }
@@ -46,11 +46,11 @@ impl Http2Exchange {
         let mut requests = stream.requests();
         // If the connection takes no more streams, it has not begun this one.
         let sent = requests.send_request(Request::from_parts(parts, ()), has_ended);
-        let (answer, sender) = sent.map_err(|_| Failure::Refused)?;
-        let id = answer.stream_id().as_u32();
+        let (response, sender) = sent.map_err(|_| Failure::Refused)?;
+        let id = response.stream_id().as_u32();
         let trailers = stream.expect_trailers(id);
         let mut upload = if has_ended { Upload::Ended } else { Upload::Open { stream: sender, body, part: None } };
-        let mut answer = pin!(answer);
+        let mut response = pin!(response);
         // While the service allows no more streams, this one waits, and its body is not read.
         let mut is_open = has_ended;
         let answered = std::future::poll_fn(|context| {
@@ -58,32 +58,32 @@ impl Http2Exchange {
             if is_open && let Poll::Ready(Err(failure)) = upload.poll(context) {
                 return Poll::Ready(Err(failure));
             }
-            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(answer.map_err(|error| failure_of(&error, stream.is_suspect(id))));
+            if let Poll::Ready(response) = response.as_mut().poll(context) {
+                return Poll::Ready(response.map_err(|error| failure_of(&error, stream.is_suspect(id))));
             }
             waiting.poll(|| progress.service_awaited_since(), context).map(|()| Err(Failure::ResponseTimeout))
         });
-        let answer = answered.await.inspect_err(|failure| {
+        let response = answered.await.inspect_err(|failure| {
             if *failure == Failure::ResponseTimeout {
                 stream.quarantine();
             }
         })?;
         // A stream cannot switch protocols (RFC 9113 §8.6).
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS || are_malformed(answer.headers()) {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS || are_malformed(response.headers()) {
             return Err(Failure::BadResponse);
         }
-        let (parts, answer) = answer.into_parts();
+        let (parts, response) = response.into_parts();
         let head = ResponseHead::of_stream(parts);
         let length =
-            head.length_on_stream(is_head, answer.is_end_stream()).map_err(|BadResponseHead| Failure::BadResponse)?;
-        let mut answer = Http2Body::new(answer, trailers);
-        answer.expect(length);
-        Ok((head, length, Box::new(Self { upload, answer, stream: Some(stream) })))
+            head.length_on_stream(is_head, response.is_end_stream()).map_err(|BadResponseHead| Failure::BadResponse)?;
+        let mut response = Http2Body::new(response, trailers);
+        response.expect(length);
+        Ok((head, length, Box::new(Self { upload, response, stream: Some(stream) })))
     }
 
     /// Whether all of the response was read.
     pub(crate) fn is_answered(&self) -> bool {
-        self.stream.is_none() || self.answer.is_end_stream()
+        self.stream.is_none() || self.response.is_end_stream()
     }
 
     /// Whether some of the request is still to be sent.
@@ -105,7 +105,7 @@ impl Http2Exchange {
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
             return Poll::Ready(Some(Err(io::Error::other("the request broke off during the response"))));
         }
-        Pin::new(&mut self.answer).poll_frame(context)
+        Pin::new(&mut self.response).poll_frame(context)
     }
 
     /// Sends as much of the request as is available and as the service takes; ready when all was sent, or no more will

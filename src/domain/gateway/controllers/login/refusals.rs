@@ -102,7 +102,7 @@ pub(super) fn provider_failed(provider: &str, error: &ProviderError) -> Refusal 
             Refusal::of(StatusCode::BAD_GATEWAY, "id_token_missing", text::id_token_missing(remedy))
         }
         ProviderError::NotAdmitted(rule) => Refusal::of(StatusCode::FORBIDDEN, rule.code(), not_admitted(*rule)),
-        ProviderError::BadAnswer(_) | ProviderError::NonceMismatch | ProviderError::Unsupported => {
+        ProviderError::BadResponse(_) | ProviderError::NonceMismatch | ProviderError::Unsupported => {
             Refusal::of(StatusCode::BAD_GATEWAY, "provider_bad_answer", text::INVALID_RESPONSE)
         }
     }

@@ -107,7 +107,7 @@ impl LoginService {
             None => Vec::new(),
         };
         let LoginParts { clock, entropy, .. } = &self.parts;
-        let by_form = provider.answers_by_form(&more_scopes);
+        let by_form = provider.responds_by_form(&more_scopes);
         let attempt = LoginAttempt {
             callback: came_by.map(|base| format!("{base}/login/{name}/callback")),
             provider: name,

@@ -38,7 +38,7 @@ impl LoginService {
         let name: ProviderName = provider.parse().map_err(|_| PostError::UnknownProvider)?;
         let oauth = &self.parts.oauth;
         let provider = oauth.provider(&name).ok_or(PostError::UnknownProvider)?;
-        if !provider.answers_by_form(oauth.more_scopes(&name)) {
+        if !provider.responds_by_form(oauth.more_scopes(&name)) {
             return Err(PostError::NoForms);
         }
         let posted = Posted::from(response);

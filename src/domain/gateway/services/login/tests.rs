@@ -65,7 +65,7 @@ struct Named {
 }
 
 impl FakeProvider {
-    fn answer(&self) -> Result<(), ProviderError> {
+    fn respond(&self) -> Result<(), ProviderError> {
         self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 }
@@ -84,7 +84,7 @@ impl Provider for Named {
         self.fake.uses_pkce
     }
 
-    fn answers_by_form(&self, _: &[String]) -> bool {
+    fn responds_by_form(&self, _: &[String]) -> bool {
         self.fake.by_form
     }
 
@@ -101,7 +101,7 @@ impl Provider for Named {
     }
 
     async fn authorize_url(&self, request: &AuthorizationRequest) -> Result<String, ProviderError> {
-        self.fake.answer()?;
+        self.fake.respond()?;
         if *self.fake.is_lost.lock().unwrap() {
             return Err(ProviderError::Unavailable("lost".into()));
         }
@@ -113,12 +113,12 @@ impl Provider for Named {
         if issuer.is_none_or(|issuer| issuer == ISSUER) {
             Ok(())
         } else {
-            Err(ProviderError::BadAnswer("another issuer".into()))
+            Err(ProviderError::BadResponse("another issuer".into()))
         }
     }
 
     async fn exchange(&self, exchange: &CodeExchange) -> Result<(ProviderTokens, ProviderIdentity), ProviderError> {
-        self.fake.answer()?;
+        self.fake.respond()?;
         self.fake.exchanges.lock().unwrap().push(exchange.clone());
         let subject = exchange.code.expose().strip_prefix("code-of-").map(str::to_owned);
         let subject = subject.ok_or_else(|| ProviderError::InvalidGrant { code: "invalid_grant".into() })?;
@@ -392,7 +392,7 @@ async fn the_returned_issuer_must_be_the_provider() {
     let from = |away: &Away, issuer: &str| Callback { issuer: Some(issuer.into()), ..away.back("alice") };
     scene.finish("one", from(&good, ISSUER)).await.unwrap();
     let refused = scene.finish("one", from(&bad, "https://evil.example")).await;
-    assert!(matches!(refused, Err(FinishError::Provider(ProviderError::BadAnswer(_)))));
+    assert!(matches!(refused, Err(FinishError::Provider(ProviderError::BadResponse(_)))));
     assert_eq!(scene.one.exchanges.lock().unwrap().len(), 1, "the code of a wrong issuer goes nowhere");
 }
 
@@ -405,11 +405,11 @@ async fn an_error_counts_only_if_the_provider_sent_it() {
         let error = || away.with(Outcome::Error(code.into()));
         let foreign = Callback { issuer: Some("https://evil.example".into()), ..error() };
         let refused = scene.finish("one", foreign).await.unwrap_err();
-        assert!(matches!(refused, FinishError::Provider(ProviderError::BadAnswer(_))), "{code}: {refused}");
+        assert!(matches!(refused, FinishError::Provider(ProviderError::BadResponse(_))), "{code}: {refused}");
         let away = scene.begin("one", None).await;
         let own = Callback { issuer: Some(ISSUER.into()), ..away.with(Outcome::Error(code.into())) };
         let refused = scene.finish("one", own).await.unwrap_err();
-        assert!(!matches!(refused, FinishError::Provider(ProviderError::BadAnswer(_))), "{code}: {refused}");
+        assert!(!matches!(refused, FinishError::Provider(ProviderError::BadResponse(_))), "{code}: {refused}");
     }
 }
 

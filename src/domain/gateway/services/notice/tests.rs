@@ -122,7 +122,7 @@ struct FlakyNotices {
 }
 
 impl FlakyNotices {
-    async fn answer(&self) -> Result<(), RepositoryError> {
+    async fn respond(&self) -> Result<(), RepositoryError> {
         if self.stalls.load(Ordering::SeqCst) {
             pending::<()>().await;
         }
@@ -133,7 +133,7 @@ impl FlakyNotices {
 #[async_trait]
 impl NoticeRepository for FlakyNotices {
     async fn store(&self, notices: &[Notice]) -> Result<u64, RepositoryError> {
-        self.answer().await?;
+        self.respond().await?;
         self.store.store(notices).await
     }
 
@@ -143,12 +143,12 @@ impl NoticeRepository for FlakyNotices {
         until: DateTime<Utc>,
         limit: u64,
     ) -> Result<Vec<ClaimedNotice>, RepositoryError> {
-        self.answer().await?;
+        self.respond().await?;
         self.store.claim(now, until, limit).await
     }
 
     async fn postpone(&self, digest: &Sha256Digest, at: DateTime<Utc>) -> Result<(), RepositoryError> {
-        self.answer().await?;
+        self.respond().await?;
         self.store.postpone(digest, at).await
     }
 
@@ -158,17 +158,17 @@ impl NoticeRepository for FlakyNotices {
         now: DateTime<Utc>,
         known_until: DateTime<Utc>,
     ) -> Result<(), RepositoryError> {
-        self.answer().await?;
+        self.respond().await?;
         self.store.finish(digest, now, known_until).await
     }
 
     async fn progress(&self, digest: &Sha256Digest) -> Result<Option<NoticeProgress>, RepositoryError> {
-        self.answer().await?;
+        self.respond().await?;
         self.store.progress(digest).await
     }
 
     async fn purge_expired(&self, now: DateTime<Utc>) -> Result<u64, RepositoryError> {
-        self.answer().await?;
+        self.respond().await?;
         self.store.purge_expired(now).await
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct Kept {
 /// The origin of a grant's refresh token.
 enum RefreshTokenSource {
     /// The response brought it.
-    Answer,
+    Response,
     /// It was stored before, by a grant with this scope.
     Held { scope: Option<String> },
     /// There is none.
@@ -61,16 +61,16 @@ enum RefreshTokenSource {
 }
 
 impl Kept {
-    fn of_answer(grant: Grant, tokens: ProviderTokens) -> Self {
+    fn of_response(grant: Grant, tokens: ProviderTokens) -> Self {
         let came = tokens.refresh_token.is_some();
-        let refresh_token = if came { RefreshTokenSource::Answer } else { RefreshTokenSource::Missing };
+        let refresh_token = if came { RefreshTokenSource::Response } else { RefreshTokenSource::Missing };
         Self { open: OpenGrant { grant, tokens }, refresh_token }
     }
 
     /// Whether there is no refresh token, or one that may be older than the person's consent to these scopes.
     pub(super) fn lacks_refresh_token_for(&self, more_scopes: &[String]) -> bool {
         match &self.refresh_token {
-            RefreshTokenSource::Answer | RefreshTokenSource::Held { scope: None } => false,
+            RefreshTokenSource::Response | RefreshTokenSource::Held { scope: None } => false,
             RefreshTokenSource::Missing => true,
             RefreshTokenSource::Held { scope: Some(scope) } => {
                 more_scopes.iter().any(|wanted| scope_words(scope).all(|word| word != wanted))
@@ -104,7 +104,11 @@ impl OAuthService {
         };
         let grant = self.sealed(grant, provider, &tokens)?;
         let kept = if grant.refreshable {
-            self.store.put_grant(&grant).await.map(|stored| Kept::of_answer(stored, tokens.clone())).map_err(Into::into)
+            self.store
+                .put_grant(&grant)
+                .await
+                .map(|stored| Kept::of_response(stored, tokens.clone()))
+                .map_err(Into::into)
         } else {
             self.keep_unrenewable(provider, &grant, &tokens).await
         };
@@ -127,7 +131,7 @@ impl OAuthService {
         let give_up_at = Instant::now() + PATIENCE;
         loop {
             let held = match self.store.put_grant_unless_renewable(grant).await? {
-                PutOutcome::Stored(grant) => return Ok(Kept::of_answer(grant, tokens.clone())),
+                PutOutcome::Stored(grant) => return Ok(Kept::of_response(grant, tokens.clone())),
                 PutOutcome::Renewable(held) => held,
             };
             let _turn = self.turns.wait_for(held.id).await;

@@ -146,8 +146,8 @@ impl OAuthService {
             Err(ProviderError::InvalidGrant { code: "expired".to_owned() })
         };
         match asked {
-            Ok(answer) => {
-                let tokens = tokens.refreshed(answer);
+            Ok(response) => {
+                let tokens = tokens.refreshed(response);
                 let renewed = Grant { status: GrantStatus::Active, updated_at: self.clock.now(), ..grant };
                 let grant = self.sealed(renewed, &**provider, &tokens)?;
                 let kept = self.stored(&lease, &grant).await?;
@@ -172,7 +172,7 @@ impl OAuthService {
                 | ProviderError::Refused { .. }
                 | ProviderError::Unavailable(_)
                 | ProviderError::Throttled(_)
-                | ProviderError::BadAnswer(_)
+                | ProviderError::BadResponse(_)
                 | ProviderError::NonceMismatch
                 | ProviderError::NoIdToken { .. }
                 | ProviderError::NotAdmitted(_)
@@ -212,7 +212,7 @@ impl OAuthService {
         let mut renewal = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         loop {
             tokio::select! {
-                answer = &mut asking => return answer,
+                response = &mut asking => return response,
                 _ = renewal.tick() => {
                     let renewed = RefreshLease { until: self.clock.now() + LEASE, ..lease };
                     // If it cannot be renewed, the response is still good unless another takes over; `finish_refresh`

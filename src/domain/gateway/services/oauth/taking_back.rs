@@ -31,7 +31,9 @@ impl OAuthService {
         let mut taken = Vec::with_capacity(asked.len());
         for (provider, asking) in asked {
             let not_revoked = match asking {
-                Ok(answer) => answer.await.unwrap_or_else(|panic| Some(ProviderError::BadAnswer(panic.to_string()))),
+                Ok(response) => {
+                    response.await.unwrap_or_else(|panic| Some(ProviderError::BadResponse(panic.to_string())))
+                }
                 Err(error) => Some(error),
             };
             taken.push(TakenBack { provider, deletion: Deletion { not_revoked } });
@@ -59,7 +61,7 @@ impl OAuthService {
         let one = self.providers.get(&grant.provider).ok_or_else(off)?;
         match self.opened(grant) {
             Ok(tokens) => Ok((one.provider.clone(), tokens)),
-            Err(failure) => Err(ProviderError::BadAnswer(failure.to_string())),
+            Err(failure) => Err(ProviderError::BadResponse(failure.to_string())),
         }
     }
 }

@@ -468,7 +468,7 @@ async fn only_an_error_about_the_grant_ends_it() {
         (ProviderError::Misconfigured { code: "invalid_client".into() }, ours, "invalid_client"),
         (ProviderError::Refused { code: "invalid_request".into() }, ours, "invalid_request"),
         (ProviderError::Unavailable("http_503".into()), theirs, "http_503"),
-        (ProviderError::BadAnswer("it is not JSON".into()), theirs, "it is not JSON"),
+        (ProviderError::BadResponse("it is not JSON".into()), theirs, "it is not JSON"),
     ] {
         let scene = Scene::new().await;
         let (open, alice) = scene.sign_in("alice").await;

@@ -26,7 +26,7 @@ pub(crate) enum Uploading {
         requests: SendRequest<Bytes>,
         connection: JoinHandle<()>,
         body: SendStream<Bytes>,
-        answer: JoinHandle<Option<String>>,
+        response: JoinHandle<Option<String>>,
         head: mpsc::UnboundedReceiver<u16>,
         next: Option<JoinHandle<u16>>,
     },
@@ -43,18 +43,18 @@ impl Uploading {
         let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
         let connection = tokio::spawn(async move { drop(connection.await) });
         let request = Request::builder().method(Method::POST).uri("http://x/api/scripted").body(()).unwrap();
-        let (answer, body) = requests.send_request(request, false).unwrap();
+        let (response, body) = requests.send_request(request, false).unwrap();
         let (tell_head, head) = mpsc::unbounded_channel();
-        let answer = tokio::spawn(async move {
-            let answer = answer.await.ok()?;
-            let _ = tell_head.send(answer.status().as_u16());
-            let (mut body, mut all) = (answer.into_body(), Vec::new());
+        let response = tokio::spawn(async move {
+            let response = response.await.ok()?;
+            let _ = tell_head.send(response.status().as_u16());
+            let (mut body, mut all) = (response.into_body(), Vec::new());
             while let Some(data) = body.data().await {
                 all.extend_from_slice(&data.ok()?);
             }
             Some(String::from_utf8(all).unwrap())
         });
-        Self::Http2 { requests, connection, body, answer, head, next: None }
+        Self::Http2 { requests, connection, body, response, head, next: None }
     }
 
     pub(crate) async fn send(&mut self, part: &'static str, is_last: bool) {
@@ -89,8 +89,8 @@ impl Uploading {
                     *got += &more;
                 }
             }
-            Self::Http2 { answer, .. } => {
-                assert_eq!(soon("the answer", answer).await.unwrap().as_deref(), Some("ok"));
+            Self::Http2 { response, .. } => {
+                assert_eq!(soon("the answer", response).await.unwrap().as_deref(), Some("ok"));
             }
         }
     }
@@ -102,9 +102,9 @@ impl Uploading {
             Self::Http1 { client, .. } => client.send(&post("/api/next", &body)).await,
             Self::Http2 { requests, next, .. } => {
                 let request = Request::builder().method(Method::POST).uri("http://x/api/next").body(()).unwrap();
-                let (answer, mut sender) = requests.send_request(request, false).unwrap();
+                let (response, mut sender) = requests.send_request(request, false).unwrap();
                 sender.send_data(Bytes::from(body), true).unwrap();
-                *next = Some(tokio::spawn(async move { answer.await.unwrap().status().as_u16() }));
+                *next = Some(tokio::spawn(async move { response.await.unwrap().status().as_u16() }));
             }
         }
     }
@@ -134,8 +134,8 @@ impl Uploading {
     pub(crate) async fn reset(self) {
         match self {
             Self::Http1 { client, .. } => client.reset(),
-            Self::Http2 { connection, answer, .. } => {
-                answer.abort();
+            Self::Http2 { connection, response, .. } => {
+                response.abort();
                 connection.abort();
                 let _ = connection.await;
             }

@@ -16,7 +16,7 @@ const BYTES: usize = 12 * 1024 * 1024;
 const PIECE: usize = 64 * 1024;
 
 /// Responds with as many bytes as it gets, without waiting for them.
-async fn answer_http1(mut stream: TcpStream) {
+async fn respond_http1(mut stream: TcpStream) {
     let (mut reading, mut writing) = stream.split();
     let read = async {
         let (mut left, mut scratch) = (BYTES, vec![0; PIECE]);
@@ -39,7 +39,7 @@ async fn answer_http1(mut stream: TcpStream) {
     writing.write_all(b"z").await.unwrap();
 }
 
-async fn answer_http2(stream: TcpStream) {
+async fn respond_http2(stream: TcpStream) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         tokio::spawn(async move {
@@ -91,10 +91,10 @@ async fn ask_http2(stream: TcpStream) -> usize {
     tokio::spawn(connection);
     let request = Request::builder().method(Method::POST).uri("http://x/api/scripted").header("content-length", BYTES);
     let request = request.body(()).unwrap();
-    let (answer, mut sender) = requests.send_request(request, false).unwrap();
+    let (response, mut sender) = requests.send_request(request, false).unwrap();
     send_all(&mut sender, BYTES).await;
     sender.send_data(Bytes::new(), true).unwrap();
-    take_all(answer.await.unwrap().into_body()).await
+    take_all(response.await.unwrap().into_body()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,9 +106,9 @@ async fn a_client_may_send_all_before_it_reads() {
         let service = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 if service_http2 {
-                    tokio::spawn(answer_http2(stream));
+                    tokio::spawn(respond_http2(stream));
                 } else {
-                    tokio::spawn(answer_http1(stream));
+                    tokio::spawn(respond_http1(stream));
                 }
             }
         });
@@ -152,7 +152,7 @@ async fn a_client_may_send_all_before_it_reads_even_if_the_service_does_not_read
         format!("POST /api/scripted HTTP/1.1\r\nHost: x\r\nContent-Length: {BYTES}\r\nConnection: close\r\n\r\n");
     client.write_all(head.as_bytes()).await.unwrap();
     soon("the upload", client.write_all(&vec![b'a'; BYTES])).await.unwrap();
-    let mut answer = Vec::new();
-    soon("the answer", client.read_to_end(&mut answer)).await.unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.len() > ANSWER_BYTES, "{}", answer.len());
+    let mut response = Vec::new();
+    soon("the answer", client.read_to_end(&mut response)).await.unwrap();
+    assert!(response.starts_with(b"HTTP/1.1 200 ") && response.len() > ANSWER_BYTES, "{}", response.len());
 }

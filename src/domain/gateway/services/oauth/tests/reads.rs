@@ -31,37 +31,37 @@ impl Counting {
     }
 }
 
-type Answer<T> = Result<T, RepositoryError>;
+type Stored<T> = Result<T, RepositoryError>;
 
 #[async_trait]
 impl OAuthRepository for Counting {
-    async fn put_grant(&self, grant: &Grant) -> Answer<Grant> {
+    async fn put_grant(&self, grant: &Grant) -> Stored<Grant> {
         self.end(grant.account).await;
         self.ask("put_grant").put_grant(grant).await
     }
 
-    async fn put_grant_unless_renewable(&self, grant: &Grant) -> Answer<PutOutcome> {
+    async fn put_grant_unless_renewable(&self, grant: &Grant) -> Stored<PutOutcome> {
         self.end(grant.account).await;
         self.ask("put_grant_unless_renewable").put_grant_unless_renewable(grant).await
     }
 
-    async fn find_grant(&self, id: GrantId) -> Answer<Option<Grant>> {
+    async fn find_grant(&self, id: GrantId) -> Stored<Option<Grant>> {
         self.ask("find_grant").find_grant(id).await
     }
 
-    async fn list_grants(&self, filter: &GrantFilter, after: Option<GrantCursor>, limit: u64) -> Answer<Vec<Grant>> {
+    async fn list_grants(&self, filter: &GrantFilter, after: Option<GrantCursor>, limit: u64) -> Stored<Vec<Grant>> {
         self.ask("list_grants").list_grants(filter, after, limit).await
     }
 
-    async fn acquire_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Answer<LeaseOutcome> {
+    async fn acquire_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Stored<LeaseOutcome> {
         self.ask("acquire_lease").acquire_lease(lease, now).await
     }
 
-    async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Answer<bool> {
+    async fn renew_lease(&self, lease: &RefreshLease, now: DateTime<Utc>) -> Stored<bool> {
         self.ask("renew_lease").renew_lease(lease, now).await
     }
 
-    async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Answer<bool> {
+    async fn finish_refresh(&self, lease: &RefreshLease, refreshed: &Grant) -> Stored<bool> {
         let is_away = self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if is_away {
             return Err(RepositoryError::Unavailable("away".into()));
@@ -69,7 +69,7 @@ impl OAuthRepository for Counting {
         self.ask("finish_refresh").finish_refresh(lease, refreshed).await
     }
 
-    async fn release_lease(&self, lease: &RefreshLease) -> Answer<()> {
+    async fn release_lease(&self, lease: &RefreshLease) -> Stored<()> {
         self.ask("release_lease").release_lease(lease).await
     }
 
@@ -79,15 +79,15 @@ impl OAuthRepository for Counting {
         subject: &str,
         until: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Answer<Vec<Grant>> {
+    ) -> Stored<Vec<Grant>> {
         self.ask("revoke_grants_of").revoke_grants_of(provider, subject, until, now).await
     }
 
-    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Answer<bool> {
+    async fn reseal_grant(&self, id: GrantId, read: &[u8], resealed: &[u8]) -> Stored<bool> {
         self.ask("reseal_grant").reseal_grant(id, read, resealed).await
     }
 
-    async fn remove_grant(&self, id: GrantId) -> Answer<Option<Grant>> {
+    async fn remove_grant(&self, id: GrantId) -> Stored<Option<Grant>> {
         self.ask("remove_grant").remove_grant(id).await
     }
 
@@ -97,7 +97,7 @@ impl OAuthRepository for Counting {
         before: DateTime<Utc>,
         after: Option<ExpiryCursor>,
         limit: u64,
-    ) -> Answer<Vec<Grant>> {
+    ) -> Stored<Vec<Grant>> {
         self.ask("grants_expiring").grants_expiring(provider, before, after, limit).await
     }
 }

@@ -56,7 +56,7 @@ pub(in crate::adapters::providers) fn subject(body: &Value, field: &str) -> Resu
     let Some(Value::Number(number)) = body.get(field) else { return text_subject(body, field) };
     let exact = number.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_EXACT_NUMBER);
     let exact = exact
-        .ok_or_else(|| ProviderError::BadAnswer(format!("it identifies the person by an inexact number ({field})")));
+        .ok_or_else(|| ProviderError::BadResponse(format!("it identifies the person by an inexact number ({field})")));
     exact.map(|number| number.to_string())
 }
 
@@ -67,7 +67,7 @@ pub(in crate::adapters::providers) fn text_subject(body: &Value, field: &str) ->
         Some(Value::Number(_)) => "it identifies the person by a number instead of text",
         _ => "it does not identify the person",
     };
-    Err(ProviderError::BadAnswer(format!("{flaw} ({field})")))
+    Err(ProviderError::BadResponse(format!("{flaw} ({field})")))
 }
 
 fn is_subject(text: &str) -> bool {
@@ -105,12 +105,12 @@ pub(in crate::adapters::providers) fn tokens(
 ) -> Result<ProviderTokens, ProviderError> {
     let secret = |field: &str| match text(body, field) {
         Some(token) if token.chars().any(char::is_control) => {
-            Err(ProviderError::BadAnswer(format!("its {field} contains control characters")))
+            Err(ProviderError::BadResponse(format!("its {field} contains control characters")))
         }
         token => Ok(token.map(Secret::new)),
     };
     let access_token =
-        secret("access_token")?.ok_or_else(|| ProviderError::BadAnswer("it contains no access token".to_owned()))?;
+        secret("access_token")?.ok_or_else(|| ProviderError::BadResponse("it contains no access token".to_owned()))?;
     let token_type = text(body, "token_type").and_then(|kind| plain(&kind, LONGEST_TOKEN_TYPE));
     let token_type = token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer"));
     let expires_in = number(body, "expires_in").map(|seconds| seconds.clamp(0, LONGEST_LIFE));
@@ -195,7 +195,7 @@ mod tests {
             let mut body = json!({"access_token": "a"});
             body[field] = json!("s3cret\u{0}");
             let flaw = format!("its {field} contains control characters");
-            assert_eq!(tokens(&body, now()), Err(ProviderError::BadAnswer(flaw)));
+            assert_eq!(tokens(&body, now()), Err(ProviderError::BadResponse(flaw)));
         }
     }
 
