@@ -269,7 +269,7 @@ fn healthcheck(settings: &Settings) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            complain(&format!("gateway: {address} does not answer: {error}\n"));
+            complain(&format!("gateway: {address} does not respond: {error}\n"));
             ExitCode::FAILURE
         }
     }

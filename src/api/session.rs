@@ -139,16 +139,16 @@ impl SessionApi {
 /// Prints the person's own tokens in the browser's console.
 const SCRIPT: &str = r#"
 document.getElementById("tokens").onclick = async () => {
-  const answer = await fetch("session/token", { method: "POST" });
-  const told = await answer.json();
-  if (!answer.ok) return console.error(told.detail);
-  console.log(`access_token: ${told.access_token}`);
-  console.log(`refresh_token: ${told.refresh_token}`);
+  const response = await fetch("session/token", { method: "POST" });
+  const body = await response.json();
+  if (!response.ok) return console.error(body.detail);
+  console.log(`access_token: ${body.access_token}`);
+  console.log(`refresh_token: ${body.refresh_token}`);
 };
 "#;
 
 /// The hash by which the page's policy allows that script, and no other.
-const SCRIPT_HASH: &str = "sha256-fTinS44k/tnL9/u0GZaYueKeQ3ek7sloy0zScrFVGcA=";
+const SCRIPT_HASH: &str = "sha256-jGtnAU2Be+eyOBxrfKeyBNN1or+dAfv3eYn35lFzN80=";
 
 /// The page of a signed-in person: it may do what any page may, run that script, and call this gateway.
 fn own_page(session: &SessionDocument, providers: &OAuthProviders, here: &str) -> Response {

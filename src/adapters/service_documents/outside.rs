@@ -89,7 +89,7 @@ fn operations(
         }
         parameters(&mut one, shared, path);
         if one.get("responses").is_none_or(|responses| responses.members().is_empty()) {
-            one.set("responses", json!({"default": {"description": "What the service answers."}}));
+            one.set("responses", json!({"default": {"description": "The response of the service."}}));
         }
         let id =
             operation.get("operationId").and_then(Json::text).map_or_else(|| format!("{method}_{path}"), str::to_owned);
@@ -168,7 +168,7 @@ pub(super) fn of_routes(service: &ServiceName, table: &RouteTable) -> Described 
                 json!("Everything below this path goes there, too. The service does not describe itself."),
             );
             one.set("operationId", json!(id));
-            one.set("responses", json!({"default": {"description": "What the service answers."}}));
+            one.set("responses", json!({"default": {"description": "The response of the service."}}));
             one.set("security", security(route));
             let path = route.prefix.as_str().to_owned();
             if let Some((_, item)) = paths.iter_mut().find(|(known, _)| *known == path) {
