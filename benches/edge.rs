@@ -14,15 +14,16 @@ use gateway::{
     domain::gateway::{
         models::{
             assertion::SignedAssertion,
-            digest::Sha256Digest,
-            id::{AccountId, FamilyId, TokenId},
-            identity::Identity,
+            http::{origin::AllowedOrigins, page::TrustedPages},
             oauth::{GrantChanges, ProviderName},
-            origin::AllowedOrigins,
-            page::TrustedPages,
             service::{Route, RouteTable, Service, ServiceName},
             signing_key::{SigningAlgorithm, SigningKey},
             token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier},
+            values::{
+                digest::Sha256Digest,
+                id::{AccountId, FamilyId, TokenId},
+                identity::Identity,
+            },
         },
         services::ports::{KeyGenerator, KeyRing},
     },

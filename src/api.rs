@@ -3,10 +3,7 @@
 
 mod account;
 mod client;
-mod context;
-mod cors;
 mod docs;
-mod extract;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -14,9 +11,8 @@ mod health;
 mod login;
 mod notice;
 mod oauth;
-mod pages;
-mod problems;
 mod session;
+mod shared;
 mod signing_key;
 mod status;
 mod token;
@@ -29,18 +25,20 @@ use http::{HeaderValue, header};
 use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
-pub use self::context::RequestContext;
+pub use self::shared::context::RequestContext;
 use self::{
     account::AccountApi,
     client::{ClientApi, MetadataApi, at_metadata},
-    cors::Cors,
     docs::Facts,
     health::HealthApi,
     login::{LoginApi, SignIns, SignUpPageApi},
     notice::NoticeApi,
     oauth::OAuthApi,
-    problems::AllowedMethods,
     session::SessionApi,
+    shared::{
+        cors::Cors,
+        problems::{self, AllowedMethods},
+    },
     signing_key::SigningKeyApi,
     status::StatusApi,
     token::{DummyTokenApi, OpenTokenCreationApi, TokenApi, TokenCreationApi},
@@ -56,7 +54,7 @@ use crate::domain::gateway::{
         account::AccountController, client::ClientController, login::LoginController, notice::NoticeController,
         oauth::OAuthController, session::SessionController, signing_key::SigningKeyController, token::TokenController,
     },
-    models::origin::AllowedOrigins,
+    models::http::origin::AllowedOrigins,
 };
 
 /// The parts of the API.

@@ -5,17 +5,15 @@ mod backoff_acceptor;
 mod banner;
 mod certificate;
 pub mod clients;
-mod control_plane;
 mod described;
 mod descriptors;
 mod development;
+mod edge_ports;
+mod health;
 pub mod logging;
 mod policies;
-mod publisher;
-mod readiness;
 mod resolver;
 mod services;
-mod status;
 mod store;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
@@ -34,12 +32,14 @@ pub use self::policies::routes_in_force;
 use self::{
     background_tasks::BackgroundTasks,
     certificate::CertificateKeeper,
-    control_plane::{PoemControlPlane, Probes},
     development::Helpers,
+    edge_ports::control_plane::{self, PoemControlPlane, Probes},
+    health::{
+        readiness::StoreReadiness,
+        status::{GatewayStatus, healths_of},
+    },
     policies::browsers,
-    readiness::StoreReadiness,
     services::Services,
-    status::{GatewayStatus, healths_of},
     store::{Store, StoreError},
 };
 use crate::{

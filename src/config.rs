@@ -7,17 +7,13 @@ mod listener;
 mod misspelt;
 mod providers;
 mod public;
-mod reader;
-mod report;
+mod reading;
 mod routes;
 mod services;
 mod session;
-mod source;
-mod spelling;
 mod store;
 mod tls;
 mod tokens;
-mod units;
 pub mod variables;
 
 #[cfg(test)]
@@ -31,19 +27,20 @@ use url::Url;
 
 pub use certificate::{TlsFiles, TlsPair, Unfit};
 pub use misspelt::hints;
-pub use report::{Mistake, Mistakes};
+pub use reading::{
+    report::{Mistake, Mistakes},
+    source::Sources,
+};
 pub use services::{SAMPLE_SERVICE, service_variable};
-pub use source::Sources;
 pub use store::DEVELOPMENT_VAULT_KEY;
 
 use crate::domain::gateway::models::{
-    origin::AllowedOrigins,
-    path::PathPrefix,
+    http::{origin::AllowedOrigins, path::PathPrefix},
     provider::{ProviderSettings, STAND_IN, STAND_IN_APPLE},
     service::{Route, Service, ServiceName},
     signing_key::SigningAlgorithm,
 };
-use reader::{Reader, one_of};
+use reading::reader::{Reader, one_of};
 
 /// Most providers' tokens live for less.
 const LONGEST_START: Duration = Duration::from_hours(1);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::gateway::models::{
     access::{Accepted, Denied},
-    scope::Scope,
     token::Rejection,
+    values::scope::Scope,
 };
 
 /// Media type of the document.

@@ -143,7 +143,7 @@ fn a_repeated_callback_shows_the_signed_in_person() {
     }
     browser.call_as_our_page(&gateway, "POST", "/logout").expect(303);
     let refused = browser.get(&gateway, &callback).expect(400).text();
-    assert!(refused.contains("was finished before"), "{refused}");
+    assert!(refused.contains("has already finished"), "{refused}");
 
     // A failed one has no such link, though another person is signed in.
     let callback = browser.leave(&gateway, "/login/stand-in").decide("person=alice");

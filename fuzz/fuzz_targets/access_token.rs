@@ -5,17 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
-use gateway::{
-    adapters::jwt::AwsLcKeysmith,
-    domain::gateway::{
-        models::{
-            id::{FamilyId, TokenId},
-            signing_key::{SigningAlgorithm, SigningKey},
-            token::AccessClaims,
-        },
-        services::ports::{KeyPair, KeyRing, Keysmith},
-    },
-};
+use gateway::{adapters::jwt::AwsLcKeysmith, domain::gateway::{models::{values::id::{FamilyId, TokenId}, signing_key::{SigningAlgorithm, SigningKey}, token::AccessClaims}, services::ports::{KeyPair, KeyRing, Keysmith}}};
 
 struct Issued {
     keys: Arc<dyn KeyRing>,

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::domain::gateway::{
-    models::{digest::Sha256Digest, token::RefreshToken},
+    models::{token::RefreshToken, values::digest::Sha256Digest},
     services::ports::{OpenError, Sealer, SuccessorDerivation},
 };
 

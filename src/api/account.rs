@@ -11,9 +11,11 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, JsonBody, OptionalJsonBody, SessionOnly, browser},
-    pages::{responses, with_cookies},
-    problems::{self, described, described_as, problems},
+    shared::{
+        extract::{Caller, JsonBody, OptionalJsonBody, SessionOnly, browser},
+        pages::{responses, with_cookies},
+        problems::{self, described, described_as, problems},
+    },
 };
 use crate::{
     domain::gateway::{

@@ -13,8 +13,10 @@ use poem_openapi::{
 
 use super::{
     Tag,
-    extract::{FORM, posted_form},
-    problems::described_as,
+    shared::{
+        extract::{FORM, posted_form},
+        problems::described_as,
+    },
 };
 use crate::domain::gateway::{
     controllers::client::{ClientCall, ClientController},

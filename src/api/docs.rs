@@ -17,7 +17,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 pub use self::merged::DescribedService;
 pub(super) use self::truth::Facts;
-use super::{RequestContext, pages::ICON};
+use super::{RequestContext, shared::pages::ICON};
 use crate::json::Json;
 
 /// Swagger is one page with its script and style inline. It may only connect to this gateway.

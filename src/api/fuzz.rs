@@ -12,7 +12,7 @@ use poem::{
 };
 use url::form_urlencoded;
 
-use super::extract::{FORM, MAX_FORM_PARAMETERS, posted_form};
+use super::shared::extract::{FORM, MAX_FORM_PARAMETERS, posted_form};
 
 /// A form of our own API. The parser reads at most the permitted number of parameters, and agrees with the `url` crate.
 pub fn form(bytes: &[u8]) {

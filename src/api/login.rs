@@ -16,12 +16,14 @@ use self::pages::{FailurePage, LINK, Mistake, SIGN_IN};
 pub(super) use self::signup::SignUpPageApi;
 use super::{
     RequestContext, Tag,
-    extract::{FormBody, OptionalSession, Session, browser, cookies},
-    pages::{
-        goes_on, is_wanted, json_or_page, page_response, problem_or_page, responses, see_other, shown_in, with_cookies,
-        with_form,
+    shared::{
+        extract::{FormBody, OptionalSession, Session, browser, cookies},
+        pages::{
+            goes_on, is_wanted, json_or_page, page_response, problem_or_page, responses, see_other, shown_in,
+            with_cookies, with_form,
+        },
+        problems,
     },
-    problems,
 };
 use crate::{
     domain::gateway::{

@@ -12,9 +12,11 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{FormBody, NoticeBody, RawAuthorization, SecurityEventBody},
-    pages::{is_wanted, json_or_page, problem_or_page, responses, shown_in},
-    problems::{self, problems},
+    shared::{
+        extract::{FormBody, NoticeBody, RawAuthorization, SecurityEventBody},
+        pages::{is_wanted, json_or_page, problem_or_page, responses, shown_in},
+        problems::{self, problems},
+    },
 };
 use crate::domain::gateway::{
     controllers::notice::NoticeController,

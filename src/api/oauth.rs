@@ -9,8 +9,10 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{Caller, JsonBody, OptionalCaller},
-    problems::problems,
+    shared::{
+        extract::{Caller, JsonBody, OptionalCaller},
+        problems::problems,
+    },
 };
 use crate::domain::gateway::{
     controllers::oauth::OAuthController,

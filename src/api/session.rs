@@ -14,9 +14,11 @@ use poem_openapi::{
 
 use super::{
     RequestContext, Tag,
-    extract::{OptionalSession, Session},
-    pages::{self, bilingual, goes_on, json_or_page, responses, see_other},
-    problems::{self, described, described_as, problems},
+    shared::{
+        extract::{OptionalSession, Session},
+        pages::{self, bilingual, goes_on, json_or_page, responses, see_other},
+        problems::{self, described, described_as, problems},
+    },
 };
 use crate::{
     domain::gateway::{

@@ -10,7 +10,7 @@ use crate::{
     adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
-        models::page::PagePolicy,
+        models::http::page::PagePolicy,
         repositories::memory::{MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryThrottle},
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{

@@ -5,8 +5,10 @@ use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     Tag,
-    extract::{BearerToken, DummyBody, JsonBody, OptionalBearerToken, browser},
-    problems::problems,
+    shared::{
+        extract::{BearerToken, DummyBody, JsonBody, OptionalBearerToken, browser},
+        problems::problems,
+    },
 };
 use crate::domain::gateway::{
     controllers::token::TokenController,

@@ -7,9 +7,11 @@ use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     RequestContext, Tag,
-    extract::OptionalSession,
-    pages::{self, bilingual, json_or_page, responses, signed_in_as},
-    problems::described,
+    shared::{
+        extract::OptionalSession,
+        pages::{self, bilingual, json_or_page, responses, signed_in_as},
+        problems::described,
+    },
 };
 use crate::{
     domain::gateway::{

@@ -18,8 +18,8 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         provider::{AppleRegistration, IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN, STAND_IN_APPLE},
-        secret::Secret,
         service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
+        values::secret::Secret,
     },
 };
 

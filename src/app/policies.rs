@@ -9,13 +9,13 @@ use crate::{
     domain::gateway::{
         models::{
             access::Access,
-            page::{OwnHosts, PagePolicy, TrustedPages},
+            http::page::{OwnHosts, PagePolicy, TrustedPages},
             provider::is_loopback,
-            scope::Scope,
             service::{RouteTable, ServiceName},
             session::SessionLimits,
             signing_key::KeySchedule,
             token::Expectations,
+            values::scope::Scope,
         },
         schemas::cookie::Cookies,
         services::token::TokenPolicy,

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::{error, warn};
 
+use super::{World, policies::expectations, services::Services};
 use crate::{
-    app::{World, policies::expectations, services::Services},
     config::Settings,
     domain::gateway::{
         models::{
-            assertion::SignedAssertion, digest::Sha256Digest, id::AccountId, identity::Identity, oauth::ProviderName,
-            service::ServiceName, token::Rejection,
+            assertion::SignedAssertion,
+            oauth::ProviderName,
+            service::ServiceName,
+            token::Rejection,
+            values::{digest::Sha256Digest, id::AccountId, identity::Identity},
         },
         services::{
             Failure,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    StartError, World, clients, open_vault,
+    StartError, World, clients,
+    edge_ports::publisher::SnapshotPublisher,
+    health::readiness::StoreReadiness,
+    open_vault,
     policies::{cookies, expectations, key_schedule, own_origins, page_policy, session_limits, token_policy},
-    publisher::SnapshotPublisher,
-    readiness::StoreReadiness,
     store::{Store, StoreError},
 };
 use crate::{

@@ -9,8 +9,7 @@ use crate::{
     domain::gateway::{
         models::{
             client::{Client, ClientCredential, ClientKey, ClientSecret, InvalidClientName},
-            id::ClientId,
-            scope::InvalidScope,
+            values::{id::ClientId, scope::InvalidScope},
         },
         services::{
             client::registry::{AddClientError, ClientRegistry, NewClient, RotateClientError},

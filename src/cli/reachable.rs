@@ -6,7 +6,7 @@ use crate::{
     app::routes_in_force,
     config::{Environment, SAMPLE_SERVICE, Settings, service_variable},
     domain::gateway::models::{
-        path::Spellings,
+        http::path::Spellings,
         service::{Route, ServiceName},
     },
 };

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::{
     ClientAddressHeader, Environment, ListenerSettings,
-    reader::{Reader, entries, one_of},
+    reading::reader::{Reader, entries, one_of},
     variables::{
         ADMIN_ADDR, CLIENT_ADDRESS_HEADER, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS,
         MAX_CONNECTIONS_PER_CLIENT, MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,

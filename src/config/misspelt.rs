@@ -4,10 +4,8 @@
 
 use super::{
     providers,
-    report::Mistake,
+    reading::{report::Mistake, source::Sources, spelling::is_near},
     services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX},
-    source::Sources,
-    spelling::is_near,
     variables::ALL,
 };
 

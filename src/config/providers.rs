@@ -16,8 +16,10 @@ use self::{
 };
 use super::{
     Environment, PublicSettings,
-    reader::{Reader, entries, one_of},
-    report::{Mistake, broken, broken_by_hidden},
+    reading::{
+        reader::{Reader, entries, one_of},
+        report::{Mistake, broken, broken_by_hidden},
+    },
     variables::{
         FACEBOOK_API_VERSION, GITHUB_WEBHOOK_SECRET, GOOGLE_HOSTED_DOMAIN, KAKAO_ADMIN_KEY, OAUTH_REDIRECT_URIS,
         Variable,
@@ -27,7 +29,7 @@ use crate::domain::gateway::models::{
     login::scope_words,
     oauth::ProviderName,
     provider::{Endpoints, IdTokenKey, Prompt, ProviderKind, ProviderSettings},
-    secret::Secret,
+    values::secret::Secret,
 };
 
 /// The prefix of the variables of other OpenID Connect providers.

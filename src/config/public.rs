@@ -7,12 +7,14 @@ use url::Url;
 
 use super::{
     Environment, PublicSettings,
-    reader::{Reader, entries},
+    reading::reader::{Reader, entries},
     variables::{ALLOWED_ORIGINS, API_PREFIX, DOMAIN, PORT, PUBLIC_URL, TIMEZONE},
 };
 use crate::domain::gateway::models::{
-    origin::{AllowedOrigin, AllowedOrigins, InvalidOrigin},
-    path::{InvalidPrefix, PathPrefix},
+    http::{
+        origin::{AllowedOrigin, AllowedOrigins, InvalidOrigin},
+        path::{InvalidPrefix, PathPrefix},
+    },
     provider::is_loopback,
     service::SERVICES_PREFIX,
 };

@@ -8,18 +8,21 @@ use toml::{
     de::{DeTable, DeValue, ValueDeserializer},
 };
 
+use self::{access::Claims, paths::Taken};
 use super::{
     listener::MANY,
-    reader::{self, Reader},
-    report::{Mistake, broken_by},
+    reading::{
+        reader::{self, Reader},
+        report::{Mistake, broken_by},
+        source::RoutesFile,
+        spelling::is_near,
+        units,
+    },
     services::service_variable,
-    source::RoutesFile,
-    spelling::is_near,
-    units,
 };
 use crate::domain::gateway::models::{
     access::{Accepted, Access},
-    header::TokenHeader,
+    http::header::TokenHeader,
     oauth::ProviderName,
     service::{
         DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, HostSent, ProviderToken, Route, ServiceName, TimeLimits,
@@ -29,8 +32,6 @@ use crate::domain::gateway::models::{
 
 mod access;
 mod paths;
-
-use self::{access::Claims, paths::Taken};
 
 /// The default without a `gateway.toml`.
 const SHIPPED: &str = include_str!("../../gateway.toml");

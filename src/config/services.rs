@@ -5,8 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{
     UpstreamSettings,
     listener::MANY,
-    reader::{Reader, entries},
-    report::{Mistake, broken},
+    reading::{
+        reader::{Reader, entries},
+        report::{Mistake, broken},
+    },
     variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, UPSTREAM_IDLE_TIMEOUT},
 };
 use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service, ServiceName};
@@ -132,9 +134,9 @@ mod tests {
         assert_eq!(found.iter().map(|instance| instance.authority()).collect::<Vec<_>>(), ["a:1", "c:2"]);
         assert_eq!(said.len(), 3, "{said:#?}");
         for (said, begin) in said.iter().zip([
-            "must be the URL of an instance, not \"https://b\"; an instance is written http://",
+            "must be the URL of an instance, not \"https://b\"; an instance must be http://",
             "must name each instance once; \"http://a:1/\" is there twice",
-            "must be the URL of an instance, not \"d\"; an instance is written http://",
+            "must be the URL of an instance, not \"d\"; an instance must be http://",
         ]) {
             assert!(said.starts_with(begin), "{said}");
         }

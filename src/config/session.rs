@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     SessionSettings,
-    reader::Reader,
+    reading::reader::Reader,
     variables::{SESSION_IDLE_TTL, SESSION_TTL},
 };
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     Database, Environment, SessionStore, VaultKey,
-    reader::{Reader, entries},
+    reading::reader::{Reader, entries},
     variables::{DATABASE_SCHEMA, DATABASE_URL, REDIS_URL, VAULT_KEY},
 };
 

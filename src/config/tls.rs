@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     certificate::{TlsFiles, Unfit},
-    reader::Reader,
+    reading::reader::Reader,
     variables::{TLS_CERTIFICATE, TLS_KEY},
 };
 

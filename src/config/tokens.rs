@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{
     PublicSettings, TokenSettings,
-    reader::Reader,
-    units,
+    reading::{reader::Reader, units},
     variables::{
         ACCESS_TOKEN_MAX_TTL, ACCESS_TOKEN_TTL, KEY_ROTATION, REFRESH_GRACE, REFRESH_TOKEN_TTL, TOKEN_ALGORITHM,
         TOKEN_AUDIENCE, TOKEN_FAMILY_TTL,

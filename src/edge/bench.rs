@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
 use http::{HeaderValue, header::AUTHORIZATION};
 
 use crate::{
-    domain::gateway::models::{access::Accepted, path::Spellings, service::Wanted},
+    domain::gateway::models::{access::Accepted, http::path::Spellings, service::Wanted},
     edge::{
         auth,
         http::{header_list::HeaderList, path},

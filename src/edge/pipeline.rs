@@ -29,6 +29,7 @@ use self::{
     response_body::Response,
     target::{host, options, other_methods, preflight_for},
 };
+use super::upstream::request_facts::RequestFacts;
 use crate::{
     config::ListenerSettings,
     domain::gateway::models::{
@@ -65,7 +66,6 @@ use crate::{
             forward::{ExchangeLimits, forward},
             pool::http2::MAX_SHARED_BODY_BYTES,
             request::{UpstreamRequest, max_forwards},
-            request_facts::RequestFacts,
             router::Destination,
             upgrade,
         },

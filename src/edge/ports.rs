@@ -13,13 +13,15 @@ use tokio::runtime::Handle;
 
 use crate::domain::gateway::models::{
     assertion::SignedAssertion,
-    digest::Sha256Digest,
-    id::{AccountId, RequestId},
-    identity::Identity,
     oauth::ProviderName,
-    secret::Secret,
     service::ServiceName,
     token::Rejection,
+    values::{
+        digest::Sha256Digest,
+        id::{AccountId, RequestId},
+        identity::Identity,
+        secret::Secret,
+    },
 };
 
 /// A body on its way through the control plane, in either direction.

@@ -14,7 +14,6 @@ pub(crate) mod request_facts;
 pub(crate) mod response_body;
 pub(crate) mod retry_budget;
 pub(crate) mod router;
-pub(crate) mod tunnel;
 pub(crate) mod upgrade;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};

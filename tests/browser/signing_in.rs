@@ -254,7 +254,7 @@ fn swagger_leads_to_the_sign_in_and_back() {
         scene.browser.click_link("Stand-in(으)로 로그인 · Sign in with Stand-in");
         scene.arrives_at_the_provider();
         scene.browser.click("button[value=alice]");
-        scene.arrives_at("/docs", "Your grants");
+        scene.arrives_at("/docs", "List your grants");
     }
     scene.nothing_was_complained_about();
 }

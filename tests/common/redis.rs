@@ -73,14 +73,15 @@ impl Redis {
         assert_eq!(&response, b"+OK\r\n");
     }
 
-    /// The names of all its keys, except for used-up values and the index of expiries.
+    /// The names of all its keys, except for used-up values and the indexes of expiries.
     pub(crate) fn keys(&self) -> BTreeSet<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
         let names = response.lines().filter(|line| line.starts_with("gateway:"));
-        names.filter(|name| !name.starts_with("gateway:login:") && *name != "gateway:ends").map(str::to_owned).collect()
+        let is_index = |name: &&str| matches!(*name, "gateway:ends" | "gateway:login-ends");
+        names.filter(|name| !name.starts_with("gateway:login:") && !is_index(name)).map(str::to_owned).collect()
     }
 
     /// Copies of its files.

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     adapters::jwt::AwsLcKeyGenerator,
     domain::gateway::{
-        models::{id::ClientId, signing_key::SigningAlgorithm},
+        models::{signing_key::SigningAlgorithm, values::id::ClientId},
         services::ports::{KeyFlaw, KeyGenerator, KeyPair},
     },
 };

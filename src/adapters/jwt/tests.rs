@@ -3,7 +3,7 @@ use jsonwebtoken::crypto;
 use serde_json::json;
 
 use super::*;
-use crate::domain::gateway::models::id::{FamilyId, TokenId};
+use crate::domain::gateway::models::values::id::{FamilyId, TokenId};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap()

@@ -22,7 +22,8 @@ use crate::{
     },
     domain::gateway::{
         models::{
-            account::ProviderIdentity, notice::NoticeKind, oauth::ProviderTokens, provider::Endpoints, secret::Secret,
+            account::ProviderIdentity, notice::NoticeKind, oauth::ProviderTokens, provider::Endpoints,
+            values::secret::Secret,
         },
         services::ports::{
             Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice,

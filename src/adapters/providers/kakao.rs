@@ -21,7 +21,7 @@ use crate::{
         },
     },
     domain::gateway::{
-        models::{account::ProviderIdentity, oauth::ProviderTokens, provider::Endpoints, secret::Secret},
+        models::{account::ProviderIdentity, oauth::ProviderTokens, provider::Endpoints, values::secret::Secret},
         services::ports::{
             Acknowledgement, NoticeBody, NoticeRefusal, ProviderError, Unacknowledged, UnverifiedNotice, VerifiedNotice,
         },

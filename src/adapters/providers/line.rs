@@ -13,7 +13,7 @@ use crate::{
         },
     },
     domain::gateway::{
-        models::{account::ProviderIdentity, oauth::ProviderTokens, provider::Endpoints, secret::Secret},
+        models::{account::ProviderIdentity, oauth::ProviderTokens, provider::Endpoints, values::secret::Secret},
         services::ports::ProviderError,
     },
 };

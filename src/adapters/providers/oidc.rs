@@ -20,7 +20,7 @@ use crate::{
             login::{LoginHint, scope_words},
             oauth::{ProviderName, ProviderTokens},
             provider::{IdTokenKey, Prompt, binding_parameters, is_loopback},
-            secret::Secret,
+            values::secret::Secret,
         },
         services::ports::{
             AuthorizationRequest, CodeExchange, NoticeBody, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,

@@ -17,7 +17,7 @@ use crate::{
             login::LoginHint,
             oauth::{ProviderName, ProviderTokens},
             provider::Endpoints,
-            secret::Secret,
+            values::secret::Secret,
         },
         services::ports::{
             AuthorizationRequest, CodeExchange, NoticeRefusal, Provider, ProviderError, UnverifiedNotice,

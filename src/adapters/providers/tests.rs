@@ -2,7 +2,6 @@
 
 mod apple;
 mod authorizing;
-mod discovery;
 mod documented;
 mod entra;
 mod facebook;
@@ -10,7 +9,6 @@ mod failures;
 mod fake;
 mod github;
 mod google;
-mod id_tokens;
 mod kakao;
 mod line_discord_x;
 mod naver;
@@ -27,7 +25,7 @@ use crate::{
     adapters::providers::{protocol::http::Limits, with_limits},
     config::{Settings, Sources},
     domain::gateway::{
-        models::{oauth::ProviderTokens, secret::Secret},
+        models::{oauth::ProviderTokens, values::secret::Secret},
         services::ports::{AdmissionRule, AuthorizationRequest, CodeExchange, Provider, ProviderError},
     },
     ports::{Clock, testing::TestClock},

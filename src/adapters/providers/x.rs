@@ -16,7 +16,8 @@ use crate::{
     },
     domain::gateway::{
         models::{
-            account::ProviderIdentity, login::scope_words, oauth::ProviderTokens, provider::Endpoints, secret::Secret,
+            account::ProviderIdentity, login::scope_words, oauth::ProviderTokens, provider::Endpoints,
+            values::secret::Secret,
         },
         services::ports::ProviderError,
     },

@@ -11,8 +11,7 @@ use super::{
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Access},
-        header,
-        path::Spellings,
+        http::{header, path::Spellings},
         service::{Found, Methods, Route, RouteTable, ServiceName, Wanted},
     },
     json::Json,

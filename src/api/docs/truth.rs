@@ -33,7 +33,7 @@ const OF_EVERY_OPERATION: [(&str, &str); 4] = [
 ];
 
 /// The limit of the parser (`MAX_FORM_PARAMETERS`).
-const MOST_FORM_PARAMETERS: usize = crate::api::extract::MAX_FORM_PARAMETERS;
+const MOST_FORM_PARAMETERS: usize = crate::api::shared::extract::MAX_FORM_PARAMETERS;
 
 /// A short UUID.
 const ID: &str = "^[1-9A-HJ-NP-Za-km-z]{22}$";

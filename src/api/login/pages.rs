@@ -4,8 +4,8 @@ use http::StatusCode;
 use maud::{Markup, html};
 use poem::Response;
 
-use super::super::pages::{self, bilingual, paragraphs, signed_in_as};
 use crate::{
+    api::shared::pages::{self, bilingual, paragraphs, signed_in_as},
     domain::gateway::{
         models::login::ReturnTo,
         schemas::{

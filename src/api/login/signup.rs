@@ -4,21 +4,23 @@ use http::StatusCode;
 use poem::{IntoResponse, Request};
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 
+use super::super::{RequestContext, Tag};
 use super::{
-    super::{
-        RequestContext, Tag,
-        extract::{FormBody, OptionalSession, browser},
-        pages::{goes_on, is_wanted, json_or_page, page_response, problem_or_page, responses, with_form},
-        problems,
-    },
     SignIns, asked_again, goes_on_to,
     pages::{self, Mistake, SIGN_IN},
     refused,
 };
-use crate::domain::gateway::{
-    controllers::caller::Credentials,
-    models::login::ReturnTo,
-    schemas::{account::SignUpRequest, login::SignUpForm, oauth::OAuthProviders},
+use crate::{
+    api::shared::{
+        extract::{FormBody, OptionalSession, browser},
+        pages::{goes_on, is_wanted, json_or_page, page_response, problem_or_page, responses, with_form},
+        problems,
+    },
+    domain::gateway::{
+        controllers::caller::Credentials,
+        models::login::ReturnTo,
+        schemas::{account::SignUpRequest, login::SignUpForm, oauth::OAuthProviders},
+    },
 };
 
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::super::pages::{bilingual, page, paragraphs};
 use crate::{
+    api::shared::pages::{bilingual, page, paragraphs},
     domain::gateway::schemas::notice::{DeletionState, DeletionStatus},
     problem::Problem,
     texts::{pages as text, problems},

@@ -16,10 +16,10 @@ use super::{
 use crate::{
     config::{
         Environment,
-        reader::Reader,
+        reading::reader::Reader,
         variables::{APPLE_APP_ID, APPLE_CLIENT_ID, APPLE_KEY_ID, APPLE_PRIVATE_KEY, APPLE_TEAM_ID, Variable},
     },
-    domain::gateway::models::{provider::AppleRegistration, secret::Secret},
+    domain::gateway::models::{provider::AppleRegistration, values::secret::Secret},
 };
 
 pub(super) const PREFIX: &str = "APPLE";

@@ -6,8 +6,10 @@ use super::{known::Pkce, member, values::endpoint};
 use crate::{
     config::{
         Environment,
-        reader::{Reader, one_of},
-        report::{Mistake, broken},
+        reading::{
+            reader::{Reader, one_of},
+            report::{Mistake, broken},
+        },
     },
     domain::gateway::models::{
         login::scope_words,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{
         Environment,
-        reader::{Reader, entries},
+        reading::reader::{Reader, entries},
         variables::{ENTRA_ALLOWED_TENANTS, ENTRA_CLIENT_ID, ENTRA_CLIENT_SECRET, ENTRA_GROUPS, ENTRA_TENANT},
     },
     domain::gateway::models::provider::{

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::{
     config::Environment,
-    domain::gateway::models::{provider::is_loopback, secret::Secret},
+    domain::gateway::models::{provider::is_loopback, values::secret::Secret},
 };
 
 pub(super) fn client_id_or_none(text: &str) -> Result<Option<String>, String> {

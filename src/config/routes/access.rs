@@ -7,8 +7,8 @@ use toml::Spanned;
 use super::{Parser, RouteEntry, broken_by, provider_name, reader::one_of};
 use crate::domain::gateway::models::{
     access::{Accepted, Access, ClaimDemand, ClaimValue, Demands},
-    scope::Scope,
     token::is_reserved_claim,
+    values::scope::Scope,
 };
 
 /// The only claim of a session.
@@ -159,7 +159,7 @@ fn values(value: &toml::Value) -> Result<Vec<ClaimValue>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, reader::Reader, routes};
+    use crate::config::{Sources, reading::reader::Reader, routes};
 
     fn access(lines: &str) -> Result<Access, Vec<String>> {
         let text = format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n");

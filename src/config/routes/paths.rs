@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{Parser, RouteEntry, parsed, reader::one_of};
 use crate::domain::gateway::models::{
-    path::{PathPrefix, Spelling, Spellings},
+    http::path::{PathPrefix, Spelling, Spellings},
     service::{Methods, SERVICES_PREFIX},
 };
 
@@ -88,7 +88,7 @@ fn here_of(place: &Spanned<()>) -> Spanned<()> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        config::{Sources, reader::Reader, routes},
+        config::{Sources, reading::reader::Reader, routes},
         domain::gateway::models::service::Route,
     };
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     config::Sources,
-    domain::gateway::models::{path::Spelling, service::Methods},
+    domain::gateway::models::{http::path::Spelling, service::Methods},
 };
 
 fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
@@ -165,7 +165,7 @@ fn a_providers_token_that_could_not_be_sent_is_told_with_its_line() {
     for (lines, begin) in [
         (
             "provider_token = 'Google'",
-            "4: provider_token must be the name of a provider, not \"Google\"; a provider's name has",
+            "4: provider_token must be the name of a provider, not \"Google\"; a provider's name must have",
         ),
         (
             "provider_token = 'github'",
@@ -186,7 +186,7 @@ fn a_providers_token_that_could_not_be_sent_is_told_with_its_line() {
         ("provider_token_header = 'X-Token'", "4: provider_token_header needs provider_token; it names the provider"),
         (
             "provider_token = 'google'\nprovider_token_header = 'X-User-Token'",
-            "5: provider_token_header must be a header for a token, not \"X-User-Token\"; a header's name has",
+            "5: provider_token_header must be a header for a token, not \"X-User-Token\"; a header's name must have",
         ),
     ] {
         let said = routes(&format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n")).unwrap_err();

@@ -15,7 +15,11 @@ use super::{
     token_hash::{TokenHash, TokenHasher},
 };
 use crate::{
-    domain::gateway::models::{credential::bearer_token, digest::Sha256Digest, identity::Identity, token::Rejection},
+    domain::gateway::models::{
+        http::credential::bearer_token,
+        token::Rejection,
+        values::{digest::Sha256Digest, identity::Identity},
+    },
     edge::{error::Failure, http::header_list::HeaderList, snapshot::Snapshot},
 };
 

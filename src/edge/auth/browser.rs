@@ -9,9 +9,11 @@ use http::{
 
 use crate::{
     domain::gateway::models::{
+        http::{
+            origin::AllowedOrigins,
+            page::{Page, TrustedPages},
+        },
         login::ReturnTo,
-        origin::AllowedOrigins,
-        page::{Page, TrustedPages},
         service::SERVICES_PREFIX,
     },
     edge::http::{header_list::HeaderList, message::RequestHead},

@@ -115,7 +115,7 @@ impl Hasher for DigestHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gateway::models::digest::Sha256Digest;
+    use crate::domain::gateway::models::values::digest::Sha256Digest;
 
     fn digest(n: u32) -> Sha256Digest {
         Sha256Digest::of(&n.to_le_bytes())

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use super::lookup::Lookup;
 use crate::{
     domain::gateway::models::{
-        assertion::SignedAssertion, identity::Identity, service::ServiceName, token::SignatureVerifier,
+        assertion::SignedAssertion, service::ServiceName, token::SignatureVerifier, values::identity::Identity,
     },
     edge::error::Failure,
 };

@@ -11,9 +11,8 @@ use chrono::{DateTime, Utc};
 use super::{cache::Cache, lookup::Lookup};
 use crate::{
     domain::gateway::models::{
-        id::AccountId,
-        identity::Identity,
         oauth::{ProviderName, REMEMBERED_FOR},
+        values::{id::AccountId, identity::Identity},
     },
     edge::{error::Failure, snapshot::Snapshot},
 };

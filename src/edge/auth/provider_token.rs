@@ -22,10 +22,10 @@ use super::{cache::Cache, lookup::Lookup};
 use crate::{
     domain::gateway::models::{
         access::Permit,
-        header::TokenHeader,
-        id::AccountId,
+        http::header::TokenHeader,
         oauth::{ProviderName, REMEMBERED_FOR},
         service::ProviderToken,
+        values::id::AccountId,
     },
     edge::{
         error::Failure,

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     domain::gateway::models::{
-        digest::Sha256Digest,
         session::{REMEMBERED_FOR, SessionSecret},
+        values::digest::Sha256Digest,
     },
     edge::{
         error::Failure,

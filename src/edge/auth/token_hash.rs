@@ -2,7 +2,7 @@
 //! itself and that never leaves it. Without the key, a token that is taken for another one cannot be made. That is all
 //! that is needed here, at half the cost of SHA-256. Outside a core, a [`Sha256Digest`] is used.
 //!
-//! [`Sha256Digest`]: crate::domain::gateway::models::digest::Sha256Digest
+//! [`Sha256Digest`]: crate::domain::gateway::models::values::digest::Sha256Digest
 
 use std::hash::Hasher;
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     config::ClientAddressHeader,
-    domain::gateway::models::id::RequestId,
+    domain::gateway::models::values::id::RequestId,
     edge::limits::in_flight::{ClientPermits, CoreLimits},
 };
 

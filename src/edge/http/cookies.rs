@@ -7,7 +7,7 @@ use http::{
 };
 
 use super::header_list::HeaderList;
-use crate::domain::gateway::models::credential::{cookie, cookie_pairs};
+use crate::domain::gateway::models::http::credential::{cookie, cookie_pairs};
 
 /// The start of the names of the gateway's cookies, after a `__Host-` or `__Secure-` prefix if there is one.
 const OUR_PREFIX: &[u8] = b"gateway_";

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::domain::gateway::models::path::{Spelling, Spellings, stands_for_itself};
+use crate::domain::gateway::models::http::path::{Spelling, Spellings, stands_for_itself};
 
 /// The reason why a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -17,7 +17,7 @@ use super::{
     header_names::X_REQUEST_ID,
     header_values::{TRAILERS, all_elements, elements, wants_trailers},
 };
-use crate::domain::gateway::models::header::{are_alike, is_framing, is_gateway_header, may_be_trailer};
+use crate::domain::gateway::models::http::header::{are_alike, is_framing, is_gateway_header, may_be_trailer};
 
 /// Removes the headers of a client's request that may not be forwarded.
 pub(crate) fn sanitise_request(headers: &mut HeaderList) {
@@ -120,7 +120,7 @@ mod tests {
         X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_USER_ID, X_USER_SCOPE,
     };
     use super::*;
-    use crate::domain::gateway::models::header::TokenHeader;
+    use crate::domain::gateway::models::http::header::TokenHeader;
 
     fn map<M: FromIterator<(HeaderName, HeaderValue)>>(headers: &[(&str, &str)]) -> M {
         headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()

@@ -12,8 +12,7 @@ use std::{
 
 use super::permit::{CorePermits, Permit, SharedPermits};
 use crate::domain::gateway::models::{
-    network::client_network,
-    path::PathPrefix,
+    http::{network::client_network, path::PathPrefix},
     service::{Methods, Route, ServiceName},
 };
 

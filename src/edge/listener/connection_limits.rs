@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::domain::gateway::models::network::client_network;
+use crate::domain::gateway::models::http::network::client_network;
 
 /// Counts connections.
 #[derive(Debug)]

@@ -34,7 +34,7 @@ use crate::edge::{
     net::turn::{TURN_BYTES, end_turn},
     pipeline::{self, response_body::Response},
     timer::client_timeouts::{ConnectionState, Order},
-    upstream::{forward::is_event_stream, tunnel::Tunnel},
+    upstream::{forward::is_event_stream, upgrade::tunnel::Tunnel},
 };
 
 /// The next step after a response.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{domain::gateway::models::id::RequestId, ports::Entropy};
+use crate::{domain::gateway::models::values::id::RequestId, ports::Entropy};
 
 /// How many bytes are drawn at once: enough for 128 requests.
 const BLOCK: usize = 4096;

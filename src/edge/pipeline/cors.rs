@@ -18,7 +18,7 @@ use super::{
     response_body::{Response, ResponseBody},
 };
 use crate::{
-    domain::gateway::models::origin::{AllowedOrigins, Reader},
+    domain::gateway::models::http::origin::{AllowedOrigins, Reader},
     edge::http::{header_list::HeaderList, message::FramedResponse},
 };
 

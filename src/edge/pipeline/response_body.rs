@@ -18,7 +18,7 @@ use crate::edge::{
     observe::access_log::Record,
     ports,
     timer::stream_guard::Guard,
-    upstream::{response_body::UpstreamBody, tunnel::Tunnel},
+    upstream::{response_body::UpstreamBody, upgrade::tunnel::Tunnel},
 };
 
 /// A response on its way to the client.

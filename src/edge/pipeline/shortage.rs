@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     config::service_variable,
     domain::gateway::models::{
-        path::PathPrefix,
+        http::path::PathPrefix,
         service::{Methods, Route},
     },
     edge::error::Failure,

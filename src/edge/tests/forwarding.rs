@@ -177,7 +177,7 @@ async fn a_trusted_proxy_is_believed() {
     assert_eq!(request.header("x-forwarded-proto"), Some("https"));
     assert_eq!(request.header("forwarded"), Some("for=\"[2001:db8::7]\";host=www.jinmini.com;proto=https"));
     assert_eq!(request.header("x-request-id"), response.header("x-request-id"));
-    let given = crate::domain::gateway::models::id::RequestId::from(uuid::Uuid::parse_str(id).unwrap());
+    let given = crate::domain::gateway::models::values::id::RequestId::from(uuid::Uuid::parse_str(id).unwrap());
     assert_eq!(response.header("x-request-id"), Some(given.to_string().as_str()));
 }
 

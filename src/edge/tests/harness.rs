@@ -24,8 +24,7 @@ use crate::{
     config::{ClientAddressHeader, ListenerSettings, LogFormat, UpstreamSettings},
     domain::gateway::models::{
         access::Access,
-        origin::AllowedOrigins,
-        page::TrustedPages,
+        http::{origin::AllowedOrigins, page::TrustedPages},
         service::{Route, Service},
     },
     edge::{

@@ -21,13 +21,15 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         assertion::SignedAssertion,
-        digest::Sha256Digest,
-        id::{AccountId, FamilyId, TokenId},
-        identity::Identity,
         oauth::{GrantChanges, ProviderName},
-        scope::Scope,
         service::{Route, RouteTable, Service, ServiceName},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
+        values::{
+            digest::Sha256Digest,
+            id::{AccountId, FamilyId, TokenId},
+            identity::Identity,
+            scope::Scope,
+        },
     },
     edge::{
         net::names::Names,

@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use crate::domain::gateway::models::{identity::Identity, token::Revocations};
+use crate::domain::gateway::models::{token::Revocations, values::identity::Identity};
 
 /// The interval of ticks. With the quarter of a second in which replicas learn of a revocation, that makes half a
 /// second.
@@ -191,7 +191,7 @@ impl Guard {
 mod tests {
     use super::*;
     use crate::{
-        domain::gateway::models::{id::FamilyId, scope::Scope},
+        domain::gateway::models::values::{id::FamilyId, scope::Scope},
         edge::tests::support::{revocation, token_id},
     };
 

@@ -25,11 +25,10 @@ use super::{
     },
     request::UpstreamRequest,
     response_body::UpstreamBody,
-    tunnel::Tunnel,
-    upgrade,
+    upgrade::{self, tunnel::Tunnel},
 };
 use crate::{
-    domain::gateway::models::identity::Identity,
+    domain::gateway::models::values::identity::Identity,
     edge::{
         body::request_body::RequestBody,
         error::{Failure, Retry},

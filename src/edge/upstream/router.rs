@@ -11,7 +11,7 @@ use foldhash::HashMap;
 use super::cluster::Cluster;
 use crate::{
     domain::gateway::models::{
-        path::Spelling,
+        http::path::Spelling,
         service::{Found, Route, SERVICES_PREFIX, ServiceName, Wanted},
     },
     edge::{net::names::Names, snapshot::Snapshot},
@@ -94,7 +94,7 @@ impl Router {
 mod tests {
     use super::*;
     use crate::{
-        domain::gateway::models::path::Spellings,
+        domain::gateway::models::http::path::Spellings,
         edge::tests::support::{names, route, service, snapshot},
     };
 

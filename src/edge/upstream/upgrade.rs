@@ -2,6 +2,8 @@
 //! service like any other. Bytes that the client sends after it are not parsed until the response is there: after a 101
 //! they belong to the new protocol, after any other response they are the next request's head.
 
+pub(crate) mod tunnel;
+
 use bytes::Bytes;
 use http::{
     Version,

@@ -11,7 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 
 use crate::domain::gateway::{
-    models::{provider::AppleRegistration, secret::Secret},
+    models::{provider::AppleRegistration, values::secret::Secret},
     services::ports::ProviderError,
 };
 

@@ -26,7 +26,7 @@ use crate::{
             login::scope_words,
             oauth::{ProviderName, ProviderTokens},
             provider::{Prompt, ProviderSettings},
-            secret::Secret,
+            values::secret::Secret,
         },
         services::ports::{AuthorizationRequest, CodeExchange, ProviderError},
     },

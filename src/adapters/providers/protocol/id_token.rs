@@ -15,7 +15,7 @@ use super::{
     response::number,
 };
 use crate::domain::gateway::{
-    models::{oauth::ProviderTokens, provider::entra::DirectoryId, secret::Secret},
+    models::{oauth::ProviderTokens, provider::entra::DirectoryId, values::secret::Secret},
     services::ports::ProviderError,
 };
 

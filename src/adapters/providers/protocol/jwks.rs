@@ -14,7 +14,7 @@ use super::{
     flow::Flow,
 };
 use crate::{
-    domain::gateway::{models::secret::Secret, services::ports::ProviderError},
+    domain::gateway::{models::values::secret::Secret, services::ports::ProviderError},
     ports::Clock,
 };
 

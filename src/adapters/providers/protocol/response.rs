@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::domain::gateway::{
-    models::{oauth::ProviderTokens, secret::Secret},
+    models::{oauth::ProviderTokens, values::secret::Secret},
     services::ports::ProviderError,
 };
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{notice::NoticeKind, provider::is_loopback, secret::Secret},
+        models::{notice::NoticeKind, provider::is_loopback, values::secret::Secret},
         services::ports::{Acknowledgement, NoticeEvent, NoticeRefusal, ProviderError, Unacknowledged, VerifiedNotice},
     },
     ports::Clock,

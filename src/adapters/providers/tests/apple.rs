@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use super::{
     fake::{Reply, Seen},
-    id_tokens::Signer,
+    open_id::id_tokens::Signer,
 };
 use crate::{
     adapters::providers::protocol::id_token::at_hash, domain::gateway::models::signing_key::SigningAlgorithm,
@@ -240,7 +240,7 @@ async fn an_id_token_of_another_sign_in_is_refused() {
         ("nonce", json!(null), ProviderError::NonceMismatch),
         ("aud", json!("com.example.other"), ProviderError::BadResponse("the id token has another aud".into())),
         ("iss", json!("https://appleid.apple.com/"), ProviderError::BadResponse("the id token has another iss".into())),
-        ("exp", json!(NOW - 60), ProviderError::BadResponse("the id token is expired".into())),
+        ("exp", json!(NOW - 60), ProviderError::BadResponse("the id token has expired".into())),
         (
             "at_hash",
             json!("AAAAAAAAAAAAAAAAAAAAAA"),

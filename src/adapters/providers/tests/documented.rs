@@ -23,7 +23,7 @@ use super::*;
 use super::{
     authorizing::{PKCE, usual},
     fake::Reply,
-    id_tokens::{Signer, claims, signed_with_secret},
+    open_id::id_tokens::{Signer, claims, signed_with_secret},
 };
 use crate::domain::gateway::{
     models::signing_key::SigningAlgorithm,

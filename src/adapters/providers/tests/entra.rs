@@ -5,7 +5,7 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::id_tokens::{Signer, claims};
+use super::open_id::id_tokens::{Signer, claims};
 use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::id_tokens::{Signer, claims};
+use super::open_id::id_tokens::{Signer, claims};
 use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 

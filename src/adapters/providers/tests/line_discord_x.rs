@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use super::{
     fake::Reply,
-    id_tokens::{Signer, claims, signed_with_secret},
+    open_id::id_tokens::{Signer, claims, signed_with_secret},
 };
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 

@@ -1,9 +1,12 @@
 //! Naver and Kakao with OpenID Connect: the checks of their id tokens, and that no person is mistaken for another.
 
+pub(super) mod discovery;
+pub(super) mod id_tokens;
+
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::id_tokens::{Signer, claims};
+use super::open_id::id_tokens::{Signer, claims};
 use super::*;
 use crate::domain::gateway::models::signing_key::SigningAlgorithm;
 

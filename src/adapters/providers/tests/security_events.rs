@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::id_tokens::{Signer, claims as id_token_claims};
+use super::open_id::id_tokens::{Signer, claims as id_token_claims};
 use super::*;
 use crate::domain::gateway::{
     models::{

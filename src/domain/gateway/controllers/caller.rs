@@ -8,11 +8,11 @@ use super::failed;
 use crate::{
     domain::gateway::{
         models::{
+            access::VerifiedCaller,
             access::{Accepted, Denied},
-            caller::VerifiedCaller,
-            identity::Identity,
-            page::{BrowserHeaders, FetchMetadata, Page, PagePolicy, PageRefusal},
+            http::page::{BrowserHeaders, FetchMetadata, Page, PagePolicy, PageRefusal},
             session::{Session, Visitor},
+            values::identity::Identity,
         },
         schemas::cookie::{self, Cookies},
         services::{session::SessionService, token::TokenService},

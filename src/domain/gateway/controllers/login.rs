@@ -19,8 +19,8 @@ use crate::{
         models::{
             account::Password,
             login::{ATTEMPT_LIFE, MAX_ATTEMPTS, ReturnTo},
-            secret::Secret,
             session::{Session, SessionSecret},
+            values::secret::Secret,
         },
         schemas::{
             cookie::{self, Cookies},

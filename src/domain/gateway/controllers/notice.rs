@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::failed;
 use crate::{
     domain::gateway::{
-        models::secret::Secret,
+        models::values::secret::Secret,
         schemas::notice::{
             DeletionForm, DeletionRequested, DeletionStatus, GitHubHeaders, NoticeAcknowledged, NoticePayload,
             SecurityEventFlaw, SecurityEventReceived,

@@ -13,7 +13,12 @@ use super::{
 };
 use crate::{
     domain::gateway::{
-        models::{access::Denied, account::Password, id::GrantId, oauth::GrantQuery, secret::Secret},
+        models::{
+            access::Denied,
+            account::Password,
+            oauth::GrantQuery,
+            values::{id::GrantId, secret::Secret},
+        },
         schemas::{
             converted,
             oauth::{

@@ -1,10 +1,33 @@
-//! Access rules of routes: which credentials count, and what their holders must have.
+//! Verified callers, and the access rules of routes: which credentials count, and what their holders must have.
 
 use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
-use super::{identity::Identity, oauth::ProviderName, scope::Scope};
+use super::{
+    oauth::ProviderName,
+    session::Session,
+    values::{identity::Identity, scope::Scope},
+};
+
+/// A caller of the gateway's own API whose credential was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedCaller {
+    /// The holder of a token. Services see tokens, so they may do less than a session.
+    Token(Identity),
+    /// The person who is signed in in a browser.
+    Session(Session),
+}
+
+impl VerifiedCaller {
+    /// The identity of either.
+    pub fn into_identity(self) -> Identity {
+        match self {
+            Self::Token(identity) => identity,
+            Self::Session(session) => session.identity(),
+        }
+    }
+}
 
 /// The access rule of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,8 +268,8 @@ mod tests {
     use chrono::DateTime;
     use serde_json::json;
 
+    use super::super::values::id::{FamilyId, TokenId};
     use super::*;
-    use crate::domain::gateway::models::id::{FamilyId, TokenId};
 
     fn caller(scope: &str, claims: &Value) -> Arc<Identity> {
         Arc::new(Identity {

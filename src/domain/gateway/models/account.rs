@@ -14,8 +14,8 @@ pub use self::name::reported_name;
 pub use self::password::{LONGEST_PASSWORD, Password, PasswordHash, SHORTEST_PASSWORD, UnfitPassword};
 pub use self::requests::{LogIn, PasswordChange, SignUp};
 use super::{
-    id::{AccountId, EndingId, SessionId},
     oauth::{Grant, ProviderName},
+    values::id::{AccountId, EndingId, SessionId},
 };
 
 /// A person.

@@ -3,7 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use super::{id::TokenId, identity::Identity, service::ServiceName};
+use super::{
+    service::ServiceName,
+    values::{id::TokenId, identity::Identity},
+};
 
 /// The lifetime of an assertion. It is made for a request that is about to be sent.
 const LIFE: TimeDelta = TimeDelta::seconds(60);
@@ -69,8 +72,8 @@ impl CallerAssertion {
 mod tests {
     use serde_json::json;
 
+    use super::super::values::{id::FamilyId, identity::email_claim};
     use super::*;
-    use crate::domain::gateway::models::{id::FamilyId, identity::email_claim};
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()

@@ -15,7 +15,7 @@ use thiserror::Error;
 pub use assertion::{AssertionClaims, AssertionFault, LONGEST_ASSERTION, MalformedAssertion};
 pub use presented::{ClientPosted, ContradictoryClient, PresentedClient, PresentedClientError};
 
-use super::{digest::Sha256Digest, id::ClientId, scope::Scope};
+use super::values::{digest::Sha256Digest, id::ClientId, scope::Scope};
 
 /// Marks our client secrets, so that a secret scanner can find a leaked one.
 const PREFIX: &str = "gwc_";

@@ -6,7 +6,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 
-use super::{digest::Sha256Digest, id::SessionId, oauth::ProviderName, secret::Secret};
+use super::{
+    oauth::ProviderName,
+    values::{digest::Sha256Digest, id::SessionId, secret::Secret},
+};
 
 /// How long an attempt may take: as long as the authorization code that completes it (RFC 6749 §4.1.2).
 pub const ATTEMPT_LIFE: TimeDelta = TimeDelta::minutes(10);

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{digest::Sha256Digest, id::ConfirmationCode, oauth::ProviderName};
+use super::{
+    oauth::ProviderName,
+    values::{digest::Sha256Digest, id::ConfirmationCode},
+};
 
 /// How far a provider's clock may be behind ours. A notice concerns what was allowed before it was sent: delivered
 /// again later, it does not end what the person has allowed anew.

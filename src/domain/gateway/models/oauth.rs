@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use imbl::HashMap;
 use thiserror::Error;
 
-use super::{
+use super::values::{
     id::{AccountId, GrantId, LeaseId},
     paging::PageSize,
     secret::Secret,

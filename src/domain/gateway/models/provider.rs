@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use self::entra::EntraSettings;
-use super::{oauth::ProviderName, secret::Secret};
+use super::{oauth::ProviderName, values::secret::Secret};
 
 /// The stand-in provider, which development adds if no other is configured: anyone can sign in there as anyone.
 pub const STAND_IN: &str = "stand-in";

@@ -6,9 +6,11 @@ use thiserror::Error;
 
 use super::{
     access::Access,
-    header::TokenHeader,
+    http::{
+        header::TokenHeader,
+        path::{PathPrefix, Spellings},
+    },
     oauth::ProviderName,
-    path::{PathPrefix, Spellings},
 };
 
 mod methods;

@@ -7,11 +7,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    digest::Sha256Digest,
-    id::{AccountId, FamilyId, SessionId, TokenId},
-    identity::Identity,
-    scope::Scope,
     token::{CLOCKS_APART, Revocable, Revocation},
+    values::{
+        digest::Sha256Digest,
+        id::{AccountId, FamilyId, SessionId, TokenId},
+        identity::Identity,
+        scope::Scope,
+    },
 };
 
 mod visitor;

@@ -11,9 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     account::Email,
-    digest::Sha256Digest,
-    id::{DeviceId, SessionId},
-    network::client_network,
+    http::network::client_network,
+    values::{
+        digest::Sha256Digest,
+        id::{DeviceId, SessionId},
+    },
 };
 
 /// How long failures are remembered after the last one.

@@ -7,7 +7,7 @@ mod refresh;
 mod request;
 mod revocation;
 
-pub use super::id::Revocable;
+pub use super::values::id::Revocable;
 pub use access::{
     AccessClaims, Expectations, LEEWAY, MalformedClaims, RESERVED_CLAIMS, Rejection, SignatureVerifier,
     is_reserved_claim,

@@ -10,8 +10,8 @@ use crate::domain::gateway::models::{
         Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
         ProviderIdentity, UnlinkOutcome,
     },
-    id::{AccountId, EndingId},
     oauth::{Grant, ProviderName},
+    values::id::{AccountId, EndingId},
 };
 
 /// Stores accounts. Times are stored to the microsecond.

@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 use super::RepositoryError;
 use crate::domain::gateway::models::{
     client::{Client, ClientCredential},
-    digest::Sha256Digest,
-    id::ClientId,
+    values::{digest::Sha256Digest, id::ClientId},
 };
 
 /// Stores clients and the ids of used assertions. Times are stored to the microsecond.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
-use crate::domain::gateway::models::digest::Sha256Digest;
+use crate::domain::gateway::models::values::digest::Sha256Digest;
 
 /// Stores the states of finished sign-ins. Times are stored to the microsecond.
 #[async_trait]

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    digest::Sha256Digest,
     notice::{ClaimedNotice, Notice, NoticeProgress},
+    values::digest::Sha256Digest,
 };
 
 /// Stores notices. Times are stored to the microsecond.

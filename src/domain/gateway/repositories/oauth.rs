@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    id::GrantId,
     oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, PutOutcome, RefreshLease},
+    values::id::GrantId,
 };
 
 /// Stores grants. Times are stored to the microsecond.

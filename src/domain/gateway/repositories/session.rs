@@ -5,9 +5,11 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    digest::Sha256Digest,
-    id::{AccountId, SessionId},
     session::Session,
+    values::{
+        digest::Sha256Digest,
+        id::{AccountId, SessionId},
+    },
 };
 
 /// Stores sessions. Times are stored to the microsecond.

@@ -5,11 +5,13 @@ use chrono::{DateTime, Utc};
 
 use super::RepositoryError;
 use crate::domain::gateway::models::{
-    digest::Sha256Digest,
-    id::{ClientId, FamilyId, SessionId},
     token::{
         DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
         Rotation, RotationOutcome, TokenFamily,
+    },
+    values::{
+        digest::Sha256Digest,
+        id::{ClientId, FamilyId, SessionId},
     },
 };
 

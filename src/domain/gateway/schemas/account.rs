@@ -267,7 +267,7 @@ mod tests {
         domain::gateway::{
             models::{
                 account::{Account, PasswordHash, PasswordLogin, ProviderIdentity},
-                id::AccountId,
+                values::id::AccountId,
             },
             schemas::{parse_json, validated},
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::domain::gateway::models::{credential, login::MAX_ATTEMPTS};
+use crate::domain::gateway::models::{http::credential, login::MAX_ATTEMPTS};
 
 /// The names and attributes of cookies.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ use crate::{
     domain::gateway::models::{
         account::reported_name,
         login::{MAX_ATTEMPTS, ReturnTo},
-        secret::Secret,
+        values::secret::Secret,
     },
     problem::Problem,
     texts::{Text, problems},

@@ -11,8 +11,8 @@ use super::{local, token::TokenPair};
 use crate::{
     domain::gateway::models::{
         oauth::{Grant, GrantCursor, GrantPage, GrantQuery, GrantStatus, InvalidProviderName, ProviderTokens},
-        paging::PageSize,
         token::IssuedTokens,
+        values::paging::PageSize,
     },
     problem::FieldError,
 };
@@ -253,7 +253,7 @@ pub struct OAuthGrantDeleted {
 mod tests {
     use super::*;
     use crate::domain::gateway::{
-        models::id::{AccountId, GrantId},
+        models::values::id::{AccountId, GrantId},
         schemas::{converted, parse_json, validated},
     };
 

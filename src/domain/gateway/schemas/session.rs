@@ -7,8 +7,8 @@ use poem_openapi::Object;
 use super::local;
 use crate::domain::gateway::models::{
     account::{Profile, ProviderIdentity},
-    id::SessionId,
     session::Session,
+    values::id::SessionId,
 };
 
 /// The session of a browser and its person.

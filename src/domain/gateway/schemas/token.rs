@@ -12,11 +12,11 @@ use validator::{Validate, ValidationError};
 use super::local;
 use crate::{
     domain::gateway::models::{
-        scope::{InvalidScope, Scope},
         token::{
             AccessClaims, DummyText, InvalidDummyText, IssuedDummy, IssuedTokens, MAX_DUMMY_TEXT_BYTES,
             RESERVED_CLAIMS, TokenRequest, Verification, is_reserved_claim,
         },
+        values::scope::{InvalidScope, Scope},
     },
     problem::FieldError,
 };

@@ -15,11 +15,10 @@ use tokio::task::spawn;
 use tracing::warn;
 
 pub use self::changing::PasswordError;
-use self::claiming::ClaimError;
 pub use self::control::{AccountControl, ControlError, PurposeError};
-use self::devices::Devices;
 pub use self::devices::TRUSTED_FOR;
 pub use self::removing::UnlinkError;
+use self::{claiming::ClaimError, devices::Devices};
 use super::{
     Failure,
     oauth::OAuthService,
@@ -32,10 +31,9 @@ use crate::{
     domain::gateway::{
         models::{
             account::{Account, Email, Password, PasswordLogin, Profile, SignUp},
-            id::AccountId,
-            identity::Identity,
             session::{SessionSecret, Visitor as Browser},
             throttle::{ThrottleDecision, ThrottleKey},
+            values::{id::AccountId, identity::Identity},
         },
         repositories::{Constraint, RepositoryError, account::AccountRepository, throttle::ThrottleRepository},
     },

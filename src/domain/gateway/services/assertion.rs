@@ -6,9 +6,8 @@ use super::{Failure, signing_key::SigningKeys};
 use crate::{
     domain::gateway::models::{
         assertion::{CallerAssertion, SignedAssertion},
-        id::TokenId,
-        identity::Identity,
         service::ServiceName,
+        values::{id::TokenId, identity::Identity},
     },
     ports::{Clock, Entropy},
 };

@@ -19,9 +19,8 @@ use crate::{
     domain::gateway::{
         models::{
             client::{AssertionFault, Client, ClientCredential, PresentedClient, ScopeExceeded},
-            scope::Scope,
-            secret::Secret,
             token::{IssuedToClient, Verification},
+            values::{scope::Scope, secret::Secret},
         },
         repositories::client::ClientRepository,
     },

@@ -34,10 +34,12 @@ use crate::{
     domain::gateway::{
         models::{
             account::{Account, ProviderIdentity},
-            id::{AccountId, GrantId},
-            identity::Identity,
             oauth::{Grant, GrantCursor, GrantFilter, GrantPage, GrantQuery, ProviderName, ProviderTokens},
-            scope::Scope,
+            values::{
+                id::{AccountId, GrantId},
+                identity::Identity,
+                scope::Scope,
+            },
         },
         repositories::{
             Constraint, RepositoryError, account::AccountRepository, oauth::OAuthRepository,

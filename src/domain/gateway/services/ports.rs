@@ -19,13 +19,11 @@ pub use self::{
 use crate::domain::gateway::models::{
     account::{Password, PasswordHash, ProviderIdentity},
     assertion::CallerAssertion,
-    digest::Sha256Digest,
-    id::AccountId,
     login::LoginHint,
     oauth::{ProviderName, ProviderTokens},
-    secret::Secret,
     signing_key::{SigningAlgorithm, SigningKey},
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
+    values::{digest::Sha256Digest, id::AccountId, secret::Secret},
 };
 
 /// A private key in clear, before it is sealed. It does not print.

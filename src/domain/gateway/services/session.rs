@@ -13,11 +13,13 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
-            digest::Sha256Digest,
-            id::{AccountId, SessionId},
-            identity::{Identity, email_claim},
             session::{Session, SessionLimits, SessionSecret, Visitor},
             token::IssuedTokens,
+            values::{
+                digest::Sha256Digest,
+                id::{AccountId, SessionId},
+                identity::{Identity, email_claim},
+            },
         },
         repositories::{Constraint, RepositoryError, account::AccountRepository, session::SessionRepository},
     },

@@ -28,11 +28,13 @@ use crate::{
         models::{
             access::Access,
             account::{Password, PasswordHash},
-            digest::Sha256Digest,
-            id::{AccountId, SessionId},
             session::{Session, SessionLimits},
             signing_key::{KeySchedule, SigningAlgorithm},
             token::{DummyText, Revocation},
+            values::{
+                digest::Sha256Digest,
+                id::{AccountId, SessionId},
+            },
         },
         repositories::{
             RepositoryError,

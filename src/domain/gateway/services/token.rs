@@ -22,11 +22,13 @@ use crate::{
     domain::gateway::{
         models::{
             access::{Access, Denied},
-            id::{AccountId, FamilyId},
-            scope::Scope,
             token::{
                 IssuedTokens, KEPT_GENERATIONS, NewRefreshToken, RefreshRecord, RefreshToken, Revocation, Rotation,
                 RotationOutcome, TokenFamily, Verification,
+            },
+            values::{
+                id::{AccountId, FamilyId},
+                scope::Scope,
             },
         },
         repositories::token::TokenRepository,

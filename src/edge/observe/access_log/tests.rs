@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::line::{MAX_PATH, loggable};
 use super::*;
 use crate::{
-    domain::gateway::models::{
+    domain::gateway::models::values::{
         id::{FamilyId, RequestId, TokenId},
         identity::Identity,
         scope::Scope,

@@ -2,10 +2,9 @@ use super::*;
 use crate::{
     domain::gateway::models::{
         access::{ClaimDemand, ClaimValue},
-        id::RequestId,
         oauth::ProviderName,
-        scope::Scope,
         token::Rejection,
+        values::{id::RequestId, scope::Scope},
     },
     edge::{
         error::{Retry, Source},

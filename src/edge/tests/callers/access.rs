@@ -3,9 +3,9 @@ use std::sync::atomic::Ordering;
 use crate::{
     domain::gateway::models::{
         access::{Access, ClaimDemand, ClaimValue, Demands},
-        id::AccountId,
         oauth::ProviderName,
         service::Route,
+        values::id::AccountId,
     },
     edge::tests::{
         harness::{Setup, Upstream, bearer},

@@ -5,11 +5,8 @@ use chrono::DateTime;
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Access, Demands},
-        digest::Sha256Digest,
-        id::FamilyId,
-        identity::Identity,
-        scope::Scope,
         service::Route,
+        values::{digest::Sha256Digest, id::FamilyId, identity::Identity, scope::Scope},
     },
     edge::tests::{
         harness::{Gateway, Setup, Upstream, bearer},

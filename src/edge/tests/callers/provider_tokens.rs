@@ -6,9 +6,8 @@ use tokio::sync::watch;
 use crate::{
     domain::gateway::models::{
         access::Access,
-        id::AccountId,
-        secret::Secret,
         service::{ProviderToken, Route},
+        values::{id::AccountId, secret::Secret},
     },
     edge::{
         ports::{ProviderAccess, ProviderAccessError},

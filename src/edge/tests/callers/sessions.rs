@@ -3,11 +3,13 @@ use std::sync::atomic::Ordering;
 use crate::{
     domain::gateway::models::{
         access::{Accepted, Access, Demands},
-        digest::Sha256Digest,
-        id::FamilyId,
-        identity::{Identity, email_claim},
-        scope::Scope,
         service::Route,
+        values::{
+            digest::Sha256Digest,
+            id::FamilyId,
+            identity::{Identity, email_claim},
+            scope::Scope,
+        },
     },
     edge::tests::{
         harness::{Gateway, Response, Setup, Upstream, bearer, get},

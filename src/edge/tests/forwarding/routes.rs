@@ -1,7 +1,7 @@
 use crate::{
     domain::gateway::models::{
         access::Access,
-        path::Spelling,
+        http::path::Spelling,
         service::{Methods, Route},
     },
     edge::tests::{

@@ -6,7 +6,7 @@ use super::{cases, hostile_path};
 use crate::{
     domain::gateway::models::{
         access::Access,
-        path::{PathPrefix, Spelling, Spellings},
+        http::path::{PathPrefix, Spelling, Spellings},
         service::{Found, Route, RouteTable, Wanted},
     },
     edge::{

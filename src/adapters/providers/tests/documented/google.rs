@@ -8,7 +8,7 @@ use super::{
     Outcome::{Done, GrantEnds, OurFault, TheirFault, Unknown},
     Provided,
 };
-use crate::domain::gateway::{models::secret::Secret, services::ports::NoticeBody};
+use crate::domain::gateway::{models::values::secret::Secret, services::ports::NoticeBody};
 
 const WEB_SERVER: &str = "https://developers.google.com/identity/protocols/oauth2/web-server";
 const OPEN_ID: &str = "https://developers.google.com/identity/openid-connect/openid-connect#obtainuserinfo";

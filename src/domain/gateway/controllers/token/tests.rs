@@ -1,20 +1,22 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::gateway::{
-    models::{
-        access::Access,
-        page::{OwnHosts, PagePolicy, TrustedPages},
+use crate::{
+    domain::gateway::{
+        models::{
+            access::Access,
+            http::page::{OwnHosts, PagePolicy, TrustedPages},
+        },
+        repositories::memory::MemoryAccounts,
+        schemas::{cookie::Cookies, parse_json},
+        services::{
+            session::{SessionParts, SessionService},
+            testing::{Bench, SESSION_LIMITS, bench, policy},
+            token::TokenPolicy,
+        },
     },
-    repositories::memory::MemoryAccounts,
-    schemas::{cookie::Cookies, parse_json},
-    services::{
-        session::{SessionParts, SessionService},
-        testing::{Bench, SESSION_LIMITS, bench, policy},
-        token::TokenPolicy,
-    },
+    ports::testing::CountingEntropy,
 };
-use crate::ports::testing::CountingEntropy;
 
 async fn controller(policy: TokenPolicy) -> (TokenController, Bench) {
     let bench = bench(policy).await;

@@ -5,7 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::domain::gateway::models::{digest::Sha256Digest, id::ClientId, token::LEEWAY};
+use crate::domain::gateway::models::{
+    token::LEEWAY,
+    values::{digest::Sha256Digest, id::ClientId},
+};
 
 /// The longest time that an assertion may still be valid. Libraries sign for one to five minutes; authlib for an hour
 /// by default. The assertion's id is kept for as long.

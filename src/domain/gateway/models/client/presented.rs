@@ -8,7 +8,7 @@ use base64::{
 use thiserror::Error;
 use url::form_urlencoded;
 
-use crate::domain::gateway::models::{id::ClientId, secret::Secret};
+use crate::domain::gateway::models::values::{id::ClientId, secret::Secret};
 
 /// The only supported type of client assertion (RFC 7523 §2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

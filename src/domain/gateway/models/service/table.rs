@@ -4,10 +4,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use foldhash::HashMap;
 
-use super::{
-    super::path::{Spelling, Spellings, other_readings, without_case},
-    Route, ServiceName,
-};
+use super::{Route, ServiceName};
+use crate::domain::gateway::models::http::path::{Spelling, Spellings, other_readings, without_case};
 
 /// All routes, found by longest prefix with as many look-ups as the path has segments, for any number of routes.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::CLOCKS_APART;
-use crate::domain::gateway::models::{
+use crate::domain::gateway::models::values::{
     id::{ClientId, FamilyId, TokenId},
     identity::{CLIENT_ID_CLAIM, Identity},
     scope::Scope,

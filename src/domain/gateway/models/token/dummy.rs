@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use super::RefreshToken;
-use crate::domain::gateway::models::{
+use crate::domain::gateway::models::values::{
     digest::Sha256Digest,
     id::{FamilyId, TokenId},
     identity::Identity,

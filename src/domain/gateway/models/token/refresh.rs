@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{CLOCKS_APART, LEEWAY, Revocation};
-use crate::domain::gateway::models::{
+use crate::domain::gateway::models::values::{
     digest::Sha256Digest,
     id::{ClientId, FamilyId, SessionId},
     scope::Scope,

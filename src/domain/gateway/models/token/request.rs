@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::{AccessClaims, DummyToken, RefreshToken, Rejection, TokenFamily};
-use crate::domain::gateway::models::scope::Scope;
+use crate::domain::gateway::models::values::scope::Scope;
 
 /// A request for a pair of tokens. The service fills in what is left out.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use imbl::{HashMap, OrdSet};
 
-use crate::domain::gateway::models::id::Revocable;
+use crate::domain::gateway::models::values::id::Revocable;
 
 /// The largest clock difference between replicas. A token that has expired by one clock may be live by another: it is
 /// still revoked, and a store forgets nothing before it has expired by every clock.
@@ -87,7 +87,7 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gateway::models::id::TokenId;
+    use crate::domain::gateway::models::values::id::TokenId;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()

@@ -9,8 +9,8 @@ use super::harness::{self, PATIENCE, Store, at};
 use crate::domain::gateway::{
     models::{
         account::{Account, Email, PasswordHash, PasswordLogin, Profile, ProviderIdentity, UnlinkOutcome},
-        id::{AccountId, GrantId},
         oauth::{Grant, GrantFilter, GrantStatus},
+        values::id::{AccountId, GrantId},
     },
     repositories::{Constraint, contract::harness::assert_conflict},
 };

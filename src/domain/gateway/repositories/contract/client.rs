@@ -12,8 +12,8 @@ use super::harness::{
 use crate::domain::gateway::{
     models::{
         client::{Client, ClientAlgorithm, ClientCredential, ClientKey},
-        id::ClientId,
         token::{LEEWAY, RevocationCursor, RotationOutcome, TokenFamily},
+        values::id::ClientId,
     },
     repositories::{Constraint, RepositoryError, client::ClientRepository, contract::harness::assert_conflict},
 };

@@ -11,9 +11,9 @@ use super::harness::{
 };
 use crate::domain::gateway::{
     models::{
-        id::ClientId,
         signing_key::{SigningAlgorithm, SigningKey},
         token::{RevocationCursor, RotationOutcome},
+        values::id::ClientId,
     },
     repositories::{
         RepositoryError,

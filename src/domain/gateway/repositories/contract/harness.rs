@@ -16,9 +16,11 @@ use tempfile::TempDir;
 
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{FamilyId, SessionId, TokenId},
         token::{DummyToken, NewRefreshToken, Revocation, Rotation, TokenFamily},
+        values::{
+            digest::Sha256Digest,
+            id::{FamilyId, SessionId, TokenId},
+        },
     },
     repositories::{
         Constraint, RepositoryError,

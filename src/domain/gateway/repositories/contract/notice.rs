@@ -6,8 +6,8 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
 use super::harness::{self, MICROSECOND, PATIENCE, Store, at};
 use crate::domain::gateway::models::{
-    digest::Sha256Digest,
     notice::{ClaimedNotice, Notice, NoticeKind, NoticeProgress},
+    values::digest::Sha256Digest,
 };
 
 over_every_store!(

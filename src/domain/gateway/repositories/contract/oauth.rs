@@ -6,8 +6,8 @@ use super::harness::{Store, at};
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
-        id::{AccountId, GrantId, LeaseId},
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderName, RefreshLease},
+        values::id::{AccountId, GrantId, LeaseId},
     },
     repositories::{RepositoryError, account::AccountRepository, oauth::OAuthRepository},
 };

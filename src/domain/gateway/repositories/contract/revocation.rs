@@ -10,8 +10,8 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::harness::{self, PATIENCE, Store, at, digest, family, family_id, refresh, revocation, rotation, token_id};
 use crate::domain::gateway::models::{
-    id::SessionId,
     token::{CLOCKS_APART, LEEWAY, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
+    values::id::SessionId,
 };
 
 over_every_store!(

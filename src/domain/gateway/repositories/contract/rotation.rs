@@ -10,8 +10,8 @@ use super::harness::{
 };
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
         token::{RefreshRecord, RevocationCursor, Rotation, RotationOutcome, TokenFamily},
+        values::digest::Sha256Digest,
     },
     repositories::{Constraint, contract::harness::assert_conflict},
 };

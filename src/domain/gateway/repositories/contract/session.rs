@@ -9,8 +9,8 @@ use super::harness::{self, MICROSECOND, PATIENCE, Store, at, digest};
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
-        id::{AccountId, SessionId},
         session::{Session, Visitor},
+        values::id::{AccountId, SessionId},
     },
     repositories::{Constraint, contract::harness::assert_conflict},
 };

@@ -9,11 +9,11 @@ use super::harness::{
 };
 use crate::domain::gateway::{
     models::{
-        id::SessionId,
         token::{
             DummyToken, LEEWAY, NewRefreshToken, RefreshRecord, RevocationCursor, Rotation, RotationOutcome,
             TokenFamily,
         },
+        values::id::SessionId,
     },
     repositories::{Constraint, contract::harness::assert_conflict},
 };

@@ -15,8 +15,8 @@ use crate::domain::gateway::{
             Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
             ProviderIdentity, UnlinkOutcome,
         },
-        id::{AccountId, EndingId, GrantId},
         oauth::{Grant, GrantStatus, ProviderName, RefreshLease},
+        values::id::{AccountId, EndingId, GrantId},
     },
     repositories::{Constraint, RepositoryError, account::AccountRepository, truncate_to_micros},
 };

@@ -12,8 +12,7 @@ use super::lock;
 use crate::domain::gateway::{
     models::{
         client::{Client, ClientCredential},
-        digest::Sha256Digest,
-        id::ClientId,
+        values::{digest::Sha256Digest, id::ClientId},
     },
     repositories::{Constraint, RepositoryError, client::ClientRepository, truncate_to_micros},
 };

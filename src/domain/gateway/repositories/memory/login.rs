@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::lock;
 use crate::domain::gateway::{
-    models::digest::Sha256Digest,
+    models::values::digest::Sha256Digest,
     repositories::{RepositoryError, login::LoginRepository, truncate_to_micros},
 };
 

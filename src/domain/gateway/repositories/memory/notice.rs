@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
         notice::{ClaimedNotice, Notice, NoticeProgress},
+        values::digest::Sha256Digest,
     },
     repositories::{RepositoryError, notice::NoticeRepository, truncate_to_micros},
 };

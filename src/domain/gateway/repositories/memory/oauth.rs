@@ -12,11 +12,11 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        id::GrantId,
         oauth::{
             ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, LeaseOutcome, ProviderName, PutOutcome,
             RefreshLease,
         },
+        values::id::GrantId,
     },
     repositories::{Constraint, RepositoryError, oauth::OAuthRepository, truncate_to_micros},
 };

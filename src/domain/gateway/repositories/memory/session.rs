@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{AccountId, SessionId},
         session::Session,
+        values::{
+            digest::Sha256Digest,
+            id::{AccountId, SessionId},
+        },
     },
     repositories::{Constraint, RepositoryError, session::SessionRepository, truncate_to_micros},
 };

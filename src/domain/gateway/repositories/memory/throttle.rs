@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
         throttle::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
+        values::digest::Sha256Digest,
     },
     repositories::{
         RepositoryError,

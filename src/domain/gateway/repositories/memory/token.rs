@@ -12,11 +12,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{ClientId, FamilyId, SessionId},
         token::{
             DummyToken, KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, NewRefreshToken, RecordedRevocation, RefreshRecord,
             Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily,
+        },
+        values::{
+            digest::Sha256Digest,
+            id::{ClientId, FamilyId, SessionId},
         },
     },
     repositories::{Constraint, RepositoryError, token::TokenRepository, truncate_to_micros},

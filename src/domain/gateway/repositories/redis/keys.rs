@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use redis::{Cmd, FromRedisValue, Script};
 
 use super::connection::RedisConnection;
-use crate::domain::gateway::{models::digest::Sha256Digest, repositories::RepositoryError};
+use crate::domain::gateway::{models::values::digest::Sha256Digest, repositories::RepositoryError};
 
 /// Keys outlive their contents by this, so that a Redis whose clock is ahead deletes nothing too early: a deleted state
 /// could be used again.

@@ -16,7 +16,7 @@ use super::{
     keys::{Keys, hex, keep_until, micros},
 };
 use crate::domain::gateway::{
-    models::digest::Sha256Digest,
+    models::values::digest::Sha256Digest,
     repositories::{RepositoryError, login::LoginRepository},
 };
 

@@ -22,9 +22,11 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{AccountId, SessionId},
         session::{Session, Visitor},
+        values::{
+            digest::Sha256Digest,
+            id::{AccountId, SessionId},
+        },
     },
     repositories::{Constraint, RepositoryError, session::SessionRepository},
 };

@@ -20,8 +20,8 @@ use crate::domain::gateway::{
             Account, AccountEnding, Email, ErasureOutcome, IdentityErasure, PasswordHash, PasswordLogin, Profile,
             ProviderIdentity, UnlinkOutcome,
         },
-        id::{AccountId, EndingId},
         oauth::{Grant, ProviderName},
+        values::id::{AccountId, EndingId},
     },
     repositories::{RepositoryError, account::AccountRepository},
 };

@@ -15,8 +15,7 @@ use super::{
 use crate::domain::gateway::{
     models::{
         client::{Client, ClientCredential},
-        digest::Sha256Digest,
-        id::ClientId,
+        values::{digest::Sha256Digest, id::ClientId},
     },
     repositories::{RepositoryError, client::ClientRepository},
 };

@@ -4,25 +4,21 @@
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
-use crate::domain::gateway::{models::digest::Sha256Digest, repositories::RepositoryError};
+use crate::domain::gateway::{models::values::digest::Sha256Digest, repositories::RepositoryError};
 
 pub mod account_endings;
 pub mod account_identities;
 pub mod accounts;
 pub mod clients;
-pub mod dummy_tokens;
 pub mod grants;
 pub mod login_attempts;
 pub mod notices;
 pub mod password_logins;
 pub mod redeemed_assertions;
 pub mod redeemed_logins;
-pub mod refresh_tokens;
-pub mod revocation_cursor;
-pub mod revocations;
 pub mod sessions;
 pub mod signing_keys;
-pub mod token_families;
+pub mod tokens;
 
 /// Microseconds since 1970, as `migration` explains.
 pub(super) fn micros(time: DateTime<Utc>) -> i64 {

@@ -46,14 +46,15 @@ pub(super) async fn forget<E: EntityTrait>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::entities::tokens::revocations;
     use super::*;
     use crate::domain::gateway::{
         models::{
-            id::TokenId,
             token::{Revocation, RevocationCursor},
+            values::id::TokenId,
         },
         repositories::{
-            sea_orm::{SeaOrmTokens, connect, entities::revocations, migrate},
+            sea_orm::{SeaOrmTokens, connect, migrate},
             token::TokenRepository,
         },
     };

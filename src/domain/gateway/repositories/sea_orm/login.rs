@@ -10,7 +10,7 @@ use super::{
     forgetting::forget,
 };
 use crate::domain::gateway::{
-    models::digest::Sha256Digest,
+    models::values::digest::Sha256Digest,
     repositories::{RepositoryError, login::LoginRepository},
 };
 

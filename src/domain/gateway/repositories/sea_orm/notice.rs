@@ -18,8 +18,8 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
         notice::{ClaimedNotice, Notice, NoticeProgress},
+        values::digest::Sha256Digest,
     },
     repositories::{RepositoryError, notice::NoticeRepository},
 };

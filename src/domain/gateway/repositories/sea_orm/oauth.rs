@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use super::connection::{Connection, with_timeout};
 use crate::domain::gateway::{
     models::{
-        id::GrantId,
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, LeaseOutcome, ProviderName, PutOutcome, RefreshLease},
+        values::id::GrantId,
     },
     repositories::{RepositoryError, oauth::OAuthRepository},
 };

@@ -11,9 +11,11 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{AccountId, SessionId},
         session::Session,
+        values::{
+            digest::Sha256Digest,
+            id::{AccountId, SessionId},
+        },
     },
     repositories::{RepositoryError, session::SessionRepository},
 };

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
         throttle::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
+        values::digest::Sha256Digest,
     },
     repositories::{
         RepositoryError,

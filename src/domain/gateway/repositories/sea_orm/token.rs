@@ -6,16 +6,18 @@ use sea_orm::{Condition, EntityTrait, Iterable, sea_query::OnConflict};
 
 use super::{
     connection::{Connection, Transaction, begin, with_timeout},
-    entities::{dummy_tokens, refresh_tokens, revocations, token_families},
+    entities::tokens::{dummy_tokens, refresh_tokens, revocations, token_families},
     forgetting::forget,
 };
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{ClientId, FamilyId, SessionId},
         token::{
             DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
             Rotation, RotationOutcome, TokenFamily,
+        },
+        values::{
+            digest::Sha256Digest,
+            id::{ClientId, FamilyId, SessionId},
         },
     },
     repositories::{RepositoryError, token::TokenRepository},

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::OAuthError;
-use crate::domain::gateway::models::{client::ClientPosted, scope::Scope, secret::Secret};
+use crate::domain::gateway::models::{
+    client::ClientPosted,
+    values::{scope::Scope, secret::Secret},
+};
 
 /// The parameters of a form in the order in which they were sent, or the error in it.
 pub type PostedForm = Result<Vec<(String, String)>, OAuthError>;

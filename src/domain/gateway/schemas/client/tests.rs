@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::gateway::models::{
-    id::FamilyId,
     token::{AccessToken, RefreshToken, Rejection, TokenFamily},
+    values::id::FamilyId,
 };
 
 fn read(pairs: &[(&str, &str)]) -> Result<ClientForm, OAuthError> {

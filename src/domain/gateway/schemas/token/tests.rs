@@ -4,9 +4,11 @@ use serde_json::json;
 use super::*;
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{FamilyId, TokenId},
         token::{AccessToken, RefreshToken, Rejection, TokenFamily},
+        values::{
+            digest::Sha256Digest,
+            id::{FamilyId, TokenId},
+        },
     },
     schemas::{converted, parse_json, validated},
 };

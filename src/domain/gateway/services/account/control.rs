@@ -7,11 +7,11 @@ use thiserror::Error;
 use super::{AccountParts, AccountService, TooManyAttempts, counted};
 use crate::domain::gateway::{
     models::{
+        access::VerifiedCaller,
         account::{Password, PasswordLogin},
-        caller::VerifiedCaller,
-        id::{AccountId, SessionId},
         session::Session,
         throttle::ThrottleKey,
+        values::id::{AccountId, SessionId},
     },
     repositories::RepositoryError,
     services::{

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::gateway::{
-        models::{account::Email, digest::Sha256Digest, id::DeviceId},
+        models::{
+            account::Email,
+            values::{digest::Sha256Digest, id::DeviceId},
+        },
         services::ports::Sealer,
     },
     ports::Entropy,

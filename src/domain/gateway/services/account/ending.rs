@@ -6,9 +6,9 @@ use super::{AccountParts, AccountService, TakenBack};
 use crate::domain::gateway::{
     models::{
         account::{AccountEnding, ErasureOutcome, IdentityErasure},
-        id::{AccountId, EndingId, SessionId},
         oauth::ProviderName,
         throttle::ThrottleKey,
+        values::id::{AccountId, EndingId, SessionId},
     },
     services::Failure,
 };

@@ -11,11 +11,11 @@ use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         models::{
+            access::VerifiedCaller,
             account::{PasswordChange, PasswordHash, ProviderIdentity},
-            caller::VerifiedCaller,
             oauth::{GrantFilter, ProviderName, ProviderTokens},
-            secret::Secret,
             session::{Session, SessionLimits},
+            values::secret::Secret,
         },
         repositories::{
             memory::{MemoryAccounts, MemoryThrottle},

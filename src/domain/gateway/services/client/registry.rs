@@ -8,8 +8,7 @@ use crate::{
     domain::gateway::{
         models::{
             client::{Client, ClientCredential, ClientKey, ClientName, ClientSecret},
-            id::ClientId,
-            scope::Scope,
+            values::{id::ClientId, scope::Scope},
         },
         repositories::{Constraint, RepositoryError, client::ClientRepository, token::TokenRepository},
         services::Failure,

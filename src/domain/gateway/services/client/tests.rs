@@ -3,19 +3,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{
-    registry::{ClientRegistry, NewClient},
-    *,
-};
+use super::registry::{ClientRegistry, NewClient};
+use super::*;
 use crate::{
     adapters::{client_keys::AwsLcClientKeys, jwt::AwsLcKeyGenerator},
     domain::gateway::{
         models::{
-            digest::Sha256Digest,
-            id::ClientId,
-            identity::Identity,
             signing_key::SigningAlgorithm,
             token::{Rejection, TokenRequest},
+            values::{digest::Sha256Digest, id::ClientId, identity::Identity},
         },
         repositories::{RepositoryError, memory::MemoryClients},
         services::{

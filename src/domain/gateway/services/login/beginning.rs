@@ -14,7 +14,7 @@ use crate::{
                 scope_words,
             },
             oauth::ProviderName,
-            secret::Secret,
+            values::secret::Secret,
         },
         services::{
             Failure,

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::LoginService;
-use crate::domain::gateway::models::{login::LoginState, oauth::MAX_CODE_CHARS, secret::Secret, session::Visitor};
+use crate::domain::gateway::models::{
+    login::LoginState, oauth::MAX_CODE_CHARS, session::Visitor, values::secret::Secret,
+};
 
 /// The parameters of a callback.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{LoginService, ProviderResponse};
 use crate::domain::gateway::{
-    models::{oauth::ProviderName, secret::Secret},
+    models::{oauth::ProviderName, values::secret::Secret},
     services::Failure,
 };
 

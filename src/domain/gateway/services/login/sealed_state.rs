@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::gateway::{
     models::{
         login::{LoginAttempt, LoginState, ReturnTo},
-        secret::Secret,
+        values::secret::Secret,
     },
     services::{Failure, ports::Sealer},
 };

@@ -14,8 +14,8 @@ use crate::{
             account::ProviderIdentity,
             login::{LoginHint, LoginState},
             oauth::{GrantFilter, ProviderTokens},
-            secret::Secret,
             session::{Session, SessionLimits, Visitor},
+            values::secret::Secret,
         },
         repositories::{
             memory::{MemoryAccounts, MemoryLogins, MemorySessions, MemoryThrottle},

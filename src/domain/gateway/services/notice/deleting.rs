@@ -5,8 +5,8 @@ use tracing::info;
 use super::{NoticeError, NoticeRefusal, NoticeService, UnverifiedNotice};
 use crate::domain::gateway::{
     models::{
-        id::ConfirmationCode,
         notice::{Notice, NoticeProgress},
+        values::id::ConfirmationCode,
     },
     services::Failure,
 };

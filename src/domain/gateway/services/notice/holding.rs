@@ -7,7 +7,7 @@ use std::{
 
 use super::NoticeService;
 use crate::domain::gateway::{
-    models::{digest::Sha256Digest, notice::Notice},
+    models::{notice::Notice, values::digest::Sha256Digest},
     services::{Failure, ports::Unacknowledged},
 };
 

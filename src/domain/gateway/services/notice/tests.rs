@@ -14,12 +14,10 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
-            digest::Sha256Digest,
-            id::AccountId,
             notice::{ClaimedNotice, NoticeKind, NoticeProgress},
             oauth::{Grant, GrantFilter, GrantStatus, ProviderTokens},
-            secret::Secret,
             session::{SessionSecret, Visitor},
+            values::{digest::Sha256Digest, id::AccountId, secret::Secret},
         },
         repositories::{
             account::AccountRepository,

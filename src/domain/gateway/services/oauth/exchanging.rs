@@ -17,12 +17,11 @@ use super::{KeepError, LinkError, OAuthService, OpenGrant, SwitchedOn};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        id::AccountId,
         login::LoginState,
         oauth::{ProviderName, ProviderTokens},
-        secret::Secret,
         throttle::{ThrottleDecision, ThrottleKey},
         token::IssuedTokens,
+        values::{id::AccountId, secret::Secret},
     },
     repositories::RepositoryError,
     services::{

@@ -3,8 +3,8 @@
 
 use super::{GrantError, OAuthService, OpenGrant};
 use crate::domain::gateway::models::{
-    id::AccountId,
     oauth::{GrantFilter, GrantStatus, ProviderName},
+    values::id::AccountId,
 };
 
 /// The most grants that are considered: no one has signed in with more identities at one provider.

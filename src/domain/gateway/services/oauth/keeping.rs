@@ -12,9 +12,9 @@ use super::{
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
-        id::{AccountId, GrantId},
         login::scope_words,
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderTokens, PutOutcome, RefreshLease},
+        values::id::{AccountId, GrantId},
     },
     repositories::{Constraint, RepositoryError},
     services::{Failure, ports::Provider},

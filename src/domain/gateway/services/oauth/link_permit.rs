@@ -1,9 +1,9 @@
 //! The right to link an identity at a provider to an account.
 
 use crate::domain::gateway::models::{
-    id::{AccountId, SessionId},
     login::LoginAttempt,
     session::Session,
+    values::id::{AccountId, SessionId},
 };
 
 /// The right to link an identity at a provider to an account: the part of the control of the account that a sign-in at

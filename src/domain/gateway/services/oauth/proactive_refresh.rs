@@ -18,8 +18,8 @@ use tracing::warn;
 use super::{GrantError, OAuthService, Provider};
 use crate::domain::gateway::{
     models::{
-        id::GrantId,
         oauth::{ExpiryCursor, Grant},
+        values::id::GrantId,
     },
     services::Failure,
 };

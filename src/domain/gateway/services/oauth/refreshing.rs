@@ -18,8 +18,8 @@ use tracing::{debug, info, warn};
 use super::{GrantError, OAuthService, OpenGrant, SwitchedOn, can_renew};
 use crate::domain::gateway::{
     models::{
-        id::{GrantId, LeaseId},
         oauth::{Grant, GrantStatus, LeaseOutcome, ProviderTokens, RefreshLease},
+        values::id::{GrantId, LeaseId},
     },
     repositories::RepositoryError,
     services::{

@@ -7,7 +7,7 @@ use super::{Failure, OAuthService, can_renew};
 use crate::domain::gateway::{
     models::{
         oauth::{Grant, ProviderTokens},
-        secret::Secret,
+        values::secret::Secret,
     },
     services::ports::Provider,
 };

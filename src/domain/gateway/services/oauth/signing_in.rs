@@ -8,10 +8,9 @@ use tracing::warn;
 use super::{KeepError, LinkError, OAuthService, SwitchedOn};
 use crate::domain::gateway::{
     models::{
-        id::AccountId,
         login::{LoginAttempt, LoginHint, LoginState},
         oauth::ProviderName,
-        secret::Secret,
+        values::{id::AccountId, secret::Secret},
     },
     services::{
         Failure,

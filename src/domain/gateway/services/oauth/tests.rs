@@ -18,10 +18,12 @@ use crate::{
     adapters::sealing::Vault,
     domain::gateway::{
         models::{
-            id::{SessionId, TokenId},
             oauth::{GrantStatus, RefreshLease},
             provider::health::{Ongoing, Trouble, TroubleKind},
-            secret::Secret,
+            values::{
+                id::{SessionId, TokenId},
+                secret::Secret,
+            },
         },
         repositories::memory::{MemoryAccounts, MemoryThrottle},
         services::{
@@ -287,7 +289,7 @@ fn stranger(scope: &str) -> Identity {
         subject: AccountId::from_random([99; 16]).to_string(),
         scope: scope.parse().unwrap(),
         token_id: TokenId::from_random([98; 16]),
-        family: crate::domain::gateway::models::id::FamilyId::from_random([97; 16]),
+        family: crate::domain::gateway::models::values::id::FamilyId::from_random([97; 16]),
         expires_at: DateTime::UNIX_EPOCH,
         claims: serde_json::Map::new(),
     }
@@ -404,7 +406,7 @@ async fn a_lease_whose_holder_vanished_ends_by_itself() {
     scene.bench.clock.pass(LIFE);
     let vanished = RefreshLease {
         grant: open.grant.id,
-        holder: crate::domain::gateway::models::id::LeaseId::from_random([5; 16]),
+        holder: crate::domain::gateway::models::values::id::LeaseId::from_random([5; 16]),
         until: scene.bench.clock.now() + TimeDelta::seconds(6),
     };
     scene.store.acquire_lease(&vanished, scene.bench.clock.now()).await.unwrap();

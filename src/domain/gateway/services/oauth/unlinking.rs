@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::OAuthService;
 use crate::domain::gateway::{
-    models::{id::AccountId, oauth::ProviderName},
+    models::{oauth::ProviderName, values::id::AccountId},
     services::Failure,
 };
 

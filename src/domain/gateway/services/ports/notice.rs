@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use super::ProviderError;
-use crate::domain::gateway::models::{notice::NoticeKind, secret::Secret};
+use crate::domain::gateway::models::{notice::NoticeKind, values::secret::Secret};
 
 /// A provider's notice as received. Nothing in it is verified.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@ use crate::{
     domain::gateway::{
         models::{
             account::{Account, ProviderIdentity},
-            id::{AccountId, GrantId},
             oauth::GrantStatus,
             signing_key::{SigningAlgorithm, SigningKey},
+            values::id::{AccountId, GrantId},
         },
         repositories::{
             account::AccountRepository,

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::{
-    domain::gateway::{models::id::TokenId, repositories::memory::MemoryTokens, services::testing::Recorder},
+    domain::gateway::{models::values::id::TokenId, repositories::memory::MemoryTokens, services::testing::Recorder},
     ports::testing::TestClock,
 };
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     adapters::{jwt::AwsLcKeyGenerator, sealing::Vault},
     domain::gateway::{
-        models::{
+        models::values::{
             id::{FamilyId, TokenId},
             scope::Scope,
         },

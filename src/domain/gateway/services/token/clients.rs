@@ -5,9 +5,11 @@ use thiserror::Error;
 use super::{Failure, RefreshError, Rotated, TokenService, issuing::access_expiry};
 use crate::domain::gateway::models::{
     client::{Client, ScopeExceeded},
-    id::{ClientId, FamilyId},
-    scope::Scope,
     token::{IssuedToClient, RefreshToken, TokenFamily, Verification},
+    values::{
+        id::{ClientId, FamilyId},
+        scope::Scope,
+    },
 };
 
 /// The token was issued to another client (RFC 6749 §5.2, `invalid_grant`).

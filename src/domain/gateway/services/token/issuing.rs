@@ -7,12 +7,14 @@ use chrono::{DateTime, Utc};
 use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
     access::Access,
-    id::{AccountId, ClientId, FamilyId, TokenId},
-    identity::{Identity, email_claim},
-    scope::Scope,
     token::{
         AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, NewRefreshToken,
         RefreshToken, TokenFamily, TokenRequest,
+    },
+    values::{
+        id::{AccountId, ClientId, FamilyId, TokenId},
+        identity::{Identity, email_claim},
+        scope::Scope,
     },
 };
 

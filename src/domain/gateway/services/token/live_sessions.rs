@@ -7,9 +7,8 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::SessionId,
         session::{Session, SessionLimits},
+        values::{digest::Sha256Digest, id::SessionId},
     },
     repositories::{RepositoryError, session::SessionRepository, token::TokenRepository},
 };

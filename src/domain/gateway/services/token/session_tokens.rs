@@ -5,10 +5,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Failure, RefreshError, TokenService};
 use crate::domain::gateway::models::{
-    id::SessionId,
-    identity::email_claim,
     session::Session,
     token::{IssuedTokens, RefreshRecord, RefreshState, Revocation, TokenFamily},
+    values::{id::SessionId, identity::email_claim},
 };
 
 /// How many sessions, or their families, are revoked in one transaction.

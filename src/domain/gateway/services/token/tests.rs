@@ -3,9 +3,8 @@ use chrono::TimeDelta;
 use super::*;
 use crate::domain::gateway::{
     models::{
-        id::TokenId,
-        identity::Identity,
         token::{DummyText, MAX_DUMMY_TEXT_BYTES, Rejection, Revocable, RevocationCursor, TokenRequest},
+        values::{id::TokenId, identity::Identity},
     },
     services::testing::{Bench, bench, policy},
 };

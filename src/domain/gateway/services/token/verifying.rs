@@ -4,12 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::{Failure, TokenService};
 use crate::domain::gateway::models::{
-    digest::Sha256Digest,
-    identity::Identity,
     token::{
         AccessClaims, DummyToken, Expectations, MAX_DUMMY_TEXT_BYTES, RefreshRecord, RefreshState, RefreshToken,
         Rejection, Verification,
     },
+    values::{digest::Sha256Digest, identity::Identity},
 };
 
 /// The audience that a token must have.

@@ -1,10 +1,7 @@
-use super::{
-    super::{
-        super::{access::Access, path::PathPrefix},
-        Methods,
-    },
-    *,
-};
+use super::super::super::access::Access;
+use super::super::Methods;
+use super::*;
+use crate::domain::gateway::models::http::path::PathPrefix;
 
 fn open(prefix: &str) -> Route {
     Route { prefix: prefix.parse().unwrap(), access: Access::Open, ..Route::of_service(&"auth".parse().unwrap()) }

@@ -6,10 +6,10 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use super::{account, email, login};
 use crate::domain::gateway::{
     models::{
-        id::{EndingId, SessionId},
         session::{Session, SessionLimits, Visitor},
         throttle::ThrottleKey,
         token::{RevocationCursor, RotationOutcome, TokenFamily},
+        values::id::{EndingId, SessionId},
     },
     repositories::{
         Constraint, RepositoryError,

@@ -6,8 +6,8 @@ use super::{Arc, account, grant, harness, identity, signed_up};
 use crate::domain::gateway::{
     models::{
         account::{Account, AccountEnding, ErasureOutcome, IdentityErasure, ProviderIdentity},
-        id::{EndingId, GrantId},
         oauth::{Grant, GrantFilter, GrantStatus},
+        values::id::{EndingId, GrantId},
     },
     repositories::contract::harness::{MICROSECOND, PATIENCE, Store, at},
 };

@@ -6,10 +6,10 @@ use super::{account, email, grant, identity, login, signed_up};
 use crate::domain::gateway::{
     models::{
         account::{Account, AccountEnding, PasswordLogin, ProviderIdentity},
-        id::{EndingId, GrantId, SessionId},
         oauth::GrantFilter,
         session::{Session, Visitor},
         token::TokenFamily,
+        values::id::{EndingId, GrantId, SessionId},
     },
     repositories::{
         Constraint,

@@ -3,8 +3,8 @@
 use super::{FINER, account_id, grant, grant_id, granted, met, provider, put, refreshed};
 use crate::domain::gateway::{
     models::{
-        id::GrantId,
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus},
+        values::id::GrantId,
     },
     repositories::contract::harness::{self, MICROSECOND, Store, at},
 };

@@ -9,8 +9,8 @@ use sea_orm::{
 use crate::domain::gateway::{
     models::{
         account::{Account, ProviderIdentity},
-        id::AccountId,
         oauth::ProviderName,
+        values::id::AccountId,
     },
     repositories::{
         Constraint, RepositoryError,

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use super::{micros, time};
 use crate::domain::gateway::{
-    models::{account::AccountEnding, id::SessionId},
+    models::{account::AccountEnding, values::id::SessionId},
     repositories::RepositoryError,
 };
 

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use super::corrupt;
 use crate::domain::gateway::{
-    models::{account::ProviderIdentity, id::AccountId},
+    models::{account::ProviderIdentity, values::id::AccountId},
     repositories::RepositoryError,
 };
 

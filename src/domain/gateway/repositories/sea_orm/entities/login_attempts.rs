@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use super::{corrupt, micros, time};
 use crate::domain::gateway::{
-    models::{digest::Sha256Digest, throttle::Failures},
+    models::{throttle::Failures, values::digest::Sha256Digest},
     repositories::RepositoryError,
 };
 

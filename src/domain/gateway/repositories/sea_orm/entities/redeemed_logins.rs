@@ -5,7 +5,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 use super::micros;
-use crate::domain::gateway::models::digest::Sha256Digest;
+use crate::domain::gateway::models::values::digest::Sha256Digest;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "redeemed_logins")]

@@ -8,8 +8,8 @@ use sea_orm::{
 
 use crate::domain::gateway::{
     models::{
-        id::GrantId,
         oauth::{ExpiryCursor, Grant, GrantCursor, GrantFilter, GrantStatus, ProviderName, PutOutcome},
+        values::id::GrantId,
     },
     repositories::{
         Constraint, RepositoryError,

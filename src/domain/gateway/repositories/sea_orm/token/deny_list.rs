@@ -12,7 +12,10 @@ use crate::domain::gateway::{
         RepositoryError,
         sea_orm::{
             connection::{Connection, Transaction},
-            entities::{corrupt, revocation_cursor, revocations},
+            entities::{
+                corrupt,
+                tokens::{revocation_cursor, revocations},
+            },
         },
     },
 };

@@ -11,15 +11,20 @@ use uuid::Uuid;
 use super::deny_list;
 use crate::domain::gateway::{
     models::{
-        digest::Sha256Digest,
-        id::{ClientId, FamilyId, SessionId},
         token::{KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, Revocation, Rotation, RotationOutcome, TokenFamily},
+        values::{
+            digest::Sha256Digest,
+            id::{ClientId, FamilyId, SessionId},
+        },
     },
     repositories::{
         RepositoryError,
         sea_orm::{
             connection::{Connection, Transaction},
-            entities::{micros, refresh_tokens, revocations, time, token_families},
+            entities::{
+                micros, time,
+                tokens::{refresh_tokens, revocations, token_families},
+            },
         },
         truncate_to_micros,
     },

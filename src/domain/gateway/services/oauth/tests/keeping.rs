@@ -3,7 +3,7 @@
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
-use crate::domain::gateway::models::id::LeaseId;
+use crate::domain::gateway::models::values::id::LeaseId;
 
 impl Scene {
     /// Alice has signed in, and from now on the provider issues no refresh tokens at sign-ins.

@@ -1,0 +1,4 @@
+//! The ports of the data plane, as the control plane serves them.
+
+pub(super) mod control_plane;
+pub(super) mod publisher;
