@@ -155,8 +155,8 @@ fn sign_in(settings: &Settings) -> String {
 fn check_certificate(settings: &Settings) {
     // They were valid a moment ago.
     if let Some(Ok(pair)) = settings.tls.as_ref().map(TlsFiles::load) {
-        match pair.doubt(WallClock.now()) {
-            Some(doubt) => complain(&format!("warning: {doubt}\n")),
+        match pair.date_warning(WallClock.now()) {
+            Some(warning) => complain(&format!("warning: {warning}\n")),
             None => say(&format!("the certificate of TLS_CERTIFICATE is valid until {}\n", pair.not_after)),
         }
     }

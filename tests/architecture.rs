@@ -239,7 +239,7 @@ fn read(files: &BTreeMap<String, String>, libraries: &BTreeSet<String>) -> Vec<S
 }
 
 /// Every forbidden import.
-fn judge(sources: &[Source]) -> Vec<Violation> {
+fn validate(sources: &[Source]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for Source { path, module, imports } in sources {
         if ROOTS.contains(&top_of(module)) {
@@ -449,7 +449,7 @@ fn libraries() -> BTreeSet<String> {
 
 #[test]
 fn every_layer_imports_only_what_it_may() {
-    let violations: Vec<_> = judge(&sources()).iter().map(ToString::to_string).collect();
+    let violations: Vec<_> = validate(&sources()).iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
@@ -474,7 +474,7 @@ mod the_checker {
 
     fn violations(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        judge(&read(&files, &libraries())).iter().map(ToString::to_string).collect()
+        validate(&read(&files, &libraries())).iter().map(ToString::to_string).collect()
     }
 
     fn one(path: &str, text: &str) -> String {

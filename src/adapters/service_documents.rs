@@ -161,7 +161,7 @@ pub fn described(document: &[u8], service: &ServiceName, table: &RouteTable) -> 
         names.put_into(item);
     }
     let described = Described { service: service.to_string(), description, paths, components };
-    judge(&described)?;
+    validate(&described)?;
     Ok(described)
 }
 
@@ -185,7 +185,7 @@ fn base_path(document: &Json, service: &ServiceName, table: &RouteTable) -> Stri
 }
 
 /// Validates the result as part of an OpenAPI document.
-fn judge(described: &Described) -> Result<(), Unreadable> {
+fn validate(described: &Described) -> Result<(), Unreadable> {
     let mut whole = Json::from(serde_json::json!({
         "openapi": "3.1.0", "info": {"title": "a service", "version": "1"}, "paths": {}, "components": {}
     }));

@@ -75,11 +75,11 @@ impl CertificateKeeper {
             let files = self.files.clone();
             // It fails only on a panic; the next check may succeed.
             if let Ok(found) = spawn_blocking(move || files.load()).await {
-                let news = self.judge(found);
+                let news = self.consider(found);
                 self.tell(news);
             }
-            if let Some(doubt) = self.doubt() {
-                warn!("{doubt}");
+            if let Some(warning) = self.date_warning() {
+                warn!("{warning}");
             }
         }
     }
@@ -98,7 +98,7 @@ impl CertificateKeeper {
         }
     }
 
-    fn judge(&mut self, found: Result<TlsPair, Vec<Unfit>>) -> Option<News> {
+    fn consider(&mut self, found: Result<TlsPair, Vec<Unfit>>) -> Option<News> {
         let pair = match found {
             Ok(pair) => pair,
             Err(why) => return self.refuse(listed(&why)),
@@ -127,11 +127,11 @@ impl CertificateKeeper {
     }
 
     /// Why clients will reject the served certificate, reported once: certificates also expire without any change.
-    fn doubt(&mut self) -> Option<String> {
-        let doubt = self.served.doubt(self.clock.now());
-        let is_news = doubt != self.doubt_told;
-        self.doubt_told.clone_from(&doubt);
-        doubt.filter(|_| is_news)
+    fn date_warning(&mut self) -> Option<String> {
+        let date_warning = self.served.date_warning(self.clock.now());
+        let is_news = date_warning != self.doubt_told;
+        self.doubt_told.clone_from(&date_warning);
+        date_warning.filter(|_| is_news)
     }
 }
 

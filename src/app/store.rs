@@ -74,7 +74,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether the failure may be temporary.
-    fn may_pass(&self) -> bool {
+    fn is_temporary(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(error, ConnectError::NotYet(_)),
             Self::Database(error) | Self::Redis(error) => matches!(error, RepositoryError::Unavailable(_)),
@@ -97,7 +97,7 @@ impl Store {
                 Err(error) => Err(error),
             };
             match opened {
-                Err(error) if error.may_pass() && began.elapsed() < patience => {
+                Err(error) if error.is_temporary() && began.elapsed() < patience => {
                     if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                         let left = patience.saturating_sub(began.elapsed());
                         warn!("waiting for the store, {} s more at most: {error}", left.as_secs());

@@ -87,7 +87,7 @@ impl TlsPair {
     }
 
     /// Why clients would reject the certificate now, judged by its dates.
-    pub fn doubt(&self, now: DateTime<Utc>) -> Option<String> {
+    pub fn date_warning(&self, now: DateTime<Utc>) -> Option<String> {
         if now > self.not_after {
             Some(format!("the certificate of TLS_CERTIFICATE has expired: it was valid until {}", self.not_after))
         } else if now < self.not_before {

@@ -50,8 +50,8 @@ fn misspelt(name: &str) -> Option<String> {
     {
         return None;
     }
-    if let Some(judged) = providers::judge_name(name, is_near) {
-        return judged.err();
+    if let Some(validated) = providers::check_name(name, is_near) {
+        return validated.err();
     }
     let meant = ALL.iter().map(|variable| variable.name).find(|known| is_near(name, known)).map(str::to_owned);
     if let Some(meant) = meant.or_else(|| nearly_a_service(name)) {

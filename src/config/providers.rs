@@ -51,7 +51,7 @@ pub(super) fn names_with(stem: &str) -> impl Iterator<Item = String> {
 }
 
 /// Whether a variable belongs to a provider; the error is a hint at the correct name.
-pub(super) fn judge_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Option<Result<(), String>> {
+pub(super) fn check_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Option<Result<(), String>> {
     if let Some(rest) = name.strip_prefix(OIDC) {
         let good = OIDC_SUFFIXES.iter().any(|suffix| rest.strip_suffix(suffix).is_some_and(|stem| !stem.is_empty()));
         let hint = || format!("the name of a provider and one of {} follow OIDC_", OIDC_SUFFIXES.join(", "));

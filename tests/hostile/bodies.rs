@@ -115,7 +115,7 @@ fn no_body_does_harm_or_is_quoted() {
             let response =
                 gateway.call(&operation.method, &operation.path, &[("Content-Type", "application/json")], &body);
             let may_be_left_out = body.is_empty() && !operation.needs_body;
-            judge(response, if may_be_left_out { Verdict::Whatever } else { verdict }, &what);
+            validate(response, if may_be_left_out { Verdict::Whatever } else { verdict }, &what);
             sent += 1;
         }
     }
@@ -124,7 +124,7 @@ fn no_body_does_harm_or_is_quoted() {
     gateway.is_unharmed();
 }
 
-fn judge(response: Response, verdict: Verdict, what: &str) {
+fn validate(response: Response, verdict: Verdict, what: &str) {
     assert!(response.status < 500, "{what}: {}", response.text());
     match verdict {
         Verdict::Unreadable => {

@@ -33,7 +33,7 @@ impl Setup {
     }
 
     #[track_caller]
-    fn judge(&self, request: &[u8], verdict: &Verdict) {
+    fn validate(&self, request: &[u8], verdict: &Verdict) {
         let shown: String = String::from_utf8_lossy(request).chars().take(200).collect();
         let response = parse(&self.gateway.raw(request));
         let arrived: Vec<String> = self.upstream.take().into_iter().map(|request| request.line).collect();
@@ -208,10 +208,10 @@ const TARGETS: &[(&[u8], Verdict)] = &[
 fn a_path_is_read_in_one_way_or_not_at_all() {
     let setup = Setup::start();
     for (target, verdict) in TARGETS {
-        setup.judge(&get(target), verdict);
+        setup.validate(&get(target), verdict);
     }
-    setup.judge(&get(&[b"/api/users/".as_slice(), &b"a".repeat(20_000)].concat()), &Refused(431, "head_too_large"));
-    setup.judge(&get(&[b"/api/users?".as_slice(), &b"a".repeat(1 << 20)].concat()), &Refused(431, "head_too_large"));
+    setup.validate(&get(&[b"/api/users/".as_slice(), &b"a".repeat(20_000)].concat()), &Refused(431, "head_too_large"));
+    setup.validate(&get(&[b"/api/users?".as_slice(), &b"a".repeat(1 << 20)].concat()), &Refused(431, "head_too_large"));
     setup.gateway.is_unharmed();
 }
 
@@ -220,16 +220,16 @@ fn a_method_opens_no_other_way() {
     let setup = Setup::start();
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "get", "X"] {
         let head = format!("{method} /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
-        setup.judge(format!("{head}\r\n").as_bytes(), &NO_TOKEN);
+        setup.validate(format!("{head}\r\n").as_bytes(), &NO_TOKEN);
         for trick in ["X-HTTP-Method-Override: OPTIONS", "X-Original-URL: /api/users", "X-Rewrite-URL: /api/users"] {
-            setup.judge(format!("{head}{trick}\r\n\r\n").as_bytes(), &NO_TOKEN);
+            setup.validate(format!("{head}{trick}\r\n\r\n").as_bytes(), &NO_TOKEN);
         }
     }
     let other = |line: &str| format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").into_bytes();
-    setup.judge(&other("TRACE /api/users"), &Refused(405, "method_not_allowed"));
-    setup.judge(&other("TRACE /api/users/me"), &Refused(405, "method_not_allowed"));
-    setup.judge(&other("CONNECT x:80"), &Refused(501, "not_implemented"));
-    setup.judge(&other("CONNECT /api/users"), &Refused(501, "not_implemented"));
+    setup.validate(&other("TRACE /api/users"), &Refused(405, "method_not_allowed"));
+    setup.validate(&other("TRACE /api/users/me"), &Refused(405, "method_not_allowed"));
+    setup.validate(&other("CONNECT x:80"), &Refused(501, "not_implemented"));
+    setup.validate(&other("CONNECT /api/users"), &Refused(501, "not_implemented"));
     let asterisk = parse(&setup.gateway.raw(&other("OPTIONS *"))).expect(204);
     assert!(asterisk.header("allow").unwrap().contains("GET") && setup.upstream.take().is_empty());
     setup.gateway.is_unharmed();
@@ -275,11 +275,13 @@ fn a_head_is_read_in_one_way_or_not_at_all() {
         ("POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n".into(), BAD_HEAD),
         ("POST /api/users HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n".into(), BAD_HEAD),
     ] {
-        setup.judge(format!("{head}\r\n{smuggled}").as_bytes(), &verdict);
+        setup.validate(format!("{head}\r\n{smuggled}").as_bytes(), &verdict);
     }
     let many = "X: y\r\n".repeat(101);
-    setup
-        .judge(format!("GET /api/users HTTP/1.1\r\nHost: x\r\n{many}\r\n").as_bytes(), &Refused(431, "head_too_large"));
+    setup.validate(
+        format!("GET /api/users HTTP/1.1\r\nHost: x\r\n{many}\r\n").as_bytes(),
+        &Refused(431, "head_too_large"),
+    );
     setup.gateway.is_unharmed();
 }
 

@@ -57,7 +57,7 @@ const fn little_endian(first: u8, between: u8, last: u8) -> [u8; 32] {
 pub(super) fn public_key(jwk: Value, number: usize) -> Result<ClientKey, ClientKeyError> {
     let flawed = |flaw| ClientKeyError::Unusable { number, flaw };
     let Value::Object(mut members) = jwk else { return Err(flawed(KeyFlaw::NoObject)) };
-    let (kid, algorithm) = judge(&members).map_err(flawed)?;
+    let (kid, algorithm) = validate(&members).map_err(flawed)?;
     members.retain(|name, _| PUBLIC_MEMBERS.contains(&name.as_str()));
     if algorithm == ClientAlgorithm::Rs256 {
         shorten(&mut members);
@@ -75,7 +75,7 @@ fn shorten(members: &mut Map<String, Value>) {
     }
 }
 
-fn judge(members: &Map<String, Value>) -> Result<(Option<String>, ClientAlgorithm), KeyFlaw> {
+fn validate(members: &Map<String, Value>) -> Result<(Option<String>, ClientAlgorithm), KeyFlaw> {
     if members.get("kty").is_some_and(|kty| kty == "oct") || members.contains_key("k") {
         return Err(KeyFlaw::Symmetric);
     }

@@ -59,7 +59,7 @@ impl Entra {
         format!("{}/{tenant}/v2.0", self.0.authority)
     }
 
-    fn judge_groups(&self, claims: &Value) -> Result<(), ProviderError> {
+    fn check_groups(&self, claims: &Value) -> Result<(), ProviderError> {
         if self.0.groups.is_empty() {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl Dialect for Entra {
             );
             return Err(ProviderError::NotAdmitted(AdmissionRule::Tenant));
         }
-        self.judge_groups(claims)
+        self.check_groups(claims)
     }
 
     fn email(&self, claims: &Value) -> EmailVerdict {

@@ -36,7 +36,7 @@ impl House {
 
     fn look(&mut self) -> Option<News> {
         let found = self.keeper.files.load();
-        self.keeper.judge(found)
+        self.keeper.consider(found)
     }
 
     fn refused(&mut self) -> String {
@@ -123,8 +123,8 @@ fn a_folder_that_is_swapped_whole_counts_at_once() {
 #[test]
 fn a_certificate_that_expires_is_told_once() {
     let mut house = House::new(&pair());
-    assert_eq!(house.keeper.doubt(), None);
+    assert_eq!(house.keeper.date_warning(), None);
     house.clock.set(1_900_000_000);
-    assert!(house.keeper.doubt().unwrap().contains("has expired"));
-    assert_eq!(house.keeper.doubt(), None);
+    assert!(house.keeper.date_warning().unwrap().contains("has expired"));
+    assert_eq!(house.keeper.date_warning(), None);
 }

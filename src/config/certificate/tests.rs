@@ -155,10 +155,12 @@ fn a_certificate_is_doubted_before_and_after_its_time() {
     let key = KeyPair::generate().unwrap();
     let pair = folder.files(&valid_between(&key, 2025, 2026), &key.serialize_pem()).load().unwrap();
     let second = TimeDelta::seconds(1);
-    assert_eq!(pair.doubt(pair.not_before), None);
-    assert_eq!(pair.doubt(pair.not_after), None);
-    assert!(pair.doubt(pair.not_before - second).unwrap().ends_with("it is valid from 2025-01-01 00:00:00 UTC"));
-    assert!(pair.doubt(pair.not_after + second).unwrap().ends_with("it was valid until 2026-01-01 00:00:00 UTC"));
+    assert_eq!(pair.date_warning(pair.not_before), None);
+    assert_eq!(pair.date_warning(pair.not_after), None);
+    assert!(pair.date_warning(pair.not_before - second).unwrap().ends_with("it is valid from 2025-01-01 00:00:00 UTC"));
+    assert!(
+        pair.date_warning(pair.not_after + second).unwrap().ends_with("it was valid until 2026-01-01 00:00:00 UTC")
+    );
 }
 
 fn settings(certificate: &str, key: &str) -> Result<Settings, Mistakes> {

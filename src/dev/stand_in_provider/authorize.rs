@@ -86,7 +86,7 @@ fn respond(provider: &StandIn, dialect: Dialect, parameters: &Parameters, choice
         Ok(address) => address,
         Err(refusal) => return page::fault(&refusal.description),
     };
-    let wish = match dialect.judge(parameters).and_then(|()| Wish::of(dialect, parameters, "query")) {
+    let wish = match dialect.check(parameters).and_then(|()| Wish::of(dialect, parameters, "query")) {
         Ok(wish) => wish,
         Err(refusal) => return address.refuse(&refusal),
     };

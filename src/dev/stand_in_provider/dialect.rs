@@ -52,7 +52,7 @@ impl Dialect {
     }
 
     /// Refuses an authorization request without a parameter that this provider requires.
-    pub(super) fn judge(self, parameters: &Parameters) -> Result<(), Refusal> {
+    pub(super) fn check(self, parameters: &Parameters) -> Result<(), Refusal> {
         if self == Self::Naver {
             parameters.require("state")?;
         }
@@ -65,7 +65,7 @@ impl Dialect {
     }
 
     /// Refuses an exchange without a parameter that this provider requires.
-    pub(super) fn judge_exchange(self, form: &Parameters) -> Result<(), Refusal> {
+    pub(super) fn check_exchange(self, form: &Parameters) -> Result<(), Refusal> {
         match self {
             Self::Naver => form.require("state").map(drop),
             Self::Standard | Self::Kakao | Self::Entra => Ok(()),

@@ -73,7 +73,7 @@ async fn exchange(
 ) -> Result<Json<Value>, Refusal> {
     let switches = provider.state().switches;
     provider.client.authenticate_by(dialect.is_form_only(), headers, form)?;
-    dialect.judge_exchange(form)?;
+    dialect.check_exchange(form)?;
     let redemption = Redemption {
         code: form.require("code")?,
         redirect_uri: form.require("redirect_uri")?,

@@ -91,7 +91,7 @@ pub(crate) async fn by_token(
 fn verify(lookup: &Lookup, snapshot: &Snapshot, token: &[u8]) -> Result<Identity, Rejection> {
     let text = std::str::from_utf8(token).map_err(|_| Rejection::Malformed)?;
     let claims = snapshot.keys.verify(text)?;
-    claims.judge(&snapshot.expectations, lookup.now())?;
+    claims.validate(&snapshot.expectations, lookup.now())?;
     Ok(claims.identity())
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn canonical(path: &str) -> Result<Canonical<'_>, BadPath> {
     for (at, &byte) in bytes.iter().enumerate().skip(1) {
         match byte {
             b'/' => {
-                judge_piece(&bytes[piece..at])?;
+                check_piece(&bytes[piece..at])?;
                 if bytes[at - 1] == b'/' {
                     spellings.insert(Spelling::DoubleSlash);
                 }
@@ -87,27 +87,27 @@ pub(crate) fn canonical(path: &str) -> Result<Canonical<'_>, BadPath> {
             // In upper case, as `decode` has written it.
             b'%' => match &bytes[at + 1..] {
                 [b'2', b'F', ..] => {
-                    judge_piece(&bytes[piece..at])?;
+                    check_piece(&bytes[piece..at])?;
                     spellings.insert(Spelling::EncodedSlash);
                     piece = at + 3;
                 }
                 [b'5', b'C', ..] => {
-                    judge_piece(&bytes[piece..at])?;
+                    check_piece(&bytes[piece..at])?;
                     spellings.insert(Spelling::EncodedBackslash);
                     piece = at + 3;
                 }
                 [b'3', b'B', ..] => spellings.insert(Spelling::Semicolon),
                 _ => {}
             },
-            _ => judge_byte(byte)?,
+            _ => check_byte(byte)?,
         }
     }
-    judge_piece(&bytes[piece..])?;
+    check_piece(&bytes[piece..])?;
     Ok(Canonical { path: canonical, spellings })
 }
 
 /// Refuses a piece that a server could read as a dot segment, with parameters or without.
-fn judge_piece(piece: &[u8]) -> Result<(), BadPath> {
+fn check_piece(piece: &[u8]) -> Result<(), BadPath> {
     let (b"." | b"..", rest) = piece.split_at(piece.iter().take(2).take_while(|&&byte| byte == b'.').count()) else {
         return Ok(());
     };
@@ -115,7 +115,7 @@ fn judge_piece(piece: &[u8]) -> Result<(), BadPath> {
     if is_whole { Err(BadPath::DotSegment) } else { Ok(()) }
 }
 
-fn judge_byte(byte: u8) -> Result<(), BadPath> {
+fn check_byte(byte: u8) -> Result<(), BadPath> {
     match byte {
         _ if stands_for_itself(byte) => Ok(()),
         0..=0x1f | 0x7f => Err(BadPath::ControlCharacter),
@@ -134,7 +134,7 @@ fn decode(path: &str) -> Result<String, BadPath> {
     while let Some(at) = rest.find('%') {
         let (before, escape) = rest.split_at(at);
         if !before.is_empty() {
-            judge_run(&mut run)?;
+            check_run(&mut run)?;
             canonical.push_str(before);
         }
         let digits = escape.get(1..3).ok_or(BadPath::InvalidEscape)?;
@@ -154,14 +154,14 @@ fn decode(path: &str) -> Result<String, BadPath> {
         }
         rest = &escape[3..];
     }
-    judge_run(&mut run)?;
+    check_run(&mut run)?;
     canonical.push_str(rest);
     Ok(canonical)
 }
 
 /// Refuses invalid UTF-8, such as overlong forms like `%c0%af`, which lenient decoders read as `/`, and control
 /// characters.
-fn judge_run(run: &mut Vec<u8>) -> Result<(), BadPath> {
+fn check_run(run: &mut Vec<u8>) -> Result<(), BadPath> {
     let good = std::str::from_utf8(run).is_ok_and(|text| !text.chars().any(char::is_control));
     run.clear();
     if good { Ok(()) } else { Err(BadPath::InvalidEscape) }

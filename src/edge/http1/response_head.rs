@@ -47,7 +47,7 @@ enum Said {
     Nothing,
     Length(u64),
     /// No valid length, or two that differ.
-    Nonsense,
+    Malformed,
 }
 
 impl Said {
@@ -57,7 +57,7 @@ impl Said {
         match (self, lengths.next().flatten()) {
             (Self::Nothing, Some(first)) if lengths.all(|other| other == Some(first)) => Self::Length(first),
             (Self::Length(known), Some(first)) if known == first && lengths.all(|other| other == Some(first)) => self,
-            _ => Self::Nonsense,
+            _ => Self::Malformed,
         }
     }
 
@@ -65,7 +65,7 @@ impl Said {
         match self {
             Self::Nothing => Ok(None),
             Self::Length(length) => Ok(Some(length)),
-            Self::Nonsense => Err(BadResponseHead),
+            Self::Malformed => Err(BadResponseHead),
         }
     }
 }

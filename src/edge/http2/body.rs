@@ -87,8 +87,8 @@ impl Body for Http2Body {
         let frame = ready!(poll_stream(&mut this.stream, context))
             .transpose()
             .map_err(|error| io::Error::other(error.to_string()));
-        let judged = frame.and_then(|frame| this.check(frame.as_ref()).map(|()| frame));
-        Poll::Ready(judged.transpose())
+        let validated = frame.and_then(|frame| this.check(frame.as_ref()).map(|()| frame));
+        Poll::Ready(validated.transpose())
     }
 
     fn is_end_stream(&self) -> bool {

@@ -83,7 +83,7 @@ fn join_cookies(headers: &mut HeaderList) {
 mod tests {
     use super::*;
 
-    fn judged_at(target: &str, headers: &[(&str, &str)], has_body: bool) -> Result<RequestHead, BadHead> {
+    fn validated_at(target: &str, headers: &[(&str, &str)], has_body: bool) -> Result<RequestHead, BadHead> {
         // As the library parses them.
         let name = |name: &str| HeaderName::from_lowercase(name.as_bytes()).unwrap();
         let headers = headers.iter().map(|(of_header, value)| (name(of_header), value)).collect();
@@ -92,8 +92,8 @@ mod tests {
         validate(&mut request, has_body).map(|()| request)
     }
 
-    fn judged(headers: &[(&str, &str)]) -> Result<HeaderList, BadHead> {
-        judged_at("/", headers, true).map(|request| request.headers)
+    fn validated(headers: &[(&str, &str)]) -> Result<HeaderList, BadHead> {
+        validated_at("/", headers, true).map(|request| request.headers)
     }
 
     #[test]
@@ -112,16 +112,16 @@ mod tests {
             (&[("x\"", "a")], BadHead::HeaderName),
             (&[("x", "a"); MAX_HEADERS + 1], BadHead::TooLarge),
         ] {
-            assert_eq!(judged(headers).unwrap_err(), fault, "{headers:?}");
+            assert_eq!(validated(headers).unwrap_err(), fault, "{headers:?}");
         }
-        assert!(judged(&[("host", "a"), ("content-length", "1"), ("x", ""), ("x", "a b")]).is_ok());
-        assert!(judged(&[("x", "a"); MAX_HEADERS]).is_ok());
+        assert!(validated(&[("host", "a"), ("content-length", "1"), ("x", ""), ("x", "a b")]).is_ok());
+        assert!(validated(&[("x", "a"); MAX_HEADERS]).is_ok());
     }
 
     #[test]
     fn the_length_is_removed_from_the_headers() {
         let length = |headers: &[(&str, &str)], has_body| {
-            let request = judged_at("/", headers, has_body)?;
+            let request = validated_at("/", headers, has_body)?;
             assert!(!request.headers.contains(&CONTENT_LENGTH));
             Ok(request.length)
         };
@@ -137,17 +137,17 @@ mod tests {
     #[test]
     fn a_target_is_as_strict_as_over_http1() {
         for target in ["/é", "/a?é", "?a"] {
-            assert_eq!(judged_at(target, &[], false).unwrap_err(), BadHead::Target, "{target}");
+            assert_eq!(validated_at(target, &[], false).unwrap_err(), BadHead::Target, "{target}");
         }
-        assert!(judged_at("/%C3%A9?a=%23", &[], false).is_ok() && judged_at("/?", &[], false).is_ok());
+        assert!(validated_at("/%C3%A9?a=%23", &[], false).is_ok() && validated_at("/?", &[], false).is_ok());
     }
 
     #[test]
     fn cookies_are_joined() {
         let headers =
-            judged(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]).unwrap();
+            validated(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]).unwrap();
         let cookies: Vec<_> = headers.all(COOKIE).collect();
         assert_eq!(cookies, [b"a=1; b=2; c=3; d=4"]);
-        assert!(judged(&[("cookie", "a=1"); MAX_HEADERS + 1]).is_ok(), "pieces of one header are not many headers");
+        assert!(validated(&[("cookie", "a=1"); MAX_HEADERS + 1]).is_ok(), "pieces of one header are not many headers");
     }
 }

@@ -87,7 +87,7 @@ impl Stream {
         self.end_reason.get()
     }
 
-    fn judge(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) -> Option<EndReason> {
+    fn reason_to_end(&self, now: Instant, time: DateTime<Utc>, revocations: &Revocations) -> Option<EndReason> {
         let StreamLimits { idle, deadline, token } = &self.limits;
         let has_ended = |token: &Arc<Identity>| !token.is_live(time) || revocations.contains_any(&token.revocable());
         if token.as_ref().is_some_and(has_ended) {
@@ -127,7 +127,7 @@ impl StreamRegistry {
         let mut wakers = Vec::new();
         self.0.borrow_mut().retain(|stream| {
             let Some(stream) = stream.upgrade() else { return false };
-            let end_reason = stream.judge(now, time, revocations);
+            let end_reason = stream.reason_to_end(now, time, revocations);
             stream.end_reason.set(end_reason);
             if end_reason.is_some() {
                 wakers.extend(stream.waker.borrow_mut().take());

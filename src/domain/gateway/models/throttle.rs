@@ -176,7 +176,7 @@ pub enum ThrottleDecision {
 
 /// The decision about an attempt, and what a store has to remember of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Verdict {
     /// Whether the attempt may proceed.
     pub admission: ThrottleDecision,
     /// The failures that changed.
@@ -185,7 +185,7 @@ pub struct Judgement {
 
 /// Judges an attempt by the stored failures of each subject that it counts for. `now` is read after the store has
 /// locked them, so that concurrent attempts are judged one after the other.
-pub fn judge(known: &[(ThrottleKey, Option<Failures>)], now: DateTime<Utc>) -> Judgement {
+pub fn decide(known: &[(ThrottleKey, Option<Failures>)], now: DateTime<Utc>) -> Verdict {
     let live = |failures: Option<Failures>| failures.filter(|known| known.count > 0 && now < known.forget_at());
     let known: Vec<_> = known.iter().map(|(of, failures)| (*of, live(*failures))).collect();
     let is_client = |(of, _): &&(ThrottleKey, Option<Failures>)| matches!(of.kind, Kind::Client | Kind::Enquiry);
@@ -203,13 +203,13 @@ pub fn judge(known: &[(ThrottleKey, Option<Failures>)], now: DateTime<Utc>) -> J
         |(of, failures): &(ThrottleKey, Option<Failures>)| (of.key, Failures::record_failure(*failures, now));
     let Some(until) = known.iter().filter_map(waits).max() else {
         let counted = known.iter().filter(|(of, _)| of.kind != Kind::FirstAttempts || never_failed);
-        return Judgement { admission: ThrottleDecision::Admitted, changed: counted.map(record_failure).collect() };
+        return Verdict { admission: ThrottleDecision::Admitted, changed: counted.map(record_failure).collect() };
     };
     // A client without failures of its own that is delayed by those of others is not at fault.
     let at_fault: Vec<_> = known.iter().filter(is_client).filter(|(_, failures)| failures.is_some()).collect();
     let changed: Vec<_> = at_fault.iter().map(|of| record_failure(of)).collect();
     let longer = at_fault.iter().zip(&changed).filter_map(|((of, _), (_, more))| more.wait_until(of.kind, now)).max();
-    Judgement { admission: ThrottleDecision::NotBefore(longer.map_or(until, |longer| longer.max(until))), changed }
+    Verdict { admission: ThrottleDecision::NotBefore(longer.map_or(until, |longer| longer.max(until))), changed }
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
     impl Known {
         fn attempt(&mut self, counted: &[ThrottleKey], now: DateTime<Utc>) -> ThrottleDecision {
             let known: Vec<_> = counted.iter().map(|of| (*of, self.0.get(of.key()).copied())).collect();
-            let Judgement { admission, changed } = judge(&known, now);
+            let Verdict { admission, changed } = decide(&known, now);
             self.0.extend(changed);
             admission
         }
@@ -279,15 +279,15 @@ mod tests {
         // However long a guesser goes on.
         let many = Failures { count: u32::MAX, last_at: at(0) };
         let known = [(device(1), Some(many))];
-        assert_eq!(judge(&known, at(59)).admission, ThrottleDecision::NotBefore(at(60)));
-        assert_eq!(judge(&known, at(60)).changed[0].1.count, u32::MAX);
+        assert_eq!(decide(&known, at(59)).admission, ThrottleDecision::NotBefore(at(60)));
+        assert_eq!(decide(&known, at(60)).changed[0].1.count, u32::MAX);
     }
 
     #[test]
     fn failures_are_forgotten_an_hour_after_the_last() {
         let known = [(device(1), Some(Failures { count: 9, last_at: at(0) }))];
-        assert_eq!(judge(&known, at(3599)).changed[0].1.count, 10);
-        assert_eq!(judge(&known, at(3600)).changed[0].1.count, 1);
+        assert_eq!(decide(&known, at(3599)).changed[0].1.count, 10);
+        assert_eq!(decide(&known, at(3600)).changed[0].1.count, 1);
     }
 
     #[test]

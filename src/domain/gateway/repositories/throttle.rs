@@ -12,7 +12,7 @@ pub type Now<'n> = &'n (dyn Fn() -> DateTime<Utc> + Send + Sync);
 /// Counts failures, over all replicas. Times are stored to the microsecond.
 #[async_trait]
 pub trait ThrottleRepository: Send + Sync {
-    /// Judges an attempt and stores the changes, by [`judge`](crate::domain::gateway::models::throttle::judge). The
+    /// Judges an attempt and stores the changes, by [`decide`](crate::domain::gateway::models::throttle::decide). The
     /// counters of the attempt are locked first, and only then is the time read: concurrent attempts are judged one
     /// after the other, and one that had to wait for the lock is not judged too early. No more attempts are admitted
     /// than the delays allow.

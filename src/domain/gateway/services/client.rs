@@ -119,7 +119,7 @@ impl ClientService {
         let client = store.find(id).await.map_err(Failure::from)?.ok_or(AuthenticationError::Unknown)?;
         let ClientCredential::Keys(own) = &client.credential else { return Err(AuthenticationError::Unknown) };
         let claims = keys.verify(assertion.expose(), own)?;
-        claims.judge(id, audiences, clock.now())?;
+        claims.validate(id, audiences, clock.now())?;
         // Last, and decided by the write itself: only one replica accepts it, and invalid assertions cannot fill the
         // store.
         let (digest, expires_at) = claims.use_of(id);

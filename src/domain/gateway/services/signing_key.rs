@@ -143,7 +143,7 @@ impl SigningKeys {
                 self.refresh().await?;
                 Ok(self.verify(token))
             }
-            judged => Ok(judged),
+            validated => Ok(validated),
         }
     }
 

@@ -1,13 +1,13 @@
 use super::*;
 
-fn judged(head: &str) -> Result<BodyFraming, BadHead> {
+fn validated(head: &str) -> Result<BodyFraming, BadHead> {
     let whole = end(head.as_bytes(), &mut 0)?.expect("a whole head");
     assert_eq!(whole, head.len());
     parse(&Bytes::copy_from_slice(head.as_bytes())).map(|head| head.framing)
 }
 
 fn with(lines: &str) -> Result<BodyFraming, BadHead> {
-    judged(&format!("POST /a?b HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))
+    validated(&format!("POST /a?b HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn a_body_is_delimited_by_its_length_or_by_chunks() {
     assert_eq!(with("Content-Length: 18446744073709551612\r\n"), Ok(BodyFraming::Length(u64::MAX - 3)));
     assert_eq!(with("Content-Length:5 \t\r\n"), Ok(BodyFraming::Length(5)));
     assert_eq!(with("transfer-encoding: Chunked\r\n"), Ok(BodyFraming::Chunked));
-    assert_eq!(judged("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(BodyFraming::Length(0)));
+    assert_eq!(validated("\r\nGET / HTTP/1.0\r\nHost: x\r\n\r\n"), Ok(BodyFraming::Length(0)));
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn ambiguous_framing_is_refused() {
     ] {
         assert_eq!(with(lines), Err(why), "{lines:?}");
     }
-    assert_eq!(judged("GET / HTTP/1.1\r\n\r\n"), Err(BadHead::Host));
-    assert_eq!(judged("GET / HTTP/1.0\r\n\r\n"), Ok(BodyFraming::Length(0)), "HTTP/1.0 has no Host");
-    assert_eq!(judged("GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n"), Err(BadHead::Host));
+    assert_eq!(validated("GET / HTTP/1.1\r\n\r\n"), Err(BadHead::Host));
+    assert_eq!(validated("GET / HTTP/1.0\r\n\r\n"), Ok(BodyFraming::Length(0)), "HTTP/1.0 has no Host");
+    assert_eq!(validated("GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n"), Err(BadHead::Host));
     assert_eq!(
-        judged("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        validated("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
         Err(BadHead::TransferEncoding)
     );
 }
@@ -106,7 +106,7 @@ fn a_request_line_has_three_parts() {
         ("GET / HTTP/0.9", BadHead::Version),
         ("PRI * HTTP/2.0", BadHead::Version),
     ] {
-        assert_eq!(judged(&format!("{line}\r\nHost: x\r\n\r\n")), Err(why), "{line:?}");
+        assert_eq!(validated(&format!("{line}\r\nHost: x\r\n\r\n")), Err(why), "{line:?}");
     }
 }
 

@@ -241,7 +241,7 @@ async fn exchange(
 }
 
 /// Checks all bytes of one connection.
-fn judge(raw: &[u8], sent: &HashMap<usize, Sent>) -> Result<(), TestCaseError> {
+fn check(raw: &[u8], sent: &HashMap<usize, Sent>) -> Result<(), TestCaseError> {
     if raw.is_empty() {
         // The request was aborted before anything was written.
         return Ok(());
@@ -288,7 +288,7 @@ fn no_request_over_http2_becomes_another_message_over_http1() {
         let exchanged = exchange(&gateway, &mut events, &sent, case);
         let (records, is_accepted) = runtime.block_on(soon("an exchange", exchanged));
         accepted.set(accepted.get() + usize::from(is_accepted));
-        records.iter().try_for_each(|raw| judge(raw, &all.borrow()))
+        records.iter().try_for_each(|raw| check(raw, &all.borrow()))
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let (all, events) = (all.into_inner(), events.get_mut());
@@ -297,7 +297,7 @@ fn no_request_over_http2_becomes_another_message_over_http1() {
     drop(gateway);
     while let Ok(event) = events.try_recv() {
         if let Event::Ended(raw) = event {
-            judge(&raw, &all).unwrap_or_else(|error| panic!("{error}"));
+            check(&raw, &all).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }

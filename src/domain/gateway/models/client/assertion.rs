@@ -84,7 +84,7 @@ impl AssertionClaims {
     }
 
     /// Judges everything but the signature and earlier use. `audiences` are our names.
-    pub fn judge(&self, client: ClientId, audiences: &[String], now: DateTime<Utc>) -> Result<(), AssertionFault> {
+    pub fn validate(&self, client: ClientId, audiences: &[String], now: DateTime<Utc>) -> Result<(), AssertionFault> {
         let client = client.to_string();
         if self.issuer != client || self.subject != client {
             return Err(AssertionFault::WrongClient);
@@ -162,9 +162,9 @@ mod tests {
         AssertionClaims::parse(claims.to_string().as_bytes())
     }
 
-    fn judged(changes: &Value) -> Result<(), AssertionFault> {
+    fn validated(changes: &Value) -> Result<(), AssertionFault> {
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
-        claims(changes).unwrap().judge(id(), &["https://us".to_owned(), "https://us/token".to_owned()], now)
+        claims(changes).unwrap().validate(id(), &["https://us".to_owned(), "https://us/token".to_owned()], now)
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
             json!({"exp": NOW + 3605}),
             json!({"nbf": NOW + 5}),
         ] {
-            assert_eq!(judged(&good), Ok(()), "{good}");
+            assert_eq!(validated(&good), Ok(()), "{good}");
         }
         for (bad, fault) in [
             (json!({"iss": "another"}), AssertionFault::WrongClient),
@@ -203,7 +203,7 @@ mod tests {
             (json!({"iat": NOW + 6}), AssertionFault::NotYetValid),
             (json!({"nbf": NOW + 6}), AssertionFault::NotYetValid),
         ] {
-            assert_eq!(judged(&bad), Err(fault), "{bad}");
+            assert_eq!(validated(&bad), Err(fault), "{bad}");
         }
     }
 

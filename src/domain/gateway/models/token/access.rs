@@ -174,22 +174,22 @@ impl AccessClaims {
     }
 
     /// Judges everything but the signature and revocation.
-    pub fn judge(&self, expected: &Expectations, now: DateTime<Utc>) -> Result<(), Rejection> {
+    pub fn validate(&self, expected: &Expectations, now: DateTime<Utc>) -> Result<(), Rejection> {
         if self.issuer != expected.issuer {
             return Err(Rejection::WrongIssuer);
         }
         if !self.audience.contains(&expected.audience) {
             return Err(Rejection::WrongAudience);
         }
-        self.judge_times(now)
+        self.validate_times(now)
     }
 
     /// Judges the issuer and the times, for any audience.
-    pub fn judge_as_issuer(&self, issuer: &str, now: DateTime<Utc>) -> Result<(), Rejection> {
+    pub fn validate_as_issuer(&self, issuer: &str, now: DateTime<Utc>) -> Result<(), Rejection> {
         if self.issuer != issuer {
             return Err(Rejection::WrongIssuer);
         }
-        self.judge_times(now)
+        self.validate_times(now)
     }
 
     /// Whether it may still be valid on any replica, as their clocks may differ.
@@ -197,7 +197,7 @@ impl AccessClaims {
         now < self.expires_at + LEEWAY + CLOCKS_APART
     }
 
-    fn judge_times(&self, now: DateTime<Utc>) -> Result<(), Rejection> {
+    fn validate_times(&self, now: DateTime<Utc>) -> Result<(), Rejection> {
         if now >= self.expires_at + LEEWAY {
             return Err(Rejection::Expired);
         }
@@ -345,10 +345,10 @@ mod tests {
     #[test]
     fn a_token_is_valid_until_its_expiry_and_the_leeway_and_no_longer() {
         let claims = parse(&claims()).unwrap();
-        assert_eq!(claims.judge(&expected(), at(2004)), Ok(()));
-        assert_eq!(claims.judge(&expected(), at(2005)), Err(Rejection::Expired));
-        assert_eq!(claims.judge(&expected(), at(995)), Ok(()));
-        assert_eq!(claims.judge(&expected(), at(994)), Err(Rejection::NotYetValid));
+        assert_eq!(claims.validate(&expected(), at(2004)), Ok(()));
+        assert_eq!(claims.validate(&expected(), at(2005)), Err(Rejection::Expired));
+        assert_eq!(claims.validate(&expected(), at(995)), Ok(()));
+        assert_eq!(claims.validate(&expected(), at(994)), Err(Rejection::NotYetValid));
         let identity = claims.identity();
         assert!(identity.is_live(at(2004)) && !identity.is_live(at(2005)));
     }
@@ -358,8 +358,8 @@ mod tests {
         let mut with = claims();
         with["nbf"] = json!(1500);
         let claims = parse(&with).unwrap();
-        assert_eq!(claims.judge(&expected(), at(1494)), Err(Rejection::NotYetValid));
-        assert_eq!(claims.judge(&expected(), at(1495)), Ok(()));
+        assert_eq!(claims.validate(&expected(), at(1494)), Err(Rejection::NotYetValid));
+        assert_eq!(claims.validate(&expected(), at(1495)), Ok(()));
         assert_eq!(claims.to_json(), with);
     }
 
@@ -367,13 +367,13 @@ mod tests {
     fn another_issuer_or_audience_is_refused() {
         let mut other = claims();
         other["iss"] = json!("https://www.jinmini.com/");
-        assert_eq!(parse(&other).unwrap().judge(&expected(), at(1500)), Err(Rejection::WrongIssuer));
+        assert_eq!(parse(&other).unwrap().validate(&expected(), at(1500)), Err(Rejection::WrongIssuer));
         let mut other = claims();
         other["aud"] = json!(["a", "b"]);
-        assert_eq!(parse(&other).unwrap().judge(&expected(), at(1500)), Err(Rejection::WrongAudience));
+        assert_eq!(parse(&other).unwrap().validate(&expected(), at(1500)), Err(Rejection::WrongAudience));
         let mut one_of = claims();
         one_of["aud"] = json!(["a", "https://www.jinmini.com"]);
-        assert_eq!(parse(&one_of).unwrap().judge(&expected(), at(1500)), Ok(()));
+        assert_eq!(parse(&one_of).unwrap().validate(&expected(), at(1500)), Ok(()));
     }
 
     #[test]
@@ -381,11 +381,11 @@ mod tests {
         let mut for_another = claims();
         for_another["aud"] = json!("orders");
         let claims = parse(&for_another).unwrap();
-        let judged = |issuer: &str, seconds: i64| claims.judge_as_issuer(issuer, at(seconds));
-        assert_eq!(judged("https://www.jinmini.com", 2004), Ok(()));
-        assert_eq!(judged("https://www.jinmini.com", 2005), Err(Rejection::Expired));
-        assert_eq!(judged("https://www.jinmini.com", 994), Err(Rejection::NotYetValid));
-        assert_eq!(judged("https://example.com", 1500), Err(Rejection::WrongIssuer));
+        let validated = |issuer: &str, seconds: i64| claims.validate_as_issuer(issuer, at(seconds));
+        assert_eq!(validated("https://www.jinmini.com", 2004), Ok(()));
+        assert_eq!(validated("https://www.jinmini.com", 2005), Err(Rejection::Expired));
+        assert_eq!(validated("https://www.jinmini.com", 994), Err(Rejection::NotYetValid));
+        assert_eq!(validated("https://example.com", 1500), Err(Rejection::WrongIssuer));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::lock;
 use crate::domain::gateway::{
     models::{
-        throttle::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
+        throttle::{Failures, ThrottleDecision, ThrottleKey, Verdict, decide},
         values::digest::Sha256Digest,
     },
     repositories::{
@@ -29,7 +29,7 @@ impl ThrottleRepository for MemoryThrottle {
     async fn admit(&self, counted: &[ThrottleKey], now: Now<'_>) -> Result<ThrottleDecision, RepositoryError> {
         let mut known = lock(&self.0);
         let of: Vec<_> = counted.iter().map(|of| (*of, known.get(of.key()).copied())).collect();
-        let Judgement { admission, changed } = judge(&of, truncate_to_micros(now()));
+        let Verdict { admission, changed } = decide(&of, truncate_to_micros(now()));
         known.extend(changed);
         Ok(admission)
     }

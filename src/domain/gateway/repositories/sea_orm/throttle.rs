@@ -20,7 +20,7 @@ use super::{
 };
 use crate::domain::gateway::{
     models::{
-        throttle::{Failures, Judgement, ThrottleDecision, ThrottleKey, judge},
+        throttle::{Failures, ThrottleDecision, ThrottleKey, Verdict, decide},
         values::digest::Sha256Digest,
     },
     repositories::{
@@ -54,7 +54,7 @@ impl ThrottleRepository for SeaOrmThrottle {
             // The time is read after locking, which may have taken long.
             let now = truncate_to_micros(now());
             let known: Vec<_> = counted.iter().map(|of| (*of, known.remove(of.key()))).collect();
-            let Judgement { admission, changed } = judge(&known, now);
+            let Verdict { admission, changed } = decide(&known, now);
             // Without a change, the rows that were inserted for locking are not needed, either.
             if !changed.is_empty() {
                 store(&transaction, &changed).await?;

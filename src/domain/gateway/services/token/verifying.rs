@@ -82,7 +82,7 @@ impl TokenService {
         if let Ok(refresh_token) = RefreshToken::parse(token) {
             return self.inspect_refresh_token(&refresh_token, now).await;
         }
-        let rejection = match self.judge_access_token(token, audience, now) {
+        let rejection = match self.validate_access_token(token, audience, now) {
             Ok(claims) => return Ok(Verification::Access(claims)),
             Err(rejection) => rejection,
         };
@@ -97,7 +97,7 @@ impl TokenService {
         })
     }
 
-    fn judge_access_token(
+    fn validate_access_token(
         &self,
         token: &str,
         audience: AudienceCheck,
@@ -105,8 +105,8 @@ impl TokenService {
     ) -> Result<AccessClaims, Rejection> {
         let claims = self.parts.keys.verify(token)?;
         match audience {
-            AudienceCheck::Ours => claims.judge(&self.expectations(), now)?,
-            AudienceCheck::Any => claims.judge_as_issuer(&self.parts.policy.issuer, now)?,
+            AudienceCheck::Ours => claims.validate(&self.expectations(), now)?,
+            AudienceCheck::Any => claims.validate_as_issuer(&self.parts.policy.issuer, now)?,
         }
         Ok(claims)
     }
