@@ -2,13 +2,12 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
-use serde::Deserialize;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue, ValueDeserializer},
+    de::{DeTable, DeValue},
 };
 
-use self::{access::Claims, paths::Taken};
+use self::{entry::RouteEntry, paths::Taken};
 use super::{
     listener::MANY,
     reading::{
@@ -31,6 +30,7 @@ use crate::domain::gateway::models::{
 };
 
 mod access;
+mod entry;
 mod paths;
 
 /// The default without a `gateway.toml`.
@@ -51,35 +51,6 @@ pub(super) struct Known<'s> {
     pub(super) algorithm: Option<SigningAlgorithm>,
     /// The services that have an address.
     pub(super) services: Option<&'s [&'s str]>,
-}
-
-/// One `[[routes]]` entry.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouteEntry {
-    path: Spanned<String>,
-    methods: Option<Spanned<Vec<String>>>,
-    allow: Option<Spanned<Vec<String>>>,
-    service: Spanned<String>,
-    upstream_path: Option<Spanned<String>>,
-    access: Option<Spanned<String>>,
-    scope: Option<Spanned<Vec<String>>>,
-    any_scope: Option<Spanned<Vec<String>>>,
-    claims: Option<Spanned<Claims>>,
-    provider: Option<Spanned<String>>,
-    forward_authorization: Option<Spanned<bool>>,
-    preserve_host: Option<Spanned<bool>>,
-    provider_token: Option<Spanned<String>>,
-    provider_token_header: Option<Spanned<String>>,
-    body_limit: Option<Spanned<String>>,
-    buffer_request: Option<Spanned<String>>,
-    max_requests: Option<Spanned<i64>>,
-    connect_timeout: Option<Spanned<String>>,
-    first_byte_timeout: Option<Spanned<String>>,
-    idle_timeout: Option<Spanned<String>>,
-    total_timeout: Option<Spanned<String>>,
-    end_with_token: Option<Spanned<bool>>,
-    assertion: Option<Spanned<bool>>,
 }
 
 /// Reads the routes. The operator's file replaces the shipped routes; nothing is merged, so the file is complete.
@@ -127,9 +98,8 @@ impl Parser<'_> {
             match (key.get_ref().as_ref(), value.into_inner()) {
                 ("routes", DeValue::Array(entries)) => {
                     for entry in entries {
-                        match RouteEntry::deserialize(ValueDeserializer::from(entry)) {
-                            Ok(entry) => routes.extend(self.route(&entry)),
-                            Err(error) => self.unreadable(&error),
+                        if let Some(entry) = self.entry(entry) {
+                            routes.extend(self.route(&entry));
                         }
                     }
                 }
@@ -143,13 +113,13 @@ impl Parser<'_> {
     }
 
     fn route(&mut self, entry: &RouteEntry) -> Option<Route> {
-        let path = self.path(entry);
+        let path = entry.path.as_ref().and_then(|given| self.path(given));
         let methods = self.methods(entry.methods.as_ref());
-        if let (Some(path), Some(methods)) = (&path, &methods) {
-            self.take(entry, path, methods);
+        if let (Some(given), Some(path), Some(methods)) = (&entry.path, &path, &methods) {
+            self.take(given, path, methods);
         }
         let allow = self.allow(entry.allow.as_ref());
-        let service = self.service(&entry.service);
+        let service = entry.service.as_ref().and_then(|given| self.service(given));
         let upstream_path = match &entry.upstream_path {
             None => path.as_ref().zip(service.as_ref()).map(|(path, of)| Route::default_upstream_prefix(path, of)),
             Some(given) => self.field("upstream_path", given, |text| parsed(text, "a path")),
@@ -349,6 +319,18 @@ impl Parser<'_> {
         self.note(&at, format!("cannot be read: {}", error.message()));
     }
 
+    /// The value as the file has it, on one line.
+    fn source<V>(&self, value: &Spanned<V>) -> String {
+        const LONGEST: usize = 80;
+        let text = self.file.text.get(value.span()).unwrap_or_default();
+        let words: Vec<_> = text.split_whitespace().collect();
+        let line = words.join(" ");
+        match line.char_indices().nth(LONGEST) {
+            None => line,
+            Some((end, _)) => format!("{}…", &line[..end]),
+        }
+    }
+
     fn line<V>(&self, at: &Spanned<V>) -> usize {
         self.file.text.as_bytes().iter().take(at.span().start).filter(|&&byte| byte == b'\n').count() + 1
     }
@@ -359,12 +341,14 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str, what: &str) -> Result<T, St
     text.parse().map_err(|hint: T::Err| format!("must be {what}; {hint}"))
 }
 
-/// A provider that is off has no tokens.
-fn provider_name(text: &str, on: Option<&[&str]>) -> Result<ProviderName, String> {
+/// A provider that is not enabled has no tokens.
+fn provider_name(text: &str, enabled: Option<&[&str]>) -> Result<ProviderName, String> {
     let name: ProviderName = parsed(text, "the name of a provider")?;
-    match on {
-        Some([]) => Err("must be a provider that is on; none is: set its client id and secret".to_owned()),
-        Some(on) if !on.contains(&text) => Err(format!("must be a provider that is on ({})", on.join(", "))),
+    match enabled {
+        Some([]) => Err("must be an enabled provider; none is: set its client id and secret".to_owned()),
+        Some(enabled) if !enabled.contains(&text) => {
+            Err(format!("must be an enabled provider ({})", enabled.join(", ")))
+        }
         Some(_) | None => Ok(name),
     }
 }

@@ -394,7 +394,7 @@ fn a_route_may_only_name_a_provider_that_will_be_on() {
     };
     let github = [("GITHUB_CLIENT_ID", "gateway"), ("GITHUB_CLIENT_SECRET", "s3cret")];
     let rule = |provider: &str, on: &str| {
-        vec![format!("gateway.toml line 4: provider_token must be a provider that is on ({on}), not {provider:?}")]
+        vec![format!("gateway.toml line 4: provider_token must be an enabled provider ({on}), not {provider:?}")]
     };
     assert_eq!(with_route("github", &github), Vec::<String>::new());
     assert_eq!(with_route("google", &github), rule("google", "github"));
@@ -406,7 +406,7 @@ fn a_route_may_only_name_a_provider_that_will_be_on() {
     assert_eq!(
         said,
         [
-            "gateway.toml line 4: provider_token must be a provider that is on, not \"stand-in\"; none is: set its client id \
+            "gateway.toml line 4: provider_token must be an enabled provider, not \"stand-in\"; none is: set its client id \
              and secret"
         ]
     );

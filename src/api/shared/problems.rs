@@ -8,6 +8,7 @@ use poem::{
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
 };
 use poem_openapi::{
+    error::ParseParamError,
     registry::{MetaApi, MetaMediaType, MetaPath, MetaResponse},
     types::Type,
 };
@@ -161,6 +162,10 @@ pub(in crate::api) fn render(
             "method_not_allowed",
             format!("this path does not allow {method}; the Allow header lists the allowed methods"),
         )
+    } else if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+        debug!(%error, "request refused by the framework");
+        let wanted = if reason.contains("integer") { "must be a whole number" } else { "is malformed" };
+        Problem::new(StatusCode::BAD_REQUEST, "malformed_request", format!("the parameter `{name}` {wanted}"))
     } else if error.status().is_client_error() {
         debug!(%error, "request refused by the framework");
         Problem::new(error.status(), "malformed_request", "the request is malformed")

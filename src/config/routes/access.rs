@@ -123,8 +123,12 @@ impl Parser<'_> {
             self.note(name, broken_by(rule, &format!("{text:?}")));
             return None;
         }
-        let one_of = self.field(&format!("claims.{text}"), value, values);
-        Some(ClaimDemand { name: text.clone(), one_of: one_of? })
+        let one_of = values(value.get_ref());
+        if let Err(rule) = &one_of {
+            let problem = broken_by(rule, &self.source(value));
+            self.note(value, format!("claims.{text} {problem}"));
+        }
+        Some(ClaimDemand { name: text.clone(), one_of: one_of.ok()? })
     }
 }
 
@@ -228,23 +232,23 @@ provider = 'google'";
             ("access = 'open'\nany_scope = ['a']", "5: any_scope must not be set on an open route; it needs access"),
             ("access = 'open'\nclaims = { a = 1 }", "5: claims must not be set on an open route; it needs access"),
             ("access = 'open'\nprovider = 'google'", "5: provider must not be set on an open route; it needs access"),
-            ("provider = 'github'", "4: provider must be a provider that is on (google), not \"github\""),
+            ("provider = 'github'", "4: provider must be an enabled provider (google), not \"github\""),
             ("any_scope = []", "4: any_scope must have at least one word, not []"),
             ("claims = { exp = 1 }", "4: claims must have only claims of your own and client_id, not \"exp\""),
             ("claims = { sub = 'a' }", "4: claims must have only claims of your own and client_id, not \"sub\""),
             (
                 "claims = { a = [] }",
-                "4: claims.a must be a text, a whole number, true or false, or a list of these, not Array([])",
+                "4: claims.a must be a text, a whole number, true or false, or a list of these, not []",
             ),
             (
                 "claims = { a = 1.5 }",
-                "4: claims.a must be a text, a whole number, true or false, or a list of these, not Float(1.5)",
+                "4: claims.a must be a text, a whole number, true or false, or a list of these, not 1.5",
             ),
             (
                 "claims = { a = { b = 1 } }",
-                "4: claims.a must be a text, a whole number, true or false, or a list of these, not Table(",
+                "4: claims.a must be a text, a whole number, true or false, or a list of these, not { b = 1 }",
             ),
-            ("claims = 'a'", "4: cannot be read: invalid type: string"),
+            ("claims = 'a'", "4: claims must be a table, such as { team = \"blue\" }, not 'a'"),
         ] {
             let said = access(lines).unwrap_err();
             assert_eq!(said.len(), 1, "{said:#?}");

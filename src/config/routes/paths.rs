@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use toml::Spanned;
 
-use super::{Parser, RouteEntry, parsed, reader::one_of};
+use super::{Parser, parsed, reader::one_of};
 use crate::domain::gateway::models::{
     http::path::{PathPrefix, Spelling, Spellings},
     service::{Methods, SERVICES_PREFIX},
@@ -20,8 +20,12 @@ pub(super) struct Taken {
 
 impl Parser<'_> {
     /// Routes live under `/api`, so that they can never conflict with the gateway's own paths.
-    pub(super) fn path(&mut self, entry: &RouteEntry) -> Option<PathPrefix> {
-        self.field("path", &entry.path, |text| {
+    pub(super) fn path(&mut self, given: &Spanned<String>) -> Option<PathPrefix> {
+        self.field("path", given, |text| {
+            if let Some(plain) = before_pattern(text) {
+                let hint = format!("a route covers everything below its path, so {plain:?} is enough");
+                return Err(format!("must be a path without patterns such as {{id}}, :id or *; {hint}"));
+            }
             let prefix: PathPrefix = parsed(text, "a path")?;
             match prefix.as_str().strip_prefix(SERVICES_PREFIX) {
                 Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(prefix),
@@ -42,9 +46,9 @@ impl Parser<'_> {
     }
 
     /// Registers the route's path and methods, and notes a conflict with another route.
-    pub(super) fn take(&mut self, entry: &RouteEntry, path: &PathPrefix, methods: &Methods) {
-        let here = || Spanned::new(entry.path.span(), ());
-        let text = entry.path.get_ref();
+    pub(super) fn take(&mut self, given: &Spanned<String>, path: &PathPrefix, methods: &Methods) {
+        let here = || Spanned::new(given.span(), ());
+        let text = given.get_ref();
         let of_path = self.taken.methods.entry(path.clone()).or_default();
         let rival = of_path.iter().find(|(known, _)| known.compete_with(methods)).map(|(_, place)| here_of(place));
         of_path.push((methods.clone(), here()));
@@ -59,18 +63,12 @@ impl Parser<'_> {
         if let Some(rival) = rival {
             let line = self.line(&rival);
             let hint = "two routes of one path need different methods";
-            self.note(
-                &entry.path,
-                format!("path must not be {text:?}; line {line} has a route for it already, and {hint}"),
-            );
+            self.note(given, format!("path must not be {text:?}; line {line} has a route for it already, and {hint}"));
         }
         if let Some(twin) = twin {
             let line = self.line(&twin);
             let hint = "a service that ignores case confuses the two";
-            self.note(
-                &entry.path,
-                format!("path must not be {text:?}; line {line} has it in another case, and {hint}"),
-            );
+            self.note(given, format!("path must not be {text:?}; line {line} has it in another case, and {hint}"));
         }
     }
 
@@ -79,6 +77,19 @@ impl Parser<'_> {
         let Some(given) = given else { return Some(Spellings::NONE) };
         self.field("allow", given, |names| names.iter().map(|name| one_of(name, &Spelling::ALL)).collect())
     }
+}
+
+/// The part of a path before its first segment that is a pattern in other programs, if there is one.
+fn before_pattern(path: &str) -> Option<&str> {
+    let is_pattern = |segment: &str| segment.contains(['{', '}', '*']) || segment.starts_with(':');
+    let mut end = 0;
+    for segment in path.split('/') {
+        if is_pattern(segment) {
+            return Some(path[..end].trim_end_matches('/')).map(|plain| if plain.is_empty() { "/api" } else { plain });
+        }
+        end += segment.len() + 1;
+    }
+    None
 }
 
 fn here_of(place: &Spanned<()>) -> Spanned<()> {
@@ -145,6 +156,14 @@ mod tests {
     fn mistakes_are_told_with_their_line() {
         for (lines, begin) in [
             ("path = '/users'", "3: path must be a path under /api, such as /api/users, not \"/users\""),
+            (
+                "path = '/api/users/{id}/posts'",
+                "3: path must be a path without patterns such as {id}, :id or *, not \"/api/users/{id}/posts\"; a route covers \
+                 everything below its path, so \"/api/users\" is enough",
+            ),
+            ("path = '/api/users/*'", "3: path must be a path without patterns such as {id}, :id or *, not"),
+            ("path = '/api/users/:id'", "3: path must be a path without patterns such as {id}, :id or *, not"),
+            ("path = '/{all}'", "3: path must be a path without patterns such as {id}, :id or *, not"),
             ("path = '/api/a%3Ab'", "3: path must be a path, not \"/api/a%3Ab\"; a path must begin with /"),
             (
                 "path = '/api/x'\nmethods = []",

@@ -133,8 +133,8 @@ assertion = true
         "gateway.toml line 13: scope must not be set on an open route; it needs access",
         "gateway.toml line 16: path must not be \"/api/x\"; line 10 has a route for it already",
         "gateway.toml line 18: scope must be a list of words, such as [\"read\", \"write\"], not [\"read write\"]",
-        "gateway.toml line 20: cannot be read: missing field `service`",
-        "gateway.toml line 26: cannot be read: unknown field `acess`, expected one of `path`",
+        "gateway.toml line 20: service is required in every [[routes]]",
+        "gateway.toml line 26: a route must not have the field \"acess\"; did you mean access?",
         "gateway.toml line 32: idle_timeout must be a duration from 1ms to 1d, such as 500ms or 10s, not \"10\"",
         "gateway.toml line 33: total_timeout must be a duration from 1ms to 1d, such as 500ms or 10s, not \"25h\"",
         "gateway.toml line 34: end_with_token must not be set on an open route; it needs access",
@@ -145,6 +145,42 @@ assertion = true
     for (said, begin) in said.iter().zip(begins) {
         assert!(said.starts_with(begin), "{said}\n{begin}");
     }
+}
+
+#[test]
+fn values_of_another_type_are_told_as_the_file_has_them_and_hide_no_other_mistake() {
+    let text = r#"
+[[routes]]
+path = 5
+methods = "GET"
+body_limit = 10
+preserve_host = "yes"
+max_requests = "many"
+claims = [ "a",
+  "b" ]
+scope = [1]
+colour = "blue"
+access = "opne"
+
+[[routes]]
+service = "x"
+"#;
+    assert_eq!(
+        routes(text).unwrap_err(),
+        [
+            "gateway.toml line 2: service is required in every [[routes]]",
+            "gateway.toml line 3: path must be a path in quotes, such as \"/api/users\", not 5",
+            "gateway.toml line 4: methods must be a list of names in quotes, such as [\"GET\", \"POST\"], not \"GET\"",
+            "gateway.toml line 5: body_limit must be a size in quotes, such as \"64KiB\" or \"10MiB\", not 10",
+            "gateway.toml line 6: preserve_host must be true or false, not \"yes\"",
+            "gateway.toml line 7: max_requests must be a whole number, not \"many\"",
+            "gateway.toml line 8: claims must be a table, such as { team = \"blue\" }, not [ \"a\", \"b\" ]",
+            "gateway.toml line 10: scope must be a list of words in quotes, such as [\"read\", \"write\"], not [1]",
+            "gateway.toml line 11: a route must not have the field \"colour\"; docs/routes.md lists the fields",
+            "gateway.toml line 12: access must be open, token, session or token-or-session, not \"opne\"",
+            "gateway.toml line 14: path is required in every [[routes]]",
+        ]
+    );
 }
 
 #[test]
@@ -167,10 +203,7 @@ fn a_providers_token_that_could_not_be_sent_is_told_with_its_line() {
             "provider_token = 'Google'",
             "4: provider_token must be the name of a provider, not \"Google\"; a provider's name must have",
         ),
-        (
-            "provider_token = 'github'",
-            "4: provider_token must be a provider that is on (google, my-idp), not \"github\"",
-        ),
+        ("provider_token = 'github'", "4: provider_token must be an enabled provider (google, my-idp), not \"github\""),
         (
             "access = 'open'\nprovider_token = 'google'",
             "5: provider_token must not be set on an open route; only a credential says whose token",

@@ -250,6 +250,9 @@ pub struct ExpiryCursor {
     pub id: GrantId,
 }
 
+/// How long a lease lasts unless it is renewed: a killed holder blocks a refresh for that long at most.
+pub const LEASE_TIME: TimeDelta = TimeDelta::seconds(6);
+
 /// The exclusive right to refresh a grant for a while: of all replicas, one refreshes and the others wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshLease {

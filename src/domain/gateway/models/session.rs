@@ -61,6 +61,10 @@ pub struct SessionLimits {
     pub total: TimeDelta,
 }
 
+/// The maximum number of sessions of an account: all of them are shown. A further sign-in ends the least recently used
+/// one.
+pub const MAX_SESSIONS: u64 = 100;
+
 /// How long a looked-up session is remembered. Its use is recorded when it is looked up, so this is far shorter than
 /// any idle limit.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::seconds(10);

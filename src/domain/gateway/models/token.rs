@@ -14,8 +14,8 @@ pub use access::{
 };
 pub use dummy::{DummyText, DummyToken, InvalidDummyText, MAX_DUMMY_TEXT_BYTES};
 pub use refresh::{
-    KEPT_GENERATIONS, MAX_GENERATION, MalformedRefreshToken, NewRefreshToken, RefreshRecord, RefreshState,
-    RefreshToken, Rotation, RotationOutcome, TokenFamily,
+    KEPT_GENERATIONS, MAX_FAMILIES, MAX_GENERATION, MalformedRefreshToken, NewRefreshToken, RefreshRecord,
+    RefreshState, RefreshToken, Rotation, RotationOutcome, TokenFamily,
 };
 pub use request::{AccessToken, IssuedDummy, IssuedToClient, IssuedTokens, TokenRequest, Verification};
 pub use revocation::{CLOCKS_APART, RecordedRevocation, Revocation, RevocationCursor, Revocations};

@@ -17,13 +17,13 @@ use crate::domain::gateway::models::{
 /// Stores accounts. Times are stored to the microsecond.
 #[async_trait]
 pub trait AccountRepository: Send + Sync {
-    /// The account of this identity at its provider; if there is none, `newcomer` becomes it. Two concurrent calls for
+    /// The account of this identity at its provider; if there is none, `new_account` becomes it. Two concurrent calls for
     /// the same identity both get the same account. E-mail and name are updated, and never looked up by; a name stays
     /// if the provider sends none this time (Apple sends it once).
     ///
     /// # Errors
-    /// `Conflict(Id)` if the identity is unknown and the newcomer's id is taken by another account.
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError>;
+    /// `Conflict(Id)` if the identity is unknown and the new_account's id is taken by another account.
+    async fn account_of(&self, identity: &ProviderIdentity, new_account: &Account) -> Result<Account, RepositoryError>;
 
     /// The account of the person with this identifier at the provider, if there is one.
     async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError>;

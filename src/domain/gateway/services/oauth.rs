@@ -204,8 +204,8 @@ impl OAuthService {
     /// The account of an identity, created if there is none.
     async fn account_of(&self, identity: &ProviderIdentity) -> Result<AccountId, Failure> {
         let id = AccountId::from_random(self.entropy.bytes());
-        let newcomer = Account { id, created_at: self.clock.now() };
-        Ok(self.accounts.account_of(identity, &newcomer).await?.id)
+        let new_account = Account { id, created_at: self.clock.now() };
+        Ok(self.accounts.account_of(identity, &new_account).await?.id)
     }
 
     /// Whether an account that was just signed in to at a provider still exists. A deletion ends sessions and tokens

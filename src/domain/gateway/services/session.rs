@@ -13,7 +13,7 @@ use crate::{
     domain::gateway::{
         models::{
             account::ProviderIdentity,
-            session::{Session, SessionLimits, SessionSecret, Visitor},
+            session::{MAX_SESSIONS, Session, SessionLimits, SessionSecret, Visitor},
             token::IssuedTokens,
             values::{
                 digest::Sha256Digest,
@@ -25,9 +25,6 @@ use crate::{
     },
     ports::{Clock, Entropy},
 };
-
-/// The most sessions of an account: all of them are shown.
-const SHOWN: u64 = 100;
 
 /// The most sessions beyond that limit that one sign-in ends. There are more only if they were opened before the limit
 /// existed.
@@ -98,8 +95,8 @@ impl SessionService {
     }
 
     async fn end_oldest_of(&self, account: AccountId) -> Result<(), Failure> {
-        let listed = self.parts.store.list_of(account, SHOWN + ENDED_AT_ONCE).await?;
-        for oldest in listed.iter().skip(usize::try_from(SHOWN).unwrap_or(usize::MAX)) {
+        let listed = self.parts.store.list_of(account, MAX_SESSIONS + ENDED_AT_ONCE).await?;
+        for oldest in listed.iter().skip(usize::try_from(MAX_SESSIONS).unwrap_or(usize::MAX)) {
             self.end_this(oldest).await?;
         }
         Ok(())
@@ -139,7 +136,7 @@ impl SessionService {
     /// The live sessions of a session's person: the hundred most recently used, latest first.
     pub async fn list(&self, session: &Session) -> Result<Vec<Session>, Failure> {
         let now = self.parts.clock.now();
-        let mut sessions = self.parts.store.list_of(session.account, SHOWN).await?;
+        let mut sessions = self.parts.store.list_of(session.account, MAX_SESSIONS).await?;
         let ids: Vec<_> = sessions.iter().map(Session::revocable).collect();
         let ended = self.parts.tokens.deny_list().revoked_among(&ids).await?;
         sessions.retain(|session| session.is_live(now) && !ended.contains(&session.revocable()));

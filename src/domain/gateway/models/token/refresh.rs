@@ -68,6 +68,10 @@ pub const KEPT_GENERATIONS: i32 = 32;
 /// is reached after 45 days.
 pub const MAX_GENERATION: i32 = 1 << 16;
 
+/// The maximum number of live families of one session, or of one person who signs in without a browser. Each tab of a
+/// browser has one at most.
+pub const MAX_FAMILIES: u64 = 50;
+
 /// All tokens that descend from one creation, and the content of its access tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenFamily {

@@ -77,7 +77,7 @@ impl State {
 
 #[async_trait]
 impl AccountRepository for MemoryAccounts {
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
+    async fn account_of(&self, identity: &ProviderIdentity, new_account: &Account) -> Result<Account, RepositoryError> {
         let mut state = lock(&self.0);
         let State { accounts, identities, .. } = &mut *state;
         let unknown = match identities.entry(key(identity)) {
@@ -89,10 +89,10 @@ impl AccountRepository for MemoryAccounts {
             }
             Entry::Vacant(unknown) => unknown,
         };
-        let Entry::Vacant(vacant) = accounts.entry(newcomer.id) else {
+        let Entry::Vacant(vacant) = accounts.entry(new_account.id) else {
             return Err(RepositoryError::Conflict(Constraint::Id));
         };
-        let account = Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() };
+        let account = Account { created_at: truncate_to_micros(new_account.created_at), ..new_account.clone() };
         vacant.insert(account.clone());
         unknown.insert(KnownIdentity { account: account.clone(), identity: identity.clone() });
         Ok(account)

@@ -41,8 +41,8 @@ impl SeaOrmAccounts {
 
 #[async_trait]
 impl AccountRepository for SeaOrmAccounts {
-    async fn account_of(&self, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
-        with_timeout(identity::of(&self.db, identity, newcomer)).await
+    async fn account_of(&self, identity: &ProviderIdentity, new_account: &Account) -> Result<Account, RepositoryError> {
+        with_timeout(identity::of(&self.db, identity, new_account)).await
     }
 
     async fn find_account(&self, provider: &ProviderName, subject: &str) -> Result<Option<AccountId>, RepositoryError> {

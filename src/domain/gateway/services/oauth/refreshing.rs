@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
 use tokio::{
     sync::{Mutex as Turn, OwnedMutexGuard},
     task::spawn,
@@ -18,7 +17,7 @@ use tracing::{debug, info, warn};
 use super::{GrantError, OAuthService, OpenGrant, SwitchedOn, can_renew};
 use crate::domain::gateway::{
     models::{
-        oauth::{Grant, GrantStatus, LeaseOutcome, ProviderTokens, RefreshLease},
+        oauth::{Grant, GrantStatus, LEASE_TIME, LeaseOutcome, ProviderTokens, RefreshLease},
         values::id::{GrantId, LeaseId},
     },
     repositories::RepositoryError,
@@ -28,8 +27,6 @@ use crate::domain::gateway::{
     },
 };
 
-/// How long a lease lasts unless it is renewed: a killed holder blocks a refresh for that long at most.
-const LEASE: TimeDelta = TimeDelta::seconds(6);
 /// How often a lease is renewed while the provider is working; three tries fit into one lease.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// How long the tokens that a provider issued are retried on an unreachable store.
@@ -214,7 +211,7 @@ impl OAuthService {
             tokio::select! {
                 response = &mut asking => return response,
                 _ = renewal.tick() => {
-                    let renewed = RefreshLease { until: self.clock.now() + LEASE, ..lease };
+                    let renewed = RefreshLease { until: self.clock.now() + LEASE_TIME, ..lease };
                     // If it cannot be renewed, the response is still good unless another takes over; `finish_refresh`
                     // decides.
                     if let Err(error) = self.store.renew_lease(&renewed, self.clock.now()).await {
@@ -226,7 +223,7 @@ impl OAuthService {
     }
 
     pub(super) fn lease(&self, grant: GrantId) -> RefreshLease {
-        RefreshLease { grant, holder: LeaseId::from_random(self.entropy.bytes()), until: self.clock.now() + LEASE }
+        RefreshLease { grant, holder: LeaseId::from_random(self.entropy.bytes()), until: self.clock.now() + LEASE_TIME }
     }
 
     fn opened_grant(&self, grant: Grant) -> Result<OpenGrant, GrantError> {

@@ -95,17 +95,17 @@ async fn a_cookie_represents_its_person_until_it_is_idle_for_too_long() {
 #[tokio::test]
 async fn the_data_plane_gets_the_account_of_a_session() {
     let scene = Scene::new().await;
-    let newcomer = Account { id: account(9), created_at: scene.bench.clock.now() };
+    let new_account = Account { id: account(9), created_at: scene.bench.clock.now() };
     let identity = |provider: &str, email: Option<&str>| ProviderIdentity {
         provider: provider.parse().unwrap(),
         subject: "1".into(),
         verified_email: email.map(str::to_owned),
         name: None,
     };
-    scene.accounts.account_of(&identity("facebook", None), &newcomer).await.unwrap();
+    scene.accounts.account_of(&identity("facebook", None), &new_account).await.unwrap();
     let (secret, session) = scene.signed_in(account(9)).await;
     assert_eq!(scene.sessions.caller(secret.digest()).await.unwrap(), Some(session.identity()));
-    scene.accounts.link(&identity("google", Some("mina@example.com")), &newcomer).await.unwrap();
+    scene.accounts.link(&identity("google", Some("mina@example.com")), &new_account).await.unwrap();
     let caller = scene.sessions.caller(secret.digest()).await.unwrap().unwrap();
     assert_eq!((&*caller.subject, caller.email()), (&*account(9).to_string(), Some("mina@example.com")));
     // A look-up counts as a use.

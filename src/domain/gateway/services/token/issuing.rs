@@ -8,8 +8,8 @@ use super::{CreateError, Failure, TokenService};
 use crate::domain::gateway::models::{
     access::Access,
     token::{
-        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, NewRefreshToken,
-        RefreshToken, TokenFamily, TokenRequest,
+        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, MAX_FAMILIES,
+        NewRefreshToken, RefreshToken, TokenFamily, TokenRequest,
     },
     values::{
         id::{AccountId, ClientId, FamilyId, TokenId},
@@ -23,10 +23,6 @@ const OWN_CLIENT_ID: &str = "gateway";
 
 /// The default `sub` of a token that is requested without a caller.
 const DEFAULT_SUBJECT: &str = "developer";
-
-/// The most live families of one session, or of one person who signs in without a browser. Each tab of a browser has
-/// one at most.
-const MOST_FAMILIES: u64 = 50;
 
 /// `sub` of a dummy token.
 const DUMMY_SUBJECT: &str = "dummy";
@@ -137,7 +133,7 @@ impl TokenService {
     ) -> Result<RefreshToken, Failure> {
         let (refresh_token, first) = self.first_of_family(not_after, now);
         let family = family.clone().with_access_token_issued(now);
-        let ended = self.parts.store.open_family_among(&family, &first, MOST_FAMILIES).await?;
+        let ended = self.parts.store.open_family_among(&family, &first, MAX_FAMILIES).await?;
         self.parts.publisher.publish_revocations(&ended);
         Ok(refresh_token)
     }

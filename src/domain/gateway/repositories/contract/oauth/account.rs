@@ -35,7 +35,7 @@ async fn an_identity_gets_one_account(store: &Store) {
     ] {
         assert_eq!(store.peer_accounts.account_of(&jane, &account(n)).await.unwrap(), account(1));
     }
-    // An unneeded newcomer was not stored.
+    // An unneeded new_account was not stored.
     for n in [2, 3] {
         assert_conflict(&store.accounts.link(&identity("github", "x"), &account(n)).await, Constraint::Account);
     }
@@ -58,10 +58,10 @@ async fn an_account_is_found_by_provider_and_subject_and_nothing_else(store: &St
 }
 
 async fn an_account_is_read_back_to_the_microsecond(store: &Store) {
-    let newcomer = Account { created_at: account(1).created_at + FINER, ..account(1) };
+    let new_account = Account { created_at: account(1).created_at + FINER, ..account(1) };
     let jane = ProviderIdentity { verified_email: None, name: None, ..identity("google", "jane") };
-    assert_eq!(store.accounts.account_of(&jane, &newcomer).await.unwrap(), account(1));
-    assert_eq!(store.peer_accounts.account_of(&jane, &newcomer).await.unwrap(), account(1));
+    assert_eq!(store.accounts.account_of(&jane, &new_account).await.unwrap(), account(1));
+    assert_eq!(store.peer_accounts.account_of(&jane, &new_account).await.unwrap(), account(1));
 }
 
 async fn other_subjects_and_other_providers_are_other_people(store: &Store) {

@@ -50,19 +50,19 @@ where
 
 async fn of_concurrent_sign_ins_one_account_comes_and_the_others_leave_nothing(store: &Store) {
     for round in 0..5 {
-        let newcomer = move |n| account(10 * round + n);
+        let new_account = move |n| account(10 * round + n);
         let jane = identity("google", &format!("jane {round}"));
         let accounts: Vec<Account> = race(store, |replica, n| {
             let jane = jane.clone();
-            async move { replica.accounts.account_of(&jane, &newcomer(n)).await.unwrap() }
+            async move { replica.accounts.account_of(&jane, &new_account(n)).await.unwrap() }
         })
         .await;
         assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
         assert_eq!(store.accounts.account_of(&jane, &account(250)).await.unwrap(), accounts[0]);
         // Nothing can be linked to an account that does not exist.
         for n in 1..=8 {
-            let outcome = store.accounts.link(&identity("github", &format!("{round} {n}")), &newcomer(n)).await;
-            assert_eq!(outcome.is_ok(), newcomer(n) == accounts[0], "{n}: {outcome:?}");
+            let outcome = store.accounts.link(&identity("github", &format!("{round} {n}")), &new_account(n)).await;
+            assert_eq!(outcome.is_ok(), new_account(n) == accounts[0], "{n}: {outcome:?}");
         }
     }
 }

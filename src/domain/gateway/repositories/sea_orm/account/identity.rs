@@ -25,13 +25,13 @@ use crate::domain::gateway::{
 pub(super) async fn of(
     db: &Connection,
     identity: &ProviderIdentity,
-    newcomer: &Account,
+    new_account: &Account,
 ) -> Result<Account, RepositoryError> {
     if let Some(account) = known(db, identity).await? {
         return Ok(account);
     }
-    match admit(db, identity, newcomer).await {
-        // Another was faster; otherwise the newcomer's id is taken.
+    match admit(db, identity, new_account).await {
+        // Another was faster; otherwise the new_account's id is taken.
         Err(conflict @ RepositoryError::Conflict(_)) => known(db, identity).await?.ok_or(conflict),
         outcome => outcome,
     }
@@ -60,15 +60,19 @@ async fn known(db: &Connection, identity: &ProviderIdentity) -> Result<Option<Ac
     account.try_into().map(Some)
 }
 
-/// Stores the newcomer and the identity, both or neither.
-async fn admit(db: &Connection, identity: &ProviderIdentity, newcomer: &Account) -> Result<Account, RepositoryError> {
+/// Stores the new_account and the identity, both or neither.
+async fn admit(
+    db: &Connection,
+    identity: &ProviderIdentity,
+    new_account: &Account,
+) -> Result<Account, RepositoryError> {
     let transaction = begin(db).await?;
-    accounts::Entity::insert(accounts::ActiveModel::from(newcomer)).exec_without_returning(&transaction).await?;
-    if !insert(&transaction, identity, newcomer.id).await? {
+    accounts::Entity::insert(accounts::ActiveModel::from(new_account)).exec_without_returning(&transaction).await?;
+    if !insert(&transaction, identity, new_account.id).await? {
         return Err(RepositoryError::Conflict(Constraint::Identity));
     }
     transaction.commit().await?;
-    Ok(Account { created_at: truncate_to_micros(newcomer.created_at), ..newcomer.clone() })
+    Ok(Account { created_at: truncate_to_micros(new_account.created_at), ..new_account.clone() })
 }
 
 pub(super) async fn find(
