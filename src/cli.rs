@@ -21,8 +21,8 @@ use tracing::{error, info, warn};
 
 use crate::{
     adapters::clock::WallClock,
-    app::{self, App, World, clients::Stored, logging},
-    config::{self, Environment, LogFormat, Settings, Sources, TlsFiles},
+    app::{self, App, StartError, World, clients::Stored, logging},
+    config::{self, Environment, LogFormat, Settings, Sources, TlsFiles, variables},
     dev::sample_service,
     domain::gateway::services::resealing::Unopened,
     ports::Clock,
@@ -95,12 +95,16 @@ fn hint_at_slips(sources: &Sources) {
 fn serve(settings: Settings) -> ExitCode {
     let world = World::real(settings.log_format);
     with_log(settings.log_format, settings.public.timezone, async {
+        for warning in &settings.warnings {
+            warn!("{warning}");
+        }
         // Registered before anything runs: an early signal is not lost.
         let mut signals = Signals::new();
         let app = tokio::select! {
             started = App::start(settings, world) => match started {
                 Ok(app) => app,
                 Err(error) => {
+                    let error = with_remedy(&error);
                     error!(%error, "the gateway cannot start");
                     return ExitCode::from(UNAVAILABLE);
                 }
@@ -121,11 +125,32 @@ fn serve(settings: Settings) -> ExitCode {
     })
 }
 
+/// The error, and what to do about it.
+fn with_remedy(error: &StartError) -> String {
+    match error {
+        StartError::Listen { variable, source, .. } => {
+            let variable = if *variable == variables::ADMIN_ADDR.name { *variable } else { variables::PORT.name };
+            format!("{error}{}", if_in_use(source, &format!("set {variable} to another one")))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// The remedy for a port that is in use.
+fn if_in_use(error: &io::Error, otherwise: &str) -> String {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        format!("; another program uses the port: stop it, or {otherwise}")
+    } else {
+        String::new()
+    }
+}
+
 fn check(sources: &Sources) -> ExitCode {
     with(sources, |settings| {
         say("the settings are good\n");
         check_certificate(&settings);
-        for warning in settings.providers.iter().filter_map(|provider| provider.warning(WallClock.now())) {
+        let of_providers = settings.providers.iter().filter_map(|provider| provider.warning(WallClock.now()));
+        for warning in settings.warnings.iter().cloned().chain(of_providers) {
             complain(&format!("warning: {warning}\n"));
         }
         say(&sign_in(&settings));
@@ -148,7 +173,7 @@ fn sign_in(settings: &Settings) -> String {
         (true, Environment::Development) => {
             "people sign in with the development stand-in: no provider has an id and a secret\n".to_owned()
         }
-        (true, Environment::Production) => "no provider is on: none has an id and a secret\n".to_owned(),
+        (true, Environment::Production) => "no provider is enabled: none has an id and a secret\n".to_owned(),
     }
 }
 
@@ -169,19 +194,19 @@ fn hint_at_store(settings: &Settings) {
         let contents = match app::clients::stored(&settings.database).await {
             Ok(contents) => contents,
             Err(error) => {
-                hint(&format!("what is in the database cannot be told: {error}"));
+                hint(&format!("cannot read the database: {error}"));
                 return ExitCode::SUCCESS;
             }
         };
         if contents == Stored::NoTables {
             hint(
-                "the database of DATABASE_URL has none of the gateway's tables yet: the gateway makes them when it first starts. If \
-                 there should be some, DATABASE_URL or DATABASE_SCHEMA leads elsewhere",
+                "the database of DATABASE_URL has none of the gateway's tables yet: the gateway creates them when it first starts. If \
+                 there should be some, check DATABASE_URL and DATABASE_SCHEMA",
             );
         }
         if contents != Stored::Clients && settings.environment == Environment::Production {
             hint(
-                "there is no machine client yet, and so nobody who may create tokens; add one with\n      \
+                "no machine client exists, so no one can create tokens; add one with\n      \
                  gateway client add NAME --scope tokens:issue",
             );
         }
@@ -219,8 +244,8 @@ fn rotate_keys(settings: &Settings) -> ExitCode {
             }
             Ok(None) => {
                 complain(
-                    "gateway: there is nothing to rotate: without DATABASE_URL the store is in memory, and what a \
-                     gateway seals there ends with it; set DATABASE_URL and VAULT_KEY as the gateway has them\n",
+                    "gateway: there is nothing to rotate: without DATABASE_URL the store is in memory, and all data is \
+                     lost when the gateway stops; set DATABASE_URL and VAULT_KEY as the gateway has them\n",
                 );
                 ExitCode::from(BAD_USAGE)
             }
@@ -253,7 +278,8 @@ fn serve_sample(address: &str) -> ExitCode {
                 }
             }
             Err(error) => {
-                complain(&format!("gateway: cannot listen on {address}: {error}\n"));
+                let remedy = if_in_use(&error, "name another ADDRESS");
+                complain(&format!("gateway: cannot listen on {address}: {error}{remedy}\n"));
                 ExitCode::from(UNAVAILABLE)
             }
         }
@@ -265,7 +291,7 @@ fn healthcheck(settings: &Settings) -> ExitCode {
     match healthcheck::is_alive(address, settings.tls.is_some()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            complain(&format!("gateway: {address} does not live\n"));
+            complain(&format!("gateway: {address} is not healthy\n"));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -278,16 +304,16 @@ fn healthcheck(settings: &Settings) -> ExitCode {
 /// Runs work that logs. Returns after everything logged is written, unless nothing reads it.
 fn with_log(format: LogFormat, timezone: Tz, work: impl Future<Output = ExitCode>) -> ExitCode {
     match logging::start(format, timezone) {
-        Ok(_logging) => in_runtime_or_else(work, |error| error!(%error, "there is no runtime")),
+        Ok(_logging) => in_runtime_or_else(work, |error| error!(%error, "cannot start the runtime")),
         Err(error) => {
-            complain(&format!("gateway: no thread for the log: {error}\n"));
+            complain(&format!("gateway: cannot start the thread of the log: {error}\n"));
             ExitCode::from(UNAVAILABLE)
         }
     }
 }
 
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    in_runtime_or_else(work, |error| complain(&format!("gateway: no runtime: {error}\n")))
+    in_runtime_or_else(work, |error| complain(&format!("gateway: cannot start the runtime: {error}\n")))
 }
 
 fn in_runtime_or_else(work: impl Future<Output = ExitCode>, complain: impl FnOnce(io::Error)) -> ExitCode {

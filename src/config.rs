@@ -15,6 +15,7 @@ mod store;
 mod tls;
 mod tokens;
 pub mod variables;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub oauth_refresh_ahead: Duration,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
+    /// Sentences about settings that work, and that the operator should change.
+    pub warnings: Vec<String>,
 }
 
 impl Settings {
@@ -127,6 +130,7 @@ impl Settings {
         let upstream = services::read_upstream(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
+        let warnings = warnings::of(&reader, listener.as_ref(), tokens.as_ref(), sessions.as_ref());
         let whole = || {
             Some(Self {
                 environment,
@@ -147,6 +151,7 @@ impl Settings {
                 providers: providers?,
                 oauth_refresh_ahead: oauth_refresh_ahead?,
                 log_format: log_format?,
+                warnings,
             })
         };
         reader.finish(whole())

@@ -162,9 +162,17 @@ fn a_variable_of_the_environment_that_looks_misspelt_is_a_hint() {
 }
 
 #[test]
+fn a_setting_that_should_be_changed_is_a_warning() {
+    let output = run(&["check"], &[("TRUSTED_PROXIES", "0.0.0.0/0")]);
+    let told = printed(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("warning: TRUSTED_PROXIES contains 0.0.0.0/0, so every client could set its own address; "));
+}
+
+#[test]
 fn missing_parts_of_a_database_are_a_hint() {
     const NO_TABLES: &str = "hint: the database of DATABASE_URL has none of the gateway's tables yet";
-    const NO_CLIENT: &str = "hint: there is no machine client yet";
+    const NO_CLIENT: &str = "hint: no machine client exists";
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("gateway.db").display());
     let store = [("DATABASE_URL", url.as_str()), ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=")];
@@ -188,7 +196,7 @@ fn missing_parts_of_a_database_are_a_hint() {
     let nowhere = [("DATABASE_URL", "postgres://user:s3cret@127.0.0.1:1/gateway"), store[1]];
     let output = common::command(folder.path(), &nowhere).arg("check").output().unwrap();
     let told = printed(&output.stderr);
-    assert!(output.status.success() && told.starts_with("hint: what is in the database cannot be told: "), "{told}");
+    assert!(output.status.success() && told.starts_with("hint: cannot read the database: "), "{told}");
     assert!(!told.contains("s3cret"), "{told}");
 }
 
@@ -242,6 +250,7 @@ fn an_address_in_use_is_named() {
     assert_eq!(output.status.code(), Some(69));
     let log = printed(&output.stdout);
     assert!(log.contains(&format!("127.0.0.1:{port}")) && log.contains("PORT"), "{log}");
+    assert!(log.contains("another program uses the port: stop it, or set PORT to another one"), "{log}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::{
             account::{AccountParts, AccountService},
             login::{LoginParts, LoginService},
             notice::{NoticeParts, NoticeService},
-            oauth::{OAuthParts, OAuthService, SwitchedOn},
+            oauth::{EnabledProvider, OAuthParts, OAuthService},
             ports::Provider,
             provider::ProviderHealths,
             revocation::RevocationFeed,
@@ -92,7 +92,7 @@ impl Services {
             store: store.oauth.clone(),
             accounts: store.accounts.clone(),
             attempts: store.attempts.clone(),
-            providers: switched_on(settings, providers),
+            providers: enabled_providers(settings, providers),
             healths,
             sealer: vault.clone(),
             publisher: publisher.clone(),
@@ -173,8 +173,8 @@ impl Services {
     }
 }
 
-fn switched_on(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<SwitchedOn> {
-    let with_addresses = providers.into_iter().zip(&settings.providers).map(|(provider, settings)| SwitchedOn {
+fn enabled_providers(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> Vec<EnabledProvider> {
+    let with_addresses = providers.into_iter().zip(&settings.providers).map(|(provider, settings)| EnabledProvider {
         provider,
         callback: settings.callback.clone(),
         redirect_uris: settings.redirect_uris.clone(),

@@ -9,6 +9,7 @@ use std::{
 use thiserror::Error;
 use tokio::time::sleep;
 use tracing::warn;
+use url::Url;
 
 use crate::{
     config::{Database, SessionStore},
@@ -68,8 +69,13 @@ pub enum StoreError {
     #[error("the store of DATABASE_URL cannot be used: {0}")]
     Database(#[from] RepositoryError),
     /// The Redis failed.
-    #[error("the Redis of REDIS_URL cannot be used: {0}")]
-    Redis(RepositoryError),
+    #[error("the Redis of REDIS_URL cannot be used: {address}: {error}")]
+    Redis {
+        /// Its host and port, without user and password.
+        address: String,
+        /// The cause.
+        error: RepositoryError,
+    },
 }
 
 impl StoreError {
@@ -77,7 +83,7 @@ impl StoreError {
     fn is_temporary(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(error, ConnectError::NotYet(_)),
-            Self::Database(error) | Self::Redis(error) => matches!(error, RepositoryError::Unavailable(_)),
+            Self::Database(error) | Self::Redis { error, .. } => matches!(error, RepositoryError::Unavailable(_)),
         }
     }
 }
@@ -154,7 +160,8 @@ impl Store {
             SessionStore::Database => return Ok(self),
             SessionStore::Redis(url) => url,
         };
-        let connection = redis::connect(url).await.map_err(StoreError::Redis)?;
+        let connection =
+            redis::connect(url).await.map_err(|error| StoreError::Redis { address: redis_address(url), error })?;
         let sessions = Arc::new(RedisSessions::new(connection.clone(), redis::PREFIX));
         let logins = Arc::new(RedisLogins::new(connection.clone(), redis::PREFIX));
         Ok(Self { sessions, logins, redis: Some(connection), ..self })
@@ -188,6 +195,31 @@ impl Store {
         match &self.database {
             None => true,
             Some(database) => matches!(tokio::time::timeout(PROBE_TIMEOUT, sea_orm::ping(database)).await, Ok(Ok(()))),
+        }
+    }
+}
+
+/// The address in a URL, without its secrets.
+fn redis_address(url: &str) -> String {
+    const USUAL_PORT: u16 = 6379;
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let port = url.as_ref().and_then(Url::port).unwrap_or(USUAL_PORT);
+    format!("Redis at {host}:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_redis_has_no_secrets() {
+        for (url, address) in [
+            ("redis://user:hidden@redis.test:6380/2", "Redis at redis.test:6380"),
+            ("rediss://:hidden@redis.test", "Redis at redis.test:6379"),
+            ("redis://[::1]", "Redis at [::1]:6379"),
+        ] {
+            assert_eq!(redis_address(url), address);
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &[&str]) -> ExitCode {
                 Ok(Some(registry)) => registry,
                 Ok(None) => {
                     complain(
-                        "gateway: without DATABASE_URL the store is in memory, and no gateway would ever know the client; set \
+                        "gateway: without DATABASE_URL the store is in memory, and the client would be lost at once; set \
                          DATABASE_URL and VAULT_KEY as the gateway has them\n",
                     );
                     return ExitCode::from(BAD_USAGE);

@@ -13,7 +13,7 @@ const COMMANDS: [Help; 11] = [
         "\
 usage: gateway serve
 
-Serves, until SIGTERM or SIGINT. Settings come from the environment, .env and gateway.toml. It is what `gateway` alone does.
+Serves until SIGTERM or SIGINT. Settings come from the environment, .env and gateway.toml. `gateway` alone does the same.
 ",
     ),
     Help(
@@ -21,9 +21,9 @@ Serves, until SIGTERM or SIGINT. Settings come from the environment, .env and ga
         "\
 usage: gateway check
 
-Says whether the settings and the routes are good, and every mistake in them; and who may reach which service where. It starts
-nothing, and exits with 64 if there is a mistake. Hints name what may be meant as it is: a variable of the environment that looks
-misspelt, a database without tables, no machine client. Warnings name what works and is better changed. Neither changes the exit code.
+Checks the settings and the routes, reports every mistake, and lists the routes with the access that each requires. Starts nothing.
+Exits with 64 if there is a mistake. Hints name what may be intended: an environment variable that looks misspelt, a database
+without tables, no machine client. Warnings name settings that work and should be changed. Neither changes the exit code.
 ",
     ),
     Help(&["openapi"], "usage: gateway openapi\n\nPrints the OpenAPI document of a gateway with these settings.\n"),
@@ -32,7 +32,7 @@ misspelt, a database without tables, no machine client. Warnings name what works
         "\
 usage: gateway healthcheck
 
-Exits with 0 if the gateway on this machine lives (/livez), else with 1. HOST, PORT and the like have to be as the gateway has them.
+Exits with 0 if the gateway on this machine is alive (/livez), else with 1. Needs the gateway's settings, such as HOST and PORT.
 ",
     ),
     Help(
@@ -40,11 +40,11 @@ Exits with 0 if the gateway on this machine lives (/livez), else with 1. HOST, P
         "\
 usage: gateway client add NAME [--scope \"WORD WORD\"] [--audience AUDIENCE] [--jwks FILE]
 
-Adds a program that gets tokens at /oauth2/token, and prints its client_id and client_secret: this once.
+Adds a program that gets tokens at /oauth2/token, and prints its client_id and client_secret. The secret is not shown again.
 
-  --scope      the most that its tokens allow
-  --audience   the `aud` of its tokens; without it TOKEN_AUDIENCE
-  --jwks       it has no secret, but signs with the key whose public half is in FILE: a JWK, a JWK set, or PEM
+  --scope      the scopes that its tokens may have, separated by blanks
+  --audience   the `aud` of its tokens (default: TOKEN_AUDIENCE)
+  --jwks       the file with its public key, as a JWK, a JWK set or PEM: the client signs, and has no secret
 ",
     ),
     Help(&["client", "list"], "usage: gateway client list\n\nLists all clients, without their secrets.\n"),
@@ -53,8 +53,8 @@ Adds a program that gets tokens at /oauth2/token, and prints its client_id and c
         "\
 usage: gateway client rotate ID [--jwks FILE]
 
-Gives a client another secret (with --jwks: other keys), and prints it: this once. The one before is no longer valid. ID is the
-client_id, as `gateway client list` shows it.
+Gives a client a new secret (with --jwks: new keys), and prints it. The secret is not shown again, and the old one is no longer
+valid. ID is the client_id, as `gateway client list` shows it.
 ",
     ),
     Help(
@@ -62,8 +62,7 @@ client_id, as `gateway client list` shows it.
         "\
 usage: gateway client remove ID
 
-Removes a client. Every token that was issued to it ends, on every gateway within a second. ID is the client_id, as
-`gateway client list` shows it.
+Removes a client and revokes its tokens, on every gateway within a second. ID is the client_id, as `gateway client list` shows it.
 ",
     ),
     Help(
@@ -74,8 +73,8 @@ usage: gateway client add NAME [--scope \"WORD WORD\"] [--audience AUDIENCE] [--
        gateway client rotate ID [--jwks FILE]
        gateway client remove ID
 
-The programs that get tokens at /oauth2/token. `gateway client COMMAND --help` says more of one command. DATABASE_URL, VAULT_KEY
-and the like have to be as the gateways have them.
+Manages the programs that get tokens at /oauth2/token. `gateway client COMMAND --help` explains one command. Needs the gateway's
+settings, such as DATABASE_URL and VAULT_KEY.
 ",
     ),
     Help(
@@ -83,8 +82,8 @@ and the like have to be as the gateways have them.
         "\
 usage: gateway keys rotate
 
-Seals everything in the store with the first key of VAULT_KEY, beside gateways at work, so that the others can be taken out. It
-exits with 1 if something could not be opened, and names it.
+Seals everything in the store with the first key of VAULT_KEY, so that the other keys can be removed. Gateways may run meanwhile.
+Exits with 1 if something cannot be opened, and names it.
 ",
     ),
     Help(
@@ -99,13 +98,13 @@ gateway: signs its own tokens and proxies /api/… to your services
 usage: gateway [COMMAND]
 
   serve            serve (default); settings come from the environment, .env and gateway.toml
-  check            say whether the settings are good, and every mistake in them; and who may reach which service where
+  check            check the settings and list the routes
   openapi          print the OpenAPI document
-  healthcheck      exit 0 if the gateway on this machine lives (for containers)
+  healthcheck      exit with 0 if the gateway on this machine is alive (for containers)
   client …         add, list, rotate or remove the programs that get tokens
-  keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be taken out
+  keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be removed
   sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001
-  help             print this; `gateway COMMAND --help` says more of one command
+  help             print this; `gateway COMMAND --help` explains one command
 ";
 
 /// The requested help: for `--help` or `-h` at the end, or `help` before the words of a command. A client may be called

@@ -35,7 +35,8 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
     let max_connections = reader.number(&MAX_CONNECTIONS, 1..=MANY);
     let max_connections_per_client = reader.number(&MAX_CONNECTIONS_PER_CLIENT, 1..=MANY);
     let max_requests_per_client = reader.number(&MAX_REQUESTS_PER_CLIENT, 1..=MANY);
-    let trusted_proxies = reader.read(&TRUSTED_PROXIES, |text| entries(text).map(network).collect());
+    let trusted_proxies =
+        reader.read(&TRUSTED_PROXIES, |text| entries(text).map(|entry| network(entry, text)).collect());
     let client_address_header = reader.read(&CLIENT_ADDRESS_HEADER, client_address_header);
     Some(ListenerSettings {
         address: SocketAddr::new(host?, port?),
@@ -71,10 +72,12 @@ fn host(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+/// A mistake says which entry of the `list` is wrong, unless there is only one.
+fn network(text: &str, list: &str) -> Result<IpNet, String> {
     let single = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| single()).map_err(|_| {
-        format!("must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7; {text:?} is neither")
+        let which = if text == list { String::new() } else { format!("; {text:?} is neither") };
+        format!("must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7{which}")
     })
 }
 
@@ -100,10 +103,12 @@ mod tests {
 
     #[test]
     fn a_proxy_is_an_address_or_a_network() {
-        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
-        assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
-        assert_eq!(network("fd00::/8").unwrap().to_string(), "fd00::/8");
-        assert!(network("10.0.0.0/33").unwrap_err().contains("\"10.0.0.0/33\" is neither"));
+        for (text, read) in [("10.0.0.0/8", "10.0.0.0/8"), ("192.0.2.7", "192.0.2.7/32"), ("fd00::/8", "fd00::/8")] {
+            assert_eq!(network(text, text).unwrap().to_string(), read);
+        }
+        let among = network("10.0.0.0/33", "::1,10.0.0.0/33").unwrap_err();
+        assert!(among.ends_with("; \"10.0.0.0/33\" is neither"), "{among}");
+        assert!(network("all", "all").unwrap_err().ends_with("such as 10.0.0.0/8,192.0.2.7"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::{
     providers,
     reading::{report::Mistake, source::Sources, spelling::is_near},
-    services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX},
+    services::{SERVICE_OPENAPI_SUFFIX, SERVICE_URL_SUFFIX, service_name},
     variables::ALL,
 };
 
@@ -35,7 +35,11 @@ pub fn hints(sources: &Sources) -> Vec<String> {
         let why = not_needed(name)?;
         Some(format!("{} is set, but the gateway does not read it; {why}", sources.place(name)))
     };
-    let of_others = |name| called_elsewhere(name).or_else(|| not_needed(name));
+    let incomplete = |name: &str| {
+        let ours = incomplete_service(name, sources.value(name)?).filter(|ours| sources.value(ours).is_none())?;
+        Some(format!("{} is set, but the gateway does not read it; it reads {ours}", sources.place(name)))
+    };
+    let of_others = |name| called_elsewhere(name).or_else(|| not_needed(name)).or_else(|| incomplete(name));
     let slips = sources.environment_names().filter_map(slip);
     slips.chain(sources.names().into_iter().filter_map(of_others)).collect()
 }
@@ -60,37 +64,87 @@ fn misspelt(name: &str) -> Option<String> {
     name.starts_with("GATEWAY_").then(|| "the gateway has no such variable".to_owned())
 }
 
-/// `AUTH_SERVICES_URL` → `AUTH_SERVICE_URL`
+/// `AUTH_SERVICES_URL` → `AUTH_SERVICE_URL`; `<NAME>_SERVICE_URL` if no service can have the name.
 fn nearly_a_service(name: &str) -> Option<String> {
-    name.match_indices('_')
-        .find(|(at, _)| *at > 0 && is_near(&name[*at..], SERVICE_URL_SUFFIX))
-        .map(|(at, _)| format!("{}{SERVICE_URL_SUFFIX}", &name[..at]))
+    let (at, _) = name.match_indices('_').find(|(at, _)| *at > 0 && is_near(&name[*at..], SERVICE_URL_SUFFIX))?;
+    let stem = with_valid_characters(&name[..at]);
+    let stem = if service_name(&stem).is_some() { stem.as_str() } else { "<NAME>" };
+    Some(format!("{stem}{SERVICE_URL_SUFFIX}"))
 }
 
-/// Names that providers' consoles and common libraries use for our variables.
-const CALLED_ELSEWHERE: [(&str, &str); 14] = [
+/// Upper case, and `_` for `-`.
+fn with_valid_characters(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// `SHOP_SERVICE` → `SHOP_SERVICE_URL`, if the value is the address of an instance. Other programs' names end like that,
+/// too (`DD_SERVICE`), but their values do not begin like this. A name such as `SHOP_URL` is too common for a hint.
+fn incomplete_service(name: &str, value: &str) -> Option<String> {
+    let stem = name.strip_suffix(SERVICE_SUFFIX)?;
+    let is_address = ["http://", "h2c://"].iter().any(|scheme| value.starts_with(scheme));
+    (is_address && service_name(stem).is_some()).then(|| format!("{stem}{SERVICE_URL_SUFFIX}"))
+}
+
+/// What is left of the suffix of a service's variable without `_URL`.
+const SERVICE_SUFFIX: &str = "_SERVICE";
+
+/// Names that providers' consoles, common libraries and other gateways use for our variables.
+const CALLED_ELSEWHERE: &[(&str, &str)] = &[
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "ACCESS_TOKEN_TTL"),
     ("APPLE_SERVICES_ID", "APPLE_CLIENT_ID"),
     ("AZURE_AD_CLIENT_ID", "ENTRA_CLIENT_ID"),
     ("AZURE_AD_CLIENT_SECRET", "ENTRA_CLIENT_SECRET"),
     ("AZURE_AD_TENANT_ID", "ENTRA_TENANT"),
+    ("CORS_ALLOWED_ORIGINS", "ALLOWED_ORIGINS"),
+    ("CORS_ORIGIN", "ALLOWED_ORIGINS"),
+    ("CORS_ORIGINS", "ALLOWED_ORIGINS"),
+    ("DISCORD_SECRET", "DISCORD_CLIENT_SECRET"),
     ("ENTRA_TENANT_ID", "ENTRA_TENANT"),
     ("FACEBOOK_APP_ID", "FACEBOOK_CLIENT_ID"),
     ("FACEBOOK_APP_SECRET", "FACEBOOK_CLIENT_SECRET"),
+    ("FACEBOOK_SECRET", "FACEBOOK_CLIENT_SECRET"),
+    ("FRONTEND_URL", "ALLOWED_ORIGINS"),
+    ("GITHUB_SECRET", "GITHUB_CLIENT_SECRET"),
+    ("GOOGLE_SECRET", "GOOGLE_CLIENT_SECRET"),
     ("KAKAO_REST_API_KEY", "KAKAO_CLIENT_ID"),
+    ("KAKAO_SECRET", "KAKAO_CLIENT_SECRET"),
     ("LINE_CHANNEL_ID", "LINE_CLIENT_ID"),
     ("LINE_CHANNEL_SECRET", "LINE_CLIENT_SECRET"),
+    ("LOG_LEVEL", "RUST_LOG"),
     ("MICROSOFT_CLIENT_ID", "ENTRA_CLIENT_ID"),
     ("MICROSOFT_CLIENT_SECRET", "ENTRA_CLIENT_SECRET"),
+    ("NAVER_SECRET", "NAVER_CLIENT_SECRET"),
+    ("REDIS", "REDIS_URL"),
+    ("REFRESH_TOKEN_EXPIRE_DAYS", "REFRESH_TOKEN_TTL"),
     ("TWITTER_CLIENT_ID", "X_CLIENT_ID"),
     ("TWITTER_CLIENT_SECRET", "X_CLIENT_SECRET"),
 ];
 
-/// Variables of other sign-in libraries whose values the gateway makes by itself.
-const NOT_NEEDED: [(&str, &str); 1] = [("APPLE_CLIENT_SECRET", "Apple's client secret is made from APPLE_PRIVATE_KEY")];
+const OWN_KEYS: &str = "it makes its signing keys itself, and VAULT_KEY seals them";
+
+/// Variables of other programs whose values the gateway makes by itself.
+const NOT_NEEDED: &[(&str, &str)] = &[
+    ("APPLE_CLIENT_SECRET", "Apple's client secret is made from APPLE_PRIVATE_KEY"),
+    ("JWT_SECRET", OWN_KEYS),
+    ("JWT_SECRET_KEY", OWN_KEYS),
+    ("SECRET_KEY", OWN_KEYS),
+];
+
+/// The suffixes under which other sign-in libraries expect a provider's callback.
+const REDIRECT_SUFFIXES: [&str; 4] = ["_REDIRECT_URI", "_REDIRECT_URL", "_CALLBACK_URL", "_CALLBACK_URI"];
 
 /// Why the gateway needs no such variable.
-fn not_needed(name: &str) -> Option<&'static str> {
-    NOT_NEEDED.iter().find(|(theirs, _)| *theirs == name).map(|(_, why)| *why)
+fn not_needed(name: &str) -> Option<String> {
+    if let Some((_, why)) = NOT_NEEDED.iter().find(|(theirs, _)| *theirs == name) {
+        return Some((*why).to_owned());
+    }
+    let prefix = REDIRECT_SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    providers::is_known_prefix(prefix).then(|| {
+        let provider = prefix.to_ascii_lowercase();
+        format!(
+            "its callback is PUBLIC_URL and /login/{provider}/callback, and OAUTH_REDIRECT_URIS lists those of front ends"
+        )
+    })
 }
 
 /// Our variable for this name of a provider's console or a common library. Other programs may read that name, so it is
@@ -113,7 +167,7 @@ fn meant_by(name: &str) -> Option<String> {
 
 /// The correct spelling of a known variable, if `name` is equal or close to it.
 fn spelt_like(known: &str, name: &str) -> Option<String> {
-    let name = name.to_ascii_uppercase();
+    let name = with_valid_characters(name);
     if name.replace('_', "") == known.replace('_', "") {
         return Some(known.to_owned());
     }
@@ -122,6 +176,9 @@ fn spelt_like(known: &str, name: &str) -> Option<String> {
         None => known,
         Some(at) => {
             let chosen = words.len().checked_sub(known.len() - 1).filter(|chosen| *chosen > 0)?;
+            if !begins_with_letter(words[at]) || !words.iter().all(|word| has_valid_characters(word)) {
+                return None;
+            }
             [&known[..at], &words[at..at + chosen], &known[at + 1..]].concat()
         }
     };
@@ -129,6 +186,14 @@ fn spelt_like(known: &str, name: &str) -> Option<String> {
     let mut wrong = right.iter().zip(&words).filter(|(right, word)| right != word);
     let slips_at_most_once = wrong.next().is_none_or(|(right, word)| is_slip(word, right)) && wrong.next().is_none();
     (chosen_is_good && slips_at_most_once).then(|| right.join("_"))
+}
+
+fn begins_with_letter(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_uppercase())
+}
+
+fn has_valid_characters(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// Whether a word is a misspelling of another. A word with another first letter was meant as it is.

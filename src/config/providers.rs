@@ -66,6 +66,11 @@ pub(super) fn check_name(name: &str, is_near: impl Fn(&str, &str) -> bool) -> Op
     Some(Err(format!("did you mean {prefix}{meant}?")))
 }
 
+/// Whether the variables of a known provider begin with this.
+pub(super) fn is_known_prefix(prefix: &str) -> bool {
+    families().any(|(known, _)| known == prefix)
+}
+
 /// The prefix and the suffixes of each known provider's variables.
 fn families() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     let known = KNOWN.iter().map(|known| (known.prefix, known.suffixes().collect()));
@@ -101,7 +106,7 @@ pub(super) fn read(
         ["", public.api_prefix.as_str()].map(|prefix| format!("{base}{prefix}")).to_vec()
     });
     let listed = reader.read(&OAUTH_REDIRECT_URIS, |text| {
-        entries(text).map(|entry| redirect_uri(entry, environment, &ours)).collect::<Result<Vec<_>, _>>()
+        entries(text).map(|entry| redirect_uri(entry, text, environment, &ours)).collect::<Result<Vec<_>, _>>()
     });
     let version = reader.read(&FACEBOOK_API_VERSION, version);
     let hosted_domain = reader.read(&GOOGLE_HOSTED_DOMAIN, hosted_domain);
@@ -266,7 +271,7 @@ fn read_oidc(reader: &mut Reader<'_>, stem: &str, common: &Common<'_>) -> Option
 fn oidc_name(stem: &str) -> Result<ProviderName, String> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let name = upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-").parse().ok()).flatten();
-    if families().any(|(prefix, _)| prefix == stem) {
+    if is_known_prefix(stem) {
         return Err(format!(
             "must not be set, because the gateway knows this provider; set {stem}_CLIENT_ID and the like instead"
         ));
@@ -299,7 +304,7 @@ fn member<T>(
     outcome.map_err(|rule| reader.note(Mistake::new(place, broken(&rule, text)))).ok()
 }
 
-/// Reads a variable that a provider requires. Its value is not shown: it may be a secret.
+/// Reads a variable that a provider requires.
 fn needed<T>(
     reader: &mut Reader<'_>,
     prefix: &str,
@@ -314,7 +319,11 @@ fn needed<T>(
     };
     let plain = !text.chars().any(char::is_control);
     let outcome = if plain { parse(text) } else { Err(NO_CONTROLS.to_owned()) };
-    outcome.map_err(|rule| reader.note(Mistake::new(place, broken_by_hidden(&rule, "it may be secret")))).ok()
+    let problem = |rule: String| match suffix {
+        "_CLIENT_SECRET" => broken_by_hidden(&rule, "it is secret"),
+        _ => broken(&rule, text),
+    };
+    outcome.map_err(|rule| reader.note(Mistake::new(place, problem(rule)))).ok()
 }
 
 #[cfg(test)]

@@ -82,14 +82,19 @@ fn public_url(text: &str) -> Result<Url, String> {
         .filter(|url| url.query().is_none() && url.fragment().is_none())
         .filter(|url| url.username().is_empty() && url.password().is_none())
         .ok_or_else(|| {
-            "must be an http or https URL such as https://www.jinmini.com; it may have a port, and it has a path only where a \
-             front end passes requests on from there, such as https://app.jinmini.com/e"
+            "must be an http or https URL such as https://www.jinmini.com; it may have a port; add a path only if your front end \
+             forwards that path to the gateway, as in https://app.jinmini.com/e"
                 .to_owned()
         })
 }
 
 /// In the form in which browsers write `Origin`, so that the texts can be compared.
 fn origin(text: &str, environment: Environment) -> Result<AllowedOrigin, String> {
+    if text.split_once("://").is_some_and(|(_, host)| host.starts_with("*.")) {
+        return Err("must have more than the * in the first label of a host; otherwise everybody with a name at that host is allowed. \
+                    For previews add the part of the label that is yours, as in https://*-team.vercel.app"
+            .to_owned());
+    }
     let origin: AllowedOrigin = text.parse().map_err(|rule: InvalidOrigin| format!("must be {rule}"))?;
     let is_private = text.starts_with("https://")
         || environment == Environment::Development
@@ -165,9 +170,12 @@ mod tests {
             assert_eq!(origin(text, Environment::Production).unwrap().to_string(), text);
         }
         assert!(origin("http://app.test", Environment::Development).is_ok());
-        for (text, said) in
-            [("http://app.test", "https"), ("http://*-team.vercel.app", "https"), ("*", "as browsers send it")]
-        {
+        for (text, said) in [
+            ("http://app.test", "https"),
+            ("http://*-team.vercel.app", "https"),
+            ("*", "as browsers send it"),
+            ("https://*.vercel.app", "must have more than the * in the first label"),
+        ] {
             assert!(origin(text, Environment::Production).unwrap_err().contains(said), "{text}");
         }
     }

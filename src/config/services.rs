@@ -84,7 +84,7 @@ pub fn service_variable(name: &ServiceName) -> String {
 }
 
 /// `USER_PROFILE` → `user-profile`
-fn service_name(stem: &str) -> Option<ServiceName> {
+pub(super) fn service_name(stem: &str) -> Option<ServiceName> {
     let upper_case = stem.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     upper_case.then(|| stem.to_ascii_lowercase().replace('_', "-"))?.parse().ok()
 }
@@ -92,6 +92,13 @@ fn service_name(stem: &str) -> Option<ServiceName> {
 fn names_no_service(place: &str, suffix: &str) -> Mistake {
     let rule = format!("1 to 63 upper-case letters, digits and _, the first a letter, as in AUTH{suffix}");
     Mistake::new(place, format!("must have the name of a service before {suffix}; it has {rule}"))
+}
+
+/// Whether an instance seems to be missing: an entry is empty, except after the last comma, and others are not.
+pub(super) fn has_empty_entry(list: &str) -> bool {
+    let list = list.trim_end();
+    let list = list.strip_suffix(',').unwrap_or(list);
+    list.split(',').any(|entry| entry.trim().is_empty()) && entries(list).next().is_some()
 }
 
 /// Reads the instances; `mistake` notes the problem of an entry.

@@ -35,7 +35,7 @@ pub(super) fn read_database(reader: &mut Reader<'_>, environment: Environment) -
         reader.wrong_in_production(
             &DATABASE_URL,
             "sqlite://data/gateway.db?mode=rwc or postgres://user:password@host/database",
-            "without it the store does not outlive the process",
+            "without it all data is lost when the gateway stops",
         );
     }
     Some(database)
@@ -62,7 +62,7 @@ pub(super) fn read_vault_keys(reader: &mut Reader<'_>, environment: Environment)
         reader.wrong(
             &VAULT_KEY,
             format!(
-                "must hold random keys; number {} is text or follows a pattern, so it can be guessed; {HOW_TO_MAKE_A_KEY}. If the \
+                "must hold random keys; key {} is text or follows a pattern, so it can be guessed; {HOW_TO_MAKE_A_KEY}. If the \
                  store is sealed with it, write the new key before it and run `GATEWAY_ENV=development gateway keys rotate` first",
                 nth + 1
             ),
@@ -122,7 +122,7 @@ fn redis(text: &str) -> Result<SessionStore, String> {
 fn vault_keys(text: &str) -> Result<Vec<VaultKey>, String> {
     let rule = |nth: usize| {
         let nth = nth + 1;
-        format!("must be keys of 32 bytes as base64, separated by commas; number {nth} is not; {HOW_TO_MAKE_A_KEY}")
+        format!("must be keys of 32 bytes as base64, separated by commas; key {nth} is not; {HOW_TO_MAKE_A_KEY}")
     };
     entries(text).enumerate().map(|(nth, entry)| vault_key(entry).ok_or_else(|| rule(nth))).collect()
 }
@@ -282,7 +282,7 @@ mod tests {
         let good = BASE64.encode([1; 32]);
         for bad in ["c2hvcnQ=", "not base64!", &BASE64.encode([1; 33])] {
             let said = vault_keys(&format!("{good},{bad}")).unwrap_err();
-            assert!(said.contains("number 2 is not") && said.contains("openssl rand -base64 32"), "{said}");
+            assert!(said.contains("key 2 is not") && said.contains("openssl rand -base64 32"), "{said}");
             assert!(!said.contains(bad) && !said.contains(&good), "{said}");
         }
     }

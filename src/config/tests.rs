@@ -215,7 +215,7 @@ fn a_vault_key_that_can_be_guessed_is_refused_in_production_alone() {
         let said = said(&[&production[..], &[("VAULT_KEY", &keys)]].concat());
         assert_eq!(said.len(), 1, "{said:#?}");
         assert!(
-            said[0].contains(&format!("number {nth} is text or follows a pattern")) && !said[0].contains(&zero),
+            said[0].contains(&format!("key {nth} is text or follows a pattern")) && !said[0].contains(&zero),
             "{said:#?}"
         );
         assert!(said[0].contains("GATEWAY_ENV=development gateway keys rotate"), "{said:#?}");

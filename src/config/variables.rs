@@ -56,7 +56,7 @@ variables! {
     TLS_CERTIFICATE, Derived("none: plain HTTP"), "The file with the gateway's certificate in PEM, followed by those of its issuers. With `TLS_KEY` it turns TLS on. A replaced file takes effect within seconds";
     TLS_KEY, Derived("none"), "The file with the private key of that certificate in PEM: PKCS#8, SEC1 or PKCS#1, without a passphrase";
     DOMAIN, Derived("the host of PUBLIC_URL"), "The gateway's name in its welcome. In production browsers reach it at `https://DOMAIN`, unless `PUBLIC_URL` says otherwise";
-    PUBLIC_URL, Derived("http://localhost:PORT in development (https with TLS), https://DOMAIN in production"), "The gateway's URL for browsers, and the issuer of its tokens. Production requires https. It has a path (`https://app.jinmini.com/e`) where a front end passes requests on from there (to `API_PREFIX`)";
+    PUBLIC_URL, Derived("http://localhost:PORT in development (https with TLS), https://DOMAIN in production"), "The gateway's URL for browsers, and the issuer of its tokens. Production requires https. Add a path (`https://app.jinmini.com/e`) only if your front end forwards that path to the gateway (to `API_PREFIX`)";
     API_PREFIX, Text("/e"), "The gateway serves its own API at the root and also under this path";
     TIMEZONE, Text("UTC"), "Times in responses have the offset of this zone: an IANA name such as `Asia/Seoul`";
     DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. If it is unset, all data is lost when the gateway stops. Required in production", secret: true;
@@ -87,31 +87,31 @@ variables! {
     FIRST_BYTE_TIMEOUT, Text("30s"), "Time limit for a service, from the end of the request to the head of its response";
     UPSTREAM_IDLE_TIMEOUT, Text("4s"), "An unused connection to a service is closed after this time, or earlier if the service says so (`Keep-Alive: timeout=5`). Choose less than the service's own limit: uvicorn and Node close theirs after 5 seconds, and a request that is then on its way is lost";
     MAX_REQUESTS_PER_SERVICE, Text("10000"), "Maximum number of requests in flight to one service, each stream and WebSocket included; further ones get 503 `overloaded`";
-    GOOGLE_CLIENT_ID, Derived("off"), "The client id from console.cloud.google.com. With its secret it turns Google on";
+    GOOGLE_CLIENT_ID, Derived("off"), "The client id from console.cloud.google.com. With its secret it enables Google";
     GOOGLE_CLIENT_SECRET, Derived("off"), "The client secret for Google", secret: true;
     GOOGLE_HOSTED_DOMAIN, Derived("no restriction"), "Only people of this one Google Workspace domain may sign in with Google";
-    GITHUB_CLIENT_ID, Derived("off"), "The client id from github.com/settings/developers. With its secret it turns GitHub on";
+    GITHUB_CLIENT_ID, Derived("off"), "The client id from github.com/settings/developers. With its secret it enables GitHub";
     GITHUB_CLIENT_SECRET, Derived("off"), "A client secret for GitHub", secret: true;
     GITHUB_WEBHOOK_SECRET, Derived("off"), "The webhook secret of a GitHub App, with which GitHub signs its notices. It turns the webhook on", secret: true;
-    FACEBOOK_CLIENT_ID, Derived("off"), "The app id from developers.facebook.com. With its secret it turns Facebook on";
+    FACEBOOK_CLIENT_ID, Derived("off"), "The app id from developers.facebook.com. With its secret it enables Facebook";
     FACEBOOK_CLIENT_SECRET, Derived("off"), "The app secret for Facebook", secret: true;
-    NAVER_CLIENT_ID, Derived("off"), "The client id from developers.naver.com. With its secret it turns Naver on";
+    NAVER_CLIENT_ID, Derived("off"), "The client id from developers.naver.com. With its secret it enables Naver";
     NAVER_CLIENT_SECRET, Derived("off"), "The client secret for Naver", secret: true;
-    KAKAO_CLIENT_ID, Derived("off"), "The REST API key from developers.kakao.com. With its secret it turns Kakao on";
+    KAKAO_CLIENT_ID, Derived("off"), "The REST API key from developers.kakao.com. With its secret it enables Kakao";
     KAKAO_CLIENT_SECRET, Derived("off"), "The client secret for Kakao", secret: true;
     KAKAO_ADMIN_KEY, Derived("off"), "The primary admin key, which proves Kakao's notices. It turns the unlink webhook on", secret: true;
-    LINE_CLIENT_ID, Derived("off"), "The channel id from developers.line.biz. With its secret it turns LINE on";
+    LINE_CLIENT_ID, Derived("off"), "The channel id from developers.line.biz. With its secret it enables LINE";
     LINE_CLIENT_SECRET, Derived("off"), "The channel secret of LINE, which also signs its id tokens", secret: true;
-    DISCORD_CLIENT_ID, Derived("off"), "The client id from discord.com/developers. With its secret it turns Discord on";
+    DISCORD_CLIENT_ID, Derived("off"), "The client id from discord.com/developers. With its secret it enables Discord";
     DISCORD_CLIENT_SECRET, Derived("off"), "The client secret for Discord", secret: true;
-    X_CLIENT_ID, Derived("off"), "The OAuth 2.0 client id from console.x.com. With its secret it turns X on";
+    X_CLIENT_ID, Derived("off"), "The OAuth 2.0 client id from console.x.com. With its secret it enables X";
     X_CLIENT_SECRET, Derived("off"), "The OAuth 2.0 client secret for X", secret: true;
-    ENTRA_CLIENT_ID, Derived("off"), "The application (client) id from entra.microsoft.com. With its secret and a tenant it turns Microsoft Entra on";
+    ENTRA_CLIENT_ID, Derived("off"), "The application (client) id from entra.microsoft.com. With its secret and a tenant it enables Microsoft Entra";
     ENTRA_CLIENT_SECRET, Derived("off"), "A client secret for Entra", secret: true;
     ENTRA_TENANT, Derived("none"), "The tenant whose people sign in: its id or a domain; or `organizations` (every tenant), `consumers` (personal accounts) or `common` (both)";
     ENTRA_ALLOWED_TENANTS, Derived("every tenant; required in production with `organizations` and `common`"), "With `organizations` and `common`: the ids of the tenants whose people may sign in, separated by commas, or `any` for all tenants";
     ENTRA_GROUPS, Derived("no restriction"), "Only members of one of these groups may sign in with Entra: object ids, or what the claim `groups` contains, separated by commas";
-    APPLE_CLIENT_ID, Derived("off"), "The identifier of the Services ID from developer.apple.com. With the next three it turns Apple on";
+    APPLE_CLIENT_ID, Derived("off"), "The identifier of the Services ID from developer.apple.com. With the next three it enables Apple";
     APPLE_TEAM_ID, Derived("off"), "The id of the team at Apple: 10 letters and digits";
     APPLE_KEY_ID, Derived("off"), "The id of the key for Sign in with Apple: 10 letters and digits";
     APPLE_PRIVATE_KEY, Derived("off"), "The text of that key's `.p8` file, with its line ends or with `\\n` instead. The gateway makes its client secrets from it, so you need not renew any", secret: true;
@@ -144,7 +144,7 @@ pub const PROVIDER_FAMILIES: &[Variable] = &[
     family(
         "OIDC_<NAME>_ISSUER",
         "off",
-        "The issuer of any OpenID Connect provider, exactly as in its id tokens: `OIDC_OKTA_ISSUER=https://example.okta.com` turns the provider `okta` on. The gateway discovers all else there",
+        "The issuer of any OpenID Connect provider, exactly as in its id tokens: `OIDC_OKTA_ISSUER=https://example.okta.com` enables the provider `okta`. The gateway discovers all else there",
     ),
     family("OIDC_<NAME>_CLIENT_ID", "off", "The client id at that provider"),
     Variable { secret: true, ..family("OIDC_<NAME>_CLIENT_SECRET", "off", "The client secret at that provider") },

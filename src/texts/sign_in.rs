@@ -39,7 +39,7 @@ texts! {
     NOT_SIGNED_IN:
         "로그인되어 있지 않아 로그인 서버를 추가할 계정이 없습니다.",
         "this browser is not signed in, so there is no account to add a provider to";
-    PASSWORD_MISSING: "계정의 비밀번호를 입력해 주세요.", "must be the password of the account";
+    PASSWORD_MISSING: "계정의 비밀번호를 입력해 주세요.", "the password of the account is required";
     fn link_is_a_post(public_url):
         "로그인 서버를 계정에 추가하려면 {public_url}/login/{{provider}}/link 를 여세요.",
         "to add a provider to your account, open {public_url}/login/{{provider}}/link";

@@ -64,6 +64,14 @@ fn a_code_alone_is_exchanged_at_no_provider() {
 }
 
 #[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let request = json!({"provider": "google", "code": "c", "redirect_uri": OWN});
+    let problem = gateway(&[]).post("/oauth", &request).expect_problem(422, "validation_failed").json();
+    let fields: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["field"]).collect();
+    assert_eq!(fields, ["nonce", "code_verifier"]);
+}
+
+#[test]
 fn the_operator_may_rely_on_what_a_provider_compares_and_not_on_the_callback() {
     let relying = gateway(&[("NAVER_OIDC", "off"), ("NAVER_UNBOUND_CODES", "accept")]);
     // Facebook documents that it compares them.

@@ -23,6 +23,9 @@ fn a_slip_is_found() {
         ("GOOGLE_JWK_URL", "GOOGLE_JWKS_URL"),
         ("AUTH_SERVICES_URL", "AUTH_SERVICE_URL"),
         ("auth_service_url", "AUTH_SERVICE_URL"),
+        ("auth-x_SERVICE_URL", "AUTH_X_SERVICE_URL"),
+        ("my-auth_SERVICES_URL", "MY_AUTH_SERVICE_URL"),
+        ("oidc_my-okta_issuer", "OIDC_MY_OKTA_ISSUER"),
         ("USER_PROFILE_SERVICE_URI", "USER_PROFILE_SERVICE_URL"),
         ("AUTH_SERVICE_OPENPAI", "AUTH_SERVICE_OPENAPI"),
         ("OIDC_OKTA_ISUER", "OIDC_OKTA_ISSUER"),
@@ -65,6 +68,16 @@ fn a_name_without_a_service_or_a_provider_in_it_is_no_slip() {
     }
 }
 
+#[test]
+fn a_name_that_no_service_can_have_is_never_suggested() {
+    for name in ["1auth_SERVICE_URL", "1AUTH_SERVICES_URL", "a.b_SERVICE_URL", "é_SERVICES_URL", "auth-_SERVICE_URL"] {
+        assert_eq!(meant_by(name), None, "{name}");
+    }
+    for name in ["1AUTH_SERVICES_URL", "A.B_SERVICES_URL", "é_SERVICES_URL"] {
+        assert_eq!(misspelt(name).as_deref(), Some("did you mean <NAME>_SERVICE_URL?"), "{name}");
+    }
+}
+
 /// Variables that shells, containers, platforms and other programs use.
 #[test]
 fn other_programs_names_are_no_slips() {
@@ -86,6 +99,8 @@ fn a_slip_of_the_pen_is_found() {
         ("DATABSE_URL", "DATABASE_URL"),
         ("VAULTKEY", "VAULT_KEY"),
         ("AUTH_SERVICES_URL", "AUTH_SERVICE_URL"),
+        ("auth_service_url", "AUTH_SERVICE_URL"),
+        ("my-auth_SERVICES_URL", "MY_AUTH_SERVICE_URL"),
         ("USER_PROFILE_SERVICE_URI", "USER_PROFILE_SERVICE_URL"),
     ] {
         assert_eq!(misspelt(name), Some(format!("did you mean {meant}?")), "{name}");
@@ -141,6 +156,40 @@ fn a_console_s_word_is_a_hint_unless_ours_is_set() {
         hints(&Sources::default().with_environment([("LINE_CHANNEL_ID", "1"), ("LINE_CLIENT_ID", "1")])),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn a_usual_name_is_a_hint_at_ours() {
+    for (name, value, hint) in [
+        ("CORS_ORIGINS", "*", "it reads ALLOWED_ORIGINS"),
+        ("CORS_ALLOWED_ORIGINS", "*", "it reads ALLOWED_ORIGINS"),
+        ("FRONTEND_URL", "http://localhost:3000", "it reads ALLOWED_ORIGINS"),
+        ("LOG_LEVEL", "debug", "it reads RUST_LOG"),
+        ("NAVER_SECRET", "s3cret", "it reads NAVER_CLIENT_SECRET"),
+        ("REDIS", "redis://:s3cret@localhost", "it reads REDIS_URL"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "30", "it reads ACCESS_TOKEN_TTL"),
+        ("JWT_SECRET", "s3cret", "it makes its signing keys itself, and VAULT_KEY seals them"),
+        ("SECRET_KEY", "s3cret", "it makes its signing keys itself, and VAULT_KEY seals them"),
+        (
+            "GOOGLE_REDIRECT_URI",
+            "http://localhost/cb",
+            "its callback is PUBLIC_URL and /login/google/callback, and OAUTH_REDIRECT_URIS lists those of front ends",
+        ),
+        ("SHOP_SERVICE", "http://shop:8000", "it reads SHOP_SERVICE_URL"),
+    ] {
+        let told = [format!("{name} is set, but the gateway does not read it; {hint}")];
+        assert_eq!(hints(&Sources::default().with_environment([(name, value)])), told, "{name}");
+        assert!(mistakes(&Sources::default().with_dotenv(&format!("{name}=x\n"))).is_empty(), "{name}");
+    }
+    let of_others = [
+        ("SHOP_URL", "http://shop:8000"),
+        ("DD_SERVICE", "shop"),
+        ("K_SERVICE", "gateway"),
+        ("OIDC_REDIRECT_URI", "http://localhost/cb"),
+    ];
+    assert_eq!(hints(&Sources::default().with_environment(of_others)), Vec::<String>::new());
+    let both = [("SHOP_SERVICE", "http://shop:8000"), ("SHOP_SERVICE_URL", "http://shop:8000")];
+    assert_eq!(hints(&Sources::default().with_environment(both)), Vec::<String>::new());
 }
 
 #[test]

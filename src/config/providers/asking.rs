@@ -101,10 +101,18 @@ pub(super) fn read_prompt(
         (NEVER, _) => Ok(Prompt::Never),
         (words, _) if is_printable(words) && scope_words(words).all(is_word) => Ok(Prompt::Always(words.to_owned())),
         _ => Err(match known {
-            Some(known) => format!("must be {}, or {NEVER} alone", known.join(", ")),
-            None => format!("must be words that the provider knows, such as select_account, or {NEVER} alone"),
+            Some(known) => allowed_prompts(known),
+            None => format!("must be words that the provider knows, such as select_account, or only {NEVER}"),
         }),
     })
+}
+
+fn allowed_prompts(known: &[&str]) -> String {
+    match known {
+        [only] => format!("must be {only} or {NEVER}"),
+        [one, other] => format!("must be {one}, {other} or both, or only {NEVER}"),
+        several => format!("must be one or more of {}, or only {NEVER}", several.join(", ")),
+    }
 }
 
 /// A switch, such as for PKCE.

@@ -279,7 +279,7 @@ fn entra_is_for_one_tenant_or_for_those_that_are_named() {
         ),
         (
             &[("ENTRA_TENANT", CONTOSO), ("ENTRA_AUTHORITY_URL", "http://a")],
-            "ENTRA_AUTHORITY_URL must be an https URL without user and fragment, not \"http://a\"",
+            "ENTRA_AUTHORITY_URL must be an https URL without user or fragment, not \"http://a\"",
         ),
     ] {
         let said = one_mistake("production", &[&ENTRA[..], more].concat());
@@ -455,6 +455,12 @@ fn redirect_uris_are_exact_strings() {
         let said = one_mistake("production", &[("OAUTH_REDIRECT_URIS", uri)]);
         assert!(said.starts_with("OAUTH_REDIRECT_URIS "), "{said}");
     }
+    let said = |uris: &str| one_mistake("production", &[("OAUTH_REDIRECT_URIS", uris)]);
+    let rule = "OAUTH_REDIRECT_URIS must be https URLs without user or fragment, separated by commas";
+    let hint = "there are no wildcards, and in development http://localhost is allowed, too";
+    assert_eq!(said("/callback"), format!("{rule}, not \"/callback\"; {hint}"));
+    let both = "https://a/cb,/callback";
+    assert_eq!(said(both), format!("{rule}, not \"{both}\"; \"/callback\" is not one; {hint}"));
 }
 
 #[test]
@@ -471,24 +477,25 @@ fn mistakes_are_told_and_show_no_secret() {
         (
             "GOOGLE_PROMPT",
             "select_acount",
-            "GOOGLE_PROMPT must be consent, select_account, or never alone, not \"select_acount\"",
+            "GOOGLE_PROMPT must be consent, select_account or both, or only never, not \"select_acount\"",
         ),
         (
             "GOOGLE_PROMPT",
             "never consent",
-            "GOOGLE_PROMPT must be consent, select_account, or never alone, not \"never consent\"",
+            "GOOGLE_PROMPT must be consent, select_account or both, or only never, not \"never consent\"",
         ),
-        ("LINE_PROMPT", "none", "LINE_PROMPT must be consent, login, or never alone, not \"none\""),
+        ("GITHUB_PROMPT", "consent", "GITHUB_PROMPT must be select_account or never, not \"consent\""),
+        ("LINE_PROMPT", "none", "LINE_PROMPT must be consent, login or both, or only never, not \"none\""),
         (
             "ENTRA_PROMPT",
             "create",
-            "ENTRA_PROMPT must be login, consent, select_account, or never alone, not \"create\"",
+            "ENTRA_PROMPT must be one or more of login, consent, select_account, or only never, not \"create\"",
         ),
         ("X_PKCE", "off", "X_PKCE must be on or unset, not \"off\"; the provider refuses sign-ins without it"),
         (
             "OIDC_MY_OKTA_PROMPT",
             "가",
-            "OIDC_MY_OKTA_PROMPT must be words that the provider knows, such as select_account, or never alone, not \"가\"",
+            "OIDC_MY_OKTA_PROMPT must be words that the provider knows, such as select_account, or only never, not \"가\"",
         ),
         (
             "NAVER_PROMPT",
@@ -510,8 +517,20 @@ fn mistakes_are_told_and_show_no_secret() {
         (
             "OIDC_MY_OKTA_ISSUER",
             "https://a?b",
-            "OIDC_MY_OKTA_ISSUER must be an issuer without a query; its value is not shown",
+            "OIDC_MY_OKTA_ISSUER must be an issuer without a query, not \"https://a?b\"",
         ),
+        (
+            "OIDC_MY_OKTA_ISSUER",
+            "okta.com",
+            "OIDC_MY_OKTA_ISSUER must be an https URL without user or fragment, not \"okta.com\"; in development",
+        ),
+        (
+            "OIDC_MY_OKTA_ISSUER",
+            "https://me:hunter2@okta.com",
+            "OIDC_MY_OKTA_ISSUER must be an https URL without user or fragment; in development http://localhost is allowed, too; \
+             its value is not shown because it may hold a password",
+        ),
+        ("OIDC_MY_OKTA_CLIENT_ID", "two words", "OIDC_MY_OKTA_CLIENT_ID must be printable ASCII without blanks, not"),
         (
             "OIDC_MY_OKTA_ID_TOKEN_ALG",
             "none",
@@ -526,7 +545,7 @@ fn mistakes_are_told_and_show_no_secret() {
         (
             "OIDC_MY_OKTA_CLIENT_SECRET",
             "hunter2\u{1}",
-            "OIDC_MY_OKTA_CLIENT_SECRET must be text without control characters; its value is not shown",
+            "OIDC_MY_OKTA_CLIENT_SECRET must be text without control characters; its value is not shown because it is secret",
         ),
     ] {
         let said = one_mistake("production", &[&GOOGLE[..], &OKTA, &[(name, value)]].concat());

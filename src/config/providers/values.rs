@@ -46,7 +46,7 @@ fn is_safe(url: &Url, environment: Environment) -> bool {
     (url.scheme() == "https" || local) && url.has_host() && anonymous && url.fragment().is_none()
 }
 
-const SAFE: &str = "must be an https URL without user and fragment; in development http://localhost is allowed, too";
+const SAFE: &str = "must be an https URL without user or fragment; in development http://localhost is allowed, too";
 
 pub(super) fn endpoint(text: &str, environment: Environment) -> Result<Url, String> {
     Url::parse(text).ok().filter(|url| is_safe(url, environment)).ok_or_else(|| SAFE.to_owned())
@@ -58,8 +58,14 @@ pub(super) fn issuer(text: &str, environment: Environment) -> Result<String, Str
 }
 
 /// Kept as written: redirect URIs are compared as strings (RFC 9700 §2.1). A code that was sent to `/login`, under any
-/// of the `bases` of our own API, belongs to the browser that began there, and to no caller of `POST /oauth`.
-pub(super) fn redirect_uri(text: &str, environment: Environment, bases: &[String]) -> Result<String, String> {
+/// of the `bases` of our own API, belongs to the browser that began there, and to no caller of `POST /oauth`. A mistake
+/// says which entry of the `list` is wrong, unless there is only one.
+pub(super) fn redirect_uri(
+    text: &str,
+    list: &str,
+    environment: Environment,
+    bases: &[String],
+) -> Result<String, String> {
     if bases.iter().any(|base| text.strip_prefix(base).is_some_and(|path| path.starts_with("/login/"))) {
         return Err(
             "must be addresses of your front ends; codes that are sent to the gateway's own /login are redeemed there"
@@ -69,11 +75,15 @@ pub(super) fn redirect_uri(text: &str, environment: Environment, bases: &[String
     let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['*', '\\', '#']);
     let good = plain && endpoint(text, environment).is_ok();
     good.then(|| text.to_owned()).ok_or_else(|| {
-        // The text before an @ may hold a password.
-        let which = if text.contains('@') { "the one with an @".to_owned() } else { format!("{text:?}") };
+        let which = match text {
+            only if only == list => String::new(),
+            // The text before an @ may hold a password.
+            hidden if hidden.contains('@') => "the one with an @ is not one; ".to_owned(),
+            shown => format!("{shown:?} is not one; "),
+        };
         format!(
-            "must be https URLs without user and fragment, separated by commas; {which} is not. There are no wildcards; in \
-             development http://localhost is allowed, too"
+            "must be https URLs without user or fragment, separated by commas; {which}there are no wildcards, and in development \
+             http://localhost is allowed, too"
         )
     })
 }

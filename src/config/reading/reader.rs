@@ -126,7 +126,7 @@ impl<'s> Reader<'s> {
         let rule: String = rule.into();
         let problem = match self.value(variable) {
             None => rule,
-            Some(value) if variable.secret => broken_by_hidden(&rule, why_secret(value)),
+            Some(_) if variable.secret => broken_by_hidden(&rule, why_secret(variable)),
             Some(value) => broken(&rule, value),
         };
         self.note(Mistake::new(self.sources.place(variable.name), problem));
@@ -161,8 +161,8 @@ impl<'s> Reader<'s> {
 }
 
 /// Why the value of a secret variable is not shown.
-fn why_secret(value: &str) -> &'static str {
-    if value.contains("://") { MAY_HOLD_PASSWORD } else { "it is secret" }
+fn why_secret(variable: &Variable) -> &'static str {
+    if variable.name.ends_with("_URL") { MAY_HOLD_PASSWORD } else { "it is secret" }
 }
 
 /// Whether this character is invalid in a value. The replacement character stands for invalid UTF-8.

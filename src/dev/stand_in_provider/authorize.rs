@@ -117,7 +117,7 @@ impl ReturnAddress {
         let text = parameters.require("redirect_uri")?;
         let url = Url::parse(text).ok().filter(is_acceptable);
         let url = url.ok_or_else(|| {
-            Refusal::invalid_request("redirect_uri must be https, or http at localhost, at an address or at a name without a dot, without user and fragment")
+            Refusal::invalid_request("redirect_uri must be https, or http at localhost, at an address or at a name without a dot, without user or fragment")
         })?;
         Ok(Self { text: text.to_owned(), url, state: parameters.get("state").map(str::to_owned), issuer })
     }

@@ -40,8 +40,10 @@ fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
         .errors()
         .iter()
         .flat_map(|(field, kind)| match kind {
+            // An empty text breaks several rules of a field; the first is enough.
             ValidationErrorsKind::Field(errors) => errors
                 .iter()
+                .take(1)
                 .map(|error| FieldError {
                     field: field.to_string(),
                     code: error.code.to_string(),
@@ -89,7 +91,9 @@ fn explain(field: &str, error: &serde_json::Error) -> String {
             let wanted = in_words_of_json(wanted.split(" at line ").next().unwrap_or_default());
             if what.starts_with("unknown field") {
                 format!("unknown field; must be {wanted}")
-            } else if what.starts_with("missing field") || what.starts_with("duplicate field") {
+            } else if let Some(missing) = what.strip_prefix("missing field ") {
+                format!("{} is required", missing.split(" at line ").next().unwrap_or_default())
+            } else if what.starts_with("duplicate field") {
                 what.split(" at line ").next().unwrap_or_default().to_owned()
             } else if wanted.is_empty() {
                 format!("{place}must be valid")
@@ -148,7 +152,7 @@ mod tests {
     fn each_mistake_is_named_without_quoting_what_was_sent() {
         assert_eq!(detail(""), "the body must be a JSON object, and is empty");
         assert_eq!(detail("{"), "the body must be valid JSON: error at line 1, column 1");
-        assert_eq!(detail("{}"), "missing field `name`");
+        assert_eq!(detail("{}"), "`name` is required");
         assert_eq!(detail(r#"{"name": 5}"#), "name: must be a string");
         assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: must be a whole number");
         assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: must be a whole number");

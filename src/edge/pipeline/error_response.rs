@@ -12,7 +12,10 @@ use super::response_body::{Response, ResponseBody};
 use crate::{
     domain::gateway::models::access::{Accepted, Denied},
     edge::{
-        error::Failure, http::message::FramedResponse, http1::request_head::BadHead, observe::request_id::RequestText,
+        error::Failure,
+        http::{message::FramedResponse, path::BadPath},
+        http1::request_head::BadHead,
+        observe::request_id::RequestText,
     },
     problem::{self, Challenge, Problem},
 };
@@ -46,8 +49,8 @@ impl Failure {
                 };
                 Problem::new(status, code, bad.to_string())
             }
-            Self::Path(bad) => bad_request("bad_path", bad.to_string()),
-            Self::Authority => bad_request("bad_request", "the Host is malformed"),
+            Self::Path(bad) => bad_request("bad_path", with_remedy(*bad)),
+            Self::Authority => bad_request("bad_request", "the Host header is malformed"),
             Self::MaxForwards => bad_request("bad_request", "Max-Forwards is not a number"),
             Self::BodyBroken => bad_request("bad_request", "the request body is malformed"),
             Self::BodyTimeout => Problem::new(
@@ -82,7 +85,7 @@ impl Failure {
             Self::BodyTooLarge { limit_bytes } => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                format!("the request body must be at most {limit_bytes} bytes"),
+                format!("the body must be at most {}", size(*limit_bytes)),
             ),
             Self::ProviderGrantMissing(provider) => Problem::new(
                 StatusCode::FORBIDDEN,
@@ -158,6 +161,34 @@ impl Failure {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// The reason why a path is refused, and what to do about it. Encoded, most of these characters are refused, too.
+fn with_remedy(bad: BadPath) -> String {
+    let remedy = match bad {
+        BadPath::NotAPath => "; it must begin with /",
+        BadPath::EmptySegment => "; remove the second / of //, or let the route allow it",
+        BadPath::DotSegment => "; remove it, encoded or not",
+        BadPath::HiddenSlash | BadPath::PathParameter => "; remove it, or let the route allow it",
+        BadPath::ControlCharacter => "; remove it",
+        BadPath::InvalidEscape => "; write % as %25, and encode other characters as UTF-8",
+        // The reason says it.
+        BadPath::ForbiddenCharacter => "",
+    };
+    format!("{bad}{remedy}")
+}
+
+/// A size in the largest unit in which it is a whole number.
+fn size(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    if bytes >= MIB && bytes.is_multiple_of(MIB) {
+        format!("{} MiB", bytes / MIB)
+    } else if bytes >= KIB && bytes.is_multiple_of(KIB) {
+        format!("{} KiB", bytes / KIB)
+    } else {
+        format!("{bytes} bytes")
     }
 }
 

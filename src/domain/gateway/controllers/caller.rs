@@ -176,8 +176,7 @@ fn refused(refusal: PageRefusal) -> Problem {
         ),
         PageRefusal::NotANavigation => (
             "not_a_navigation",
-            "a sign-in begins when a browser navigates to this address; link to it or submit a form, because a page cannot load it \
-             (Sec-Fetch-Mode, Sec-Fetch-Dest)",
+            "open this address in the browser (a link or a form), not with fetch (Sec-Fetch-Mode, Sec-Fetch-Dest)",
         ),
     };
     Problem::new(StatusCode::FORBIDDEN, code, detail)

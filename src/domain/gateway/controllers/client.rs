@@ -118,9 +118,11 @@ impl ClientController {
         })?;
         match self.clients.authenticate(presented).await {
             Ok(client) => Ok((client, form)),
+            Err(AuthenticationError::Unknown) => {
+                Err(OAuthError::invalid_client("the client or its credential is wrong"))
+            }
             Err(
-                refused @ (AuthenticationError::Unknown
-                | AuthenticationError::Assertion(_)
+                refused @ (AuthenticationError::Assertion(_)
                 | AuthenticationError::Fault(_)
                 | AuthenticationError::TwoClients
                 | AuthenticationError::Replayed),

@@ -100,7 +100,7 @@ fn refused(error: NoticeError) -> Problem {
         NoticeError::UnknownProvider | NoticeError::Refused(NoticeRefusal::Unsupported) => Problem::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            "the provider is unknown, is switched off, or sends no notices",
+            "the provider is unknown or not enabled, or it sends no notices",
         ),
         NoticeError::Refused(
             NoticeRefusal::Unverified

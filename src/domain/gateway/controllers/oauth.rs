@@ -1,6 +1,6 @@
 //! The OAuth vault: schema → service → schema.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{iter, net::IpAddr, sync::Arc};
 
 use chrono_tz::Tz;
 use http::StatusCode;
@@ -34,7 +34,7 @@ use crate::{
             },
         },
     },
-    problem::Problem,
+    problem::{FieldError, Problem},
 };
 
 /// The endpoints of the vault.
@@ -71,6 +71,7 @@ impl OAuthController {
     ) -> Result<OAuthGrant, Problem> {
         let request = validated(request)?;
         let purpose = self.purpose(credentials, request.password, client).await?;
+        let lacks_verifier = request.code_verifier.is_none() && self.uses_pkce(&request.provider);
         let request = ExchangeRequest {
             provider: request.provider,
             code: Secret::new(request.code),
@@ -89,7 +90,7 @@ impl OAuthController {
             Err(ExchangeError::UnknownProvider) => Err(Problem::invalid_field(
                 "provider",
                 "unknown_provider",
-                "must be a provider that is switched on; GET /oauth/providers lists them",
+                "must be an enabled provider; GET /oauth/providers lists them",
             )),
             Err(ExchangeError::Unbound) => Err(Problem::invalid_field(
                 "provider",
@@ -109,16 +110,11 @@ impl OAuthController {
                 "must be exactly one of OAUTH_REDIRECT_URIS; codes that were sent to the gateway's own callback are redeemed only \
                  there",
             )),
-            Err(ExchangeError::NonceMissing) => Err(Problem::invalid_field(
-                "nonce",
-                "required",
-                "must be the nonce of the authorization request, because the provider supports OpenID Connect",
-            )),
-            Err(ExchangeError::VerifierMissing) => Err(Problem::invalid_field(
-                "code_verifier",
-                "required",
-                "must be the verifier of the code_challenge in the authorization request, because the provider supports PKCE",
-            )),
+            Err(ExchangeError::NonceMissing) => {
+                let verifier = lacks_verifier.then(verifier_missing);
+                Err(Problem::invalid_fields(iter::once(nonce_missing()).chain(verifier).collect()))
+            }
+            Err(ExchangeError::VerifierMissing) => Err(Problem::invalid_fields(vec![verifier_missing()])),
             Err(ExchangeError::NotLinked) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "identity_not_linked",
@@ -139,6 +135,11 @@ impl OAuthController {
             Err(ExchangeError::Provider(error)) => Err(not_exchanged(&error)),
             Err(ExchangeError::Failed(failure)) => Err(failed(&failure)),
         }
+    }
+
+    /// Whether this is an enabled provider that requires a code verifier.
+    fn uses_pkce(&self, provider: &str) -> bool {
+        self.vault.providers().any(|known| known.name().as_str() == provider && known.uses_pkce())
     }
 
     /// The purpose of an exchange.
@@ -240,6 +241,16 @@ fn refused(error: GrantError) -> Problem {
         ),
         GrantError::Failed(failure) => failed(&failure),
     }
+}
+
+fn nonce_missing() -> FieldError {
+    let why = "is required, because the provider supports OpenID Connect; send the nonce of the authorization request";
+    FieldError::new("nonce", "required", why)
+}
+
+fn verifier_missing() -> FieldError {
+    let why = "is required, because the provider supports PKCE; send the verifier of the authorization request's code_challenge";
+    FieldError::new("code_verifier", "required", why)
 }
 
 /// The reason why a provider did not exchange a code.

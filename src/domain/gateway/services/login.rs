@@ -94,7 +94,7 @@ pub struct Wish {
 #[derive(Debug, Error)]
 pub enum FinishError {
     /// The provider is not enabled.
-    #[error("the provider is unknown or switched off")]
+    #[error("the provider is unknown or not enabled")]
     UnknownProvider,
     /// The attempt was not begun in this browser, has expired, was finished before, or was made at another provider.
     #[error("the attempt is unknown, too old, or already finished")]

@@ -52,7 +52,7 @@ pub struct NoticeService {
 #[derive(Debug, Error)]
 pub enum NoticeError {
     /// The provider is not enabled.
-    #[error("the provider is unknown or switched off")]
+    #[error("the provider is unknown or not enabled")]
     UnknownProvider,
     /// It is not accepted.
     #[error(transparent)]

@@ -63,7 +63,7 @@ pub struct OAuthParts {
     /// Counts exchanges.
     pub attempts: Arc<dyn ThrottleRepository>,
     /// The enabled providers.
-    pub providers: Vec<SwitchedOn>,
+    pub providers: Vec<EnabledProvider>,
     /// Records their health.
     pub healths: Arc<ProviderHealths>,
     /// Seals the tokens.
@@ -79,7 +79,7 @@ pub struct OAuthParts {
 }
 
 /// An enabled provider, and the addresses that its codes may have been sent to.
-pub struct SwitchedOn {
+pub struct EnabledProvider {
     /// The provider.
     pub provider: Arc<dyn Provider>,
     /// The redirect URI of a sign-in at `/login`. Its codes are redeemed there and nowhere else.
@@ -99,7 +99,7 @@ pub struct OAuthService {
     store: Arc<dyn OAuthRepository>,
     accounts: Arc<dyn AccountRepository>,
     attempts: Arc<dyn ThrottleRepository>,
-    providers: Arc<BTreeMap<ProviderName, SwitchedOn>>,
+    providers: Arc<BTreeMap<ProviderName, EnabledProvider>>,
     healths: Arc<ProviderHealths>,
     sealer: Arc<dyn Sealer>,
     publisher: Arc<dyn GrantStatePublisher>,

@@ -138,3 +138,15 @@ fn only_unsent_or_idempotent_requests_are_retried() {
         assert_eq!(failure.retry(), expected, "{failure:?}");
     }
 }
+
+#[test]
+fn a_limit_is_written_in_its_largest_whole_unit() {
+    for (bytes, written) in [(10 << 20, "10 MiB"), (256 << 10, "256 KiB"), (1025, "1025 bytes"), (0, "0 bytes")] {
+        assert_eq!(Failure::BodyTooLarge { limit_bytes: bytes }.why(), format!("the body must be at most {written}"));
+    }
+}
+
+#[test]
+fn a_refused_path_comes_with_a_remedy() {
+    assert_eq!(Failure::Path(BadPath::DotSegment).why(), "the path has a dot segment; remove it, encoded or not");
+}

@@ -17,7 +17,6 @@ use crate::{
         services::account::{AccountControl, AccountService, ControlError, TooManyAttempts},
     },
     problem::Problem,
-    texts::sign_in::PASSWORD_MISSING,
 };
 
 /// The proof of that right in a request.
@@ -52,7 +51,9 @@ pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, fiel
         ControlError::NotSignedIn => Problem::denied(Denied::CredentialMissing(Accepted::Session)),
         ControlError::SessionRequired => session_required(),
         ControlError::NoAccount => no_account(),
-        ControlError::PasswordMissing => Problem::invalid_field(field, "required", PASSWORD_MISSING.en),
+        ControlError::PasswordMissing => {
+            Problem::invalid_field(field, "required", "is required, because the account has a password")
+        }
         ControlError::WrongPassword => Problem::new(StatusCode::FORBIDDEN, "wrong_password", "the password is wrong"),
         ControlError::TooMany(too_many) => too_many_attempts(too_many),
         ControlError::Failed(failure) => failed(&failure),
@@ -62,12 +63,13 @@ pub(in crate::domain::gateway::controllers) fn refused(error: ControlError, fiel
 pub(in crate::domain::gateway::controllers) fn too_many_attempts(TooManyAttempts { wait }: TooManyAttempts) -> Problem {
     // Rounded up: a client that comes back at that time must be admitted.
     let seconds = wait.num_seconds().saturating_add(1).unsigned_abs();
+    let unit = if seconds == 1 { "second" } else { "seconds" };
     Problem {
         retry_after: Some(Duration::from_secs(seconds)),
         ..Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_attempts",
-            format!("too many attempts; try again in {seconds} seconds"),
+            format!("too many attempts; try again in {seconds} {unit}"),
         )
     }
 }
@@ -88,4 +90,19 @@ fn session_required() -> Problem {
         "this changes the ways to sign in, so it requires the session of a browser that is signed in, and accepts no token; leave \
          the Authorization header out",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn one_second_is_singular() {
+        for (wait, said) in [(0, "in 1 second"), (1, "in 2 seconds")] {
+            let problem = too_many_attempts(TooManyAttempts { wait: TimeDelta::seconds(wait) });
+            assert!(problem.detail.ends_with(said), "{}", problem.detail);
+        }
+    }
 }

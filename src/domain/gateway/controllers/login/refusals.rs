@@ -61,8 +61,13 @@ pub(super) fn no_forms() -> Refusal {
 
 pub(super) fn uncontrolled(error: ControlError) -> Refusal {
     let is_password_missing = matches!(error, ControlError::PasswordMissing);
-    let refusal = Refusal::about(control::refused(error, "password"));
-    if is_password_missing { Refusal { korean: text::PASSWORD_MISSING.ko, ..refusal } } else { refusal }
+    let mut refusal = Refusal::about(control::refused(error, "password"));
+    if is_password_missing {
+        // A sentence for the page, in place of the field's name and its rule.
+        refusal.korean = text::PASSWORD_MISSING.ko;
+        refusal.problem.detail = text::PASSWORD_MISSING.en;
+    }
+    refusal
 }
 
 pub(super) fn invalid_return_to(invalid: InvalidReturnTo) -> Refusal {

@@ -9,7 +9,7 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "an origin as browsers send it, such as https://app.jinmini.com; for previews, the first label of the host may contain one \
-     *, as in https://*-team.vercel.app"
+     * beside other characters, as in https://*-team.vercel.app"
 )]
 pub struct InvalidOrigin;
 

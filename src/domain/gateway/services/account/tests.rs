@@ -23,7 +23,9 @@ use crate::{
             session::SessionRepository,
         },
         services::{
-            oauth::{ExchangePurpose, ExchangeRequest, LinkPermit, OAuthParts, Provider, ProviderError, SwitchedOn},
+            oauth::{
+                EnabledProvider, ExchangePurpose, ExchangeRequest, LinkPermit, OAuthParts, Provider, ProviderError,
+            },
             ports::{AuthorizationRequest, CodeExchange, HashingError},
             provider::ProviderHealths,
             session::SessionParts,
@@ -165,7 +167,7 @@ impl Scene {
                 is_down: Mutex::default(),
             })
         });
-        let switched_on = |provider: &Arc<FakeProvider>| SwitchedOn {
+        let enabled_provider = |provider: &Arc<FakeProvider>| EnabledProvider {
             provider: provider.clone(),
             callback: "https://www.jinmini.com/login/fake/callback".into(),
             redirect_uris: vec!["https://app.jinmini.com/cb".into()],
@@ -177,7 +179,7 @@ impl Scene {
             store: people.clone(),
             accounts: people.clone(),
             attempts: attempts.clone(),
-            providers: providers.iter().map(switched_on).collect(),
+            providers: providers.iter().map(enabled_provider).collect(),
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: Arc::new(Vault::new(&[[1; 32]]).unwrap()),
             publisher: bench.recorder.clone(),

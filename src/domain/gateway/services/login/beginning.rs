@@ -64,7 +64,7 @@ impl fmt::Debug for AuthorizationRedirect {
 #[derive(Debug, Error)]
 pub enum BeginError {
     /// The provider is not enabled.
-    #[error("the provider is unknown or switched off")]
+    #[error("the provider is unknown or not enabled")]
     UnknownProvider,
     /// The browser must not be sent to that address.
     #[error(transparent)]

@@ -18,7 +18,7 @@ const LONGEST_PARAMETER: usize = 1024;
 #[derive(Debug, Error)]
 pub enum PostError {
     /// The provider is not enabled.
-    #[error("the provider is unknown or switched off")]
+    #[error("the provider is unknown or not enabled")]
     UnknownProvider,
     /// The provider sends browsers back with a query.
     #[error("the provider sends no forms")]

@@ -22,7 +22,7 @@ use crate::{
             oauth::OAuthRepository,
         },
         services::{
-            oauth::{LinkPermit, OAuthParts, Provider, SwitchedOn},
+            oauth::{EnabledProvider, LinkPermit, OAuthParts, Provider},
             ports::{AuthorizationRequest, CodeExchange},
             provider::ProviderHealths,
             session::SessionParts,
@@ -192,7 +192,7 @@ impl Scene {
             ..FakeProvider::default()
         });
         let formal = Arc::new(FakeProvider { name: "formal".into(), by_form: true, ..FakeProvider::default() });
-        let switched_on = |fake: &Arc<FakeProvider>| SwitchedOn {
+        let enabled_provider = |fake: &Arc<FakeProvider>| EnabledProvider {
             provider: Arc::new(Named { name: fake.name.parse().unwrap(), fake: fake.clone() }),
             callback: format!("https://www.jinmini.com/login/{}/callback", fake.name),
             redirect_uris: Vec::new(),
@@ -203,7 +203,7 @@ impl Scene {
             store: accounts.clone(),
             accounts: accounts.clone(),
             attempts: Arc::new(MemoryThrottle::default()),
-            providers: [&one, &other, &strict, &formal].map(switched_on).into(),
+            providers: [&one, &other, &strict, &formal].map(enabled_provider).into(),
             healths: Arc::new(ProviderHealths::new([], bench.clock.clone())),
             sealer: sealer.clone(),
             publisher: bench.recorder.clone(),

@@ -26,7 +26,7 @@ use crate::{
         },
         services::{
             account::AccountParts,
-            oauth::{ExchangePurpose, ExchangeRequest, OAuthParts, Provider, ProviderError, SwitchedOn},
+            oauth::{EnabledProvider, ExchangePurpose, ExchangeRequest, OAuthParts, Provider, ProviderError},
             ports::{AuthorizationRequest, CodeExchange, NoticeEvent},
             provider::ProviderHealths,
             session::{SessionParts, SessionService},
@@ -186,7 +186,7 @@ impl Scene {
     async fn new() -> Self {
         let bench = bench(policy()).await;
         let (people, entropy) = (Arc::new(MemoryAccounts::default()), Arc::new(CountingEntropy::default()));
-        let provider = |name: &str, unacknowledged| SwitchedOn {
+        let provider = |name: &str, unacknowledged| EnabledProvider {
             provider: Arc::new(FakeProvider { name: name.parse().unwrap(), unacknowledged }),
             callback: "https://www.jinmini.com/login/fake/callback".into(),
             redirect_uris: vec!["https://app.jinmini.com/cb".into()],

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use thiserror::Error;
 
-use super::{KeepError, LinkError, OAuthService, OpenGrant, SwitchedOn};
+use super::{EnabledProvider, KeepError, LinkError, OAuthService, OpenGrant};
 use crate::domain::gateway::{
     models::{
         account::ProviderIdentity,
@@ -76,7 +76,7 @@ pub struct Exchanged {
 #[derive(Debug, Error)]
 pub enum ExchangeError {
     /// The provider is not enabled.
-    #[error("the provider is unknown or switched off")]
+    #[error("the provider is unknown or not enabled")]
     UnknownProvider,
     /// No redirect URI is registered here.
     #[error("no redirect URI is registered here")]
@@ -147,11 +147,11 @@ impl OAuthService {
         purpose: ExchangePurpose,
     ) -> Result<Exchanged, ExchangeError> {
         let name: ProviderName = request.provider.parse().map_err(|_| ExchangeError::UnknownProvider)?;
-        let switched_on = self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
-        let provider = &*switched_on.provider;
+        let enabled_provider = self.providers.get(&name).ok_or(ExchangeError::UnknownProvider)?;
+        let provider = &*enabled_provider.provider;
         let client = request.client;
         let any_state = LoginState::from_random(self.entropy.bytes());
-        let exchange = bound(switched_on, request, &any_state)?;
+        let exchange = bound(enabled_provider, request, &any_state)?;
         let (tokens, identity) = self.counted::<ExchangeError>(client, provider, &exchange).await?;
         let account = match purpose {
             ExchangePurpose::SignIn => self.account_of(&identity).await?,
@@ -214,11 +214,11 @@ impl OAuthService {
 /// The exchange, with all values that bind the code to its browser. A request without a state gets `any_state`: a
 /// provider that requires one accepts any.
 fn bound(
-    switched_on: &SwitchedOn,
+    enabled_provider: &EnabledProvider,
     request: ExchangeRequest,
     any_state: &LoginState,
 ) -> Result<CodeExchange, ExchangeError> {
-    let SwitchedOn { provider, callback, redirect_uris, takes_unbound_codes, .. } = switched_on;
+    let EnabledProvider { provider, callback, redirect_uris, takes_unbound_codes, .. } = enabled_provider;
     if !(provider.uses_nonce() || provider.uses_pkce() || *takes_unbound_codes) {
         return Err(ExchangeError::Unbound);
     }

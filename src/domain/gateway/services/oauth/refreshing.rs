@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{GrantError, OAuthService, OpenGrant, SwitchedOn, can_renew};
+use super::{EnabledProvider, GrantError, OAuthService, OpenGrant, can_renew};
 use crate::domain::gateway::{
     models::{
         oauth::{Grant, GrantStatus, LEASE_TIME, LeaseOutcome, ProviderTokens, RefreshLease},
@@ -124,9 +124,9 @@ impl OAuthService {
     }
 
     async fn ask_and_store(&self, lease: RefreshLease, grant: Grant) -> Result<Asked, GrantError> {
-        let Some(SwitchedOn { provider, .. }) = self.providers.get(&grant.provider) else {
+        let Some(EnabledProvider { provider, .. }) = self.providers.get(&grant.provider) else {
             self.store.release_lease(&lease).await?;
-            return Err(GrantError::Provider(ProviderError::Unavailable("the provider is switched off".into())));
+            return Err(GrantError::Provider(ProviderError::Unavailable("the provider is not enabled".into())));
         };
         let tokens = match self.opened(&grant) {
             Ok(tokens) => tokens,

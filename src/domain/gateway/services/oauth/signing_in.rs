@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use thiserror::Error;
 use tracing::warn;
 
-use super::{KeepError, LinkError, OAuthService, SwitchedOn};
+use super::{EnabledProvider, KeepError, LinkError, OAuthService};
 use crate::domain::gateway::{
     models::{
         login::{LoginAttempt, LoginHint, LoginState},
@@ -96,7 +96,7 @@ impl OAuthService {
         login_hint: Option<LoginHint>,
         auth_type: Option<&'static str>,
     ) -> Result<Secret, ProviderError> {
-        let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
+        let EnabledProvider { provider, callback, .. } = self.enabled_provider(attempt)?;
         let request = AuthorizationRequest {
             redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
             state: Secret::new(state.expose()),
@@ -115,7 +115,7 @@ impl OAuthService {
     /// Whether an authorization response is from the attempt's provider, as far as its `iss` shows (RFC 9207 §2.4). To
     /// be checked before anything else in it is used, including an error.
     pub async fn check_issuer(&self, attempt: &LoginAttempt, issuer: Option<&str>) -> Result<(), ProviderError> {
-        self.switched_on(attempt)?.provider.check_issuer(issuer).await
+        self.enabled_provider(attempt)?.provider.check_issuer(issuer).await
     }
 
     /// Exchanges the code of an attempt, stores the grant, and returns the account, and whether a refresh token is
@@ -127,7 +127,7 @@ impl OAuthService {
         permit: Option<LinkPermit>,
     ) -> Result<SignedIn, SignInError> {
         let Agreed { state, code, name, client } = agreed;
-        let SwitchedOn { provider, callback, .. } = self.switched_on(attempt)?;
+        let EnabledProvider { provider, callback, .. } = self.enabled_provider(attempt)?;
         let exchange = CodeExchange {
             code,
             redirect_uri: attempt.callback.as_ref().unwrap_or(callback).clone(),
@@ -162,8 +162,8 @@ impl OAuthService {
     }
 
     /// The provider of an attempt. It was enabled when the attempt began, on this replica or another.
-    fn switched_on(&self, attempt: &LoginAttempt) -> Result<&SwitchedOn, ProviderError> {
-        let switched_off = || ProviderError::Unavailable("the provider is switched off".to_owned());
-        self.providers.get(&attempt.provider).ok_or_else(switched_off)
+    fn enabled_provider(&self, attempt: &LoginAttempt) -> Result<&EnabledProvider, ProviderError> {
+        let not_enabled = || ProviderError::Unavailable("the provider is not enabled".to_owned());
+        self.providers.get(&attempt.provider).ok_or_else(not_enabled)
     }
 }

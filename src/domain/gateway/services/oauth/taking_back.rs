@@ -57,7 +57,7 @@ impl OAuthService {
 
     /// The provider and tokens that are needed to revoke a grant.
     pub(super) fn revocable(&self, grant: &Grant) -> Result<(Arc<dyn Provider>, ProviderTokens), ProviderError> {
-        let off = || ProviderError::Unavailable("the provider is switched off".into());
+        let off = || ProviderError::Unavailable("the provider is not enabled".into());
         let one = self.providers.get(&grant.provider).ok_or_else(off)?;
         match self.opened(grant) {
             Ok(tokens) => Ok((one.provider.clone(), tokens)),

@@ -235,7 +235,7 @@ impl Scene {
             store: accounts.clone(),
             accounts,
             attempts: Arc::new(MemoryThrottle::default()),
-            providers: vec![SwitchedOn {
+            providers: vec![EnabledProvider {
                 provider: provider.clone(),
                 callback: CALLBACK.into(),
                 redirect_uris: vec![CALLBACK.into(), OWN.into()],
