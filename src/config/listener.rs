@@ -9,7 +9,10 @@ use ipnet::IpNet;
 
 use super::{
     ClientAddressHeader, Environment, ListenerSettings,
-    reading::reader::{Reader, entries, one_of},
+    reading::{
+        reader::{Reader, entries, one_of},
+        report::quoted,
+    },
     variables::{
         ADMIN_ADDR, CLIENT_ADDRESS_HEADER, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS,
         MAX_CONNECTIONS_PER_CLIENT, MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,
@@ -76,7 +79,11 @@ fn host(text: &str) -> Result<IpAddr, String> {
 fn network(text: &str, list: &str) -> Result<IpNet, String> {
     let single = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| single()).map_err(|_| {
-        let which = if text == list { String::new() } else { format!("; {text:?} is neither") };
+        let which = match text {
+            only if only == list => String::new(),
+            hidden if hidden.contains('@') => "; the one with an @ is neither".to_owned(),
+            shown => format!("; {} is neither", quoted(shown)),
+        };
         format!("must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7{which}")
     })
 }

@@ -12,7 +12,7 @@ use super::{
     listener::MANY,
     reading::{
         reader::{self, Reader},
-        report::{Mistake, broken_by},
+        report::{Mistake, broken_by_source},
         source::RoutesFile,
         spelling::is_near,
         units,
@@ -105,7 +105,7 @@ impl Parser<'_> {
                 }
                 (other, _) => {
                     let rule = "the file must have only routes, each under a line [[routes]]";
-                    self.note(&key, broken_by(rule, &format!("{other:?}")));
+                    self.note(&key, broken_by_source(rule, &format!("{other:?}")));
                 }
             }
         }
@@ -303,7 +303,7 @@ impl Parser<'_> {
         parse: impl FnOnce(&V) -> Result<T, String>,
     ) -> Option<T> {
         let outcome = parse(value.get_ref());
-        let problem = |rule: String| format!("{name} {}", broken_by(&rule, &format!("{:?}", value.get_ref())));
+        let problem = |rule: String| format!("{name} {}", broken_by_source(&rule, &format!("{:?}", value.get_ref())));
         outcome.map_err(|rule| self.note(value, problem(rule))).ok()
     }
 
@@ -321,14 +321,8 @@ impl Parser<'_> {
 
     /// The value as the file has it, on one line.
     fn source<V>(&self, value: &Spanned<V>) -> String {
-        const LONGEST: usize = 80;
         let text = self.file.text.get(value.span()).unwrap_or_default();
-        let words: Vec<_> = text.split_whitespace().collect();
-        let line = words.join(" ");
-        match line.char_indices().nth(LONGEST) {
-            None => line,
-            Some((end, _)) => format!("{}…", &line[..end]),
-        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn line<V>(&self, at: &Spanned<V>) -> usize {

@@ -73,8 +73,21 @@ pub(in crate::config) fn broken_by(rule: &str, shown: &str) -> String {
     }
 }
 
+/// The problem of a value in a file that breaks `rule`, as the file or a debugger writes it. It is hidden and truncated as
+/// any other value.
+pub(in crate::config) fn broken_by_source(rule: &str, source: &str) -> String {
+    const LONGEST: usize = 80;
+    if source.contains('@') {
+        return broken_by_hidden(rule, MAY_HOLD_PASSWORD);
+    }
+    match source.char_indices().nth(LONGEST) {
+        None => broken_by(rule, source),
+        Some((end, _)) => broken_by(rule, &format!("{}…", &source[..end])),
+    }
+}
+
 /// A value in quotes: control characters are escaped, and a long value is truncated.
-fn quoted(value: &str) -> String {
+pub(in crate::config) fn quoted(value: &str) -> String {
     const LONGEST: usize = 80;
     match value.char_indices().nth(LONGEST) {
         None => format!("{value:?}"),
@@ -114,5 +127,8 @@ mod tests {
             broken("must be a URL", "http://user:hunter2@host"),
             "must be a URL; its value is not shown because it may hold a password"
         );
+        let source = broken_by_source("must be a", &"x".repeat(81));
+        assert_eq!(source, format!("must be a, not {}…", "x".repeat(80)));
+        assert!(!broken_by_source("must be a name", "\"http://u:hunter2@host\"").contains("hunter2"));
     }
 }

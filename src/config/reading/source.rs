@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::report::{Mistake, broken_by};
+use super::report::{Mistake, broken};
 use crate::config::{
     certificate::{TlsFiles, Unfit},
     variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
@@ -65,7 +65,7 @@ impl Sources {
             Ok(Some(text)) => sources.with_routes_file(file, &text),
             Ok(None) if name.is_none() => sources,
             Ok(None) => {
-                let problem = broken_by("must name an existing file", &format!("{file:?}"));
+                let problem = broken("must name an existing file", file);
                 sources.with_mistake(GATEWAY_CONFIG.name, problem)
             }
             Err(why) => sources.with_mistake(file, format!("cannot be read: {why}")),

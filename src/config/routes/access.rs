@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::{Parser, RouteEntry, broken_by, provider_name, reader::one_of};
+use super::{Parser, RouteEntry, broken_by_source, provider_name, reader::one_of};
 use crate::domain::gateway::models::{
     access::{Accepted, Access, ClaimDemand, ClaimValue, Demands},
     token::is_reserved_claim,
@@ -120,12 +120,12 @@ impl Parser<'_> {
         // Of these claims, the client is the only one that identifies the caller and is not in a header anyway.
         if is_reserved_claim(text) && text != "client_id" {
             let rule = "claims must have only claims of your own and client_id; the gateway always checks the others";
-            self.note(name, broken_by(rule, &format!("{text:?}")));
+            self.note(name, broken_by_source(rule, &format!("{text:?}")));
             return None;
         }
         let one_of = values(value.get_ref());
         if let Err(rule) = &one_of {
-            let problem = broken_by(rule, &self.source(value));
+            let problem = broken_by_source(rule, &self.source(value));
             self.note(value, format!("claims.{text} {problem}"));
         }
         Some(ClaimDemand { name: text.clone(), one_of: one_of.ok()? })

@@ -6,7 +6,7 @@ use toml::{
     de::{DeTable, DeValue, ValueDeserializer},
 };
 
-use super::{Parser, access::Claims, broken_by, is_near};
+use super::{Parser, access::Claims, broken_by_source, is_near};
 
 /// One `[[routes]]` entry.
 #[derive(Deserialize)]
@@ -127,7 +127,7 @@ impl Parser<'_> {
             return false;
         };
         if !kind.fits(value.get_ref()) {
-            let problem = broken_by(&format!("must be {wanted}"), &self.source(value));
+            let problem = broken_by_source(&format!("must be {wanted}"), &self.source(value));
             self.note(value, format!("{name} {problem}"));
             return false;
         }

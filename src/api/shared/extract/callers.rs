@@ -142,12 +142,13 @@ pub(in crate::api) fn browser(request: &Request) -> Credentials {
     }
 }
 
+/// A header as text. Bytes that are not UTF-8 are replaced, so that a header is never taken for a missing one.
 fn text(request: &Request, name: HeaderName) -> Option<String> {
-    request.headers().get(name)?.to_str().ok().map(str::to_owned)
+    request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// The `Cookie` headers.
+/// The `Cookie` headers. A cookie of another program may hold any bytes; it hides no other cookie.
 pub(in crate::api) fn cookies(request: &Request) -> Vec<String> {
     let headers = request.headers().get_all(header::COOKIE);
-    headers.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    headers.iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }

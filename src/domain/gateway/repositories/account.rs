@@ -22,7 +22,7 @@ pub trait AccountRepository: Send + Sync {
     /// if the provider sends none this time (Apple sends it once).
     ///
     /// # Errors
-    /// `Conflict(Id)` if the identity is unknown and the new_account's id is taken by another account.
+    /// `Conflict(Id)` if the identity is unknown and the id of `new_account` is taken by another account.
     async fn account_of(&self, identity: &ProviderIdentity, new_account: &Account) -> Result<Account, RepositoryError>;
 
     /// The account of the person with this identifier at the provider, if there is one.
@@ -47,8 +47,8 @@ pub trait AccountRepository: Send + Sync {
     /// Stores the first password login of an account. Of two racing calls one succeeds.
     ///
     /// # Errors
-    /// `Conflict`: `Email` if it is taken, `Login` if the account has a password login already, `Account` if it does not
-    /// exist. If several hold, any of them.
+    /// `Conflict`: `Account` if it does not exist, `Login` if it has a password login already, otherwise `Email` if that is
+    /// taken.
     async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError>;
 
     /// The password login with this e-mail, as [`Email`] compares them.

@@ -167,6 +167,10 @@ async fn a_log_in_is_added_once(store: &Store) {
         &store.peer_accounts.add_login(&PasswordLogin { email: email(3), ..login(1) }).await,
         Constraint::Login,
     );
+    // The same e-mail again, and that of another account: the account's own login counts first.
+    for again in [login(1), PasswordLogin { email: email(2), ..login(1) }] {
+        assert_conflict(&store.peer_accounts.add_login(&again).await, Constraint::Login);
+    }
     let profile = store.peer_accounts.profile(jane.id).await.unwrap().unwrap();
     assert_eq!((profile.login, profile.identities.len()), (Some(login(1)), 1));
 }

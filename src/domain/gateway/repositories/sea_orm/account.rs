@@ -23,7 +23,7 @@ use crate::domain::gateway::{
         oauth::{Grant, ProviderName},
         values::id::{AccountId, EndingId},
     },
-    repositories::{RepositoryError, account::AccountRepository},
+    repositories::{Constraint, RepositoryError, account::AccountRepository},
 };
 
 /// Accounts in a database.
@@ -72,11 +72,16 @@ impl AccountRepository for SeaOrmAccounts {
 
     async fn add_login(&self, login: &PasswordLogin) -> Result<(), RepositoryError> {
         with_timeout(async {
-            password_logins::Entity::insert(password_logins::ActiveModel::from(login))
-                .exec_without_returning(&self.db)
-                .await
-                .map_err(without_account)?;
-            Ok(())
+            let row = password_logins::ActiveModel::from(login);
+            let added = password_logins::Entity::insert(row).exec_without_returning(&self.db).await;
+            match added.map_err(without_account) {
+                // Of two violated constraints a database names one, and not each the same.
+                Err(RepositoryError::Conflict(Constraint::Email)) if has_login(&self.db, login.account).await? => {
+                    Err(RepositoryError::Conflict(Constraint::Login))
+                }
+                Err(error) => Err(error),
+                Ok(_) => Ok(()),
+            }
         })
         .await
     }
@@ -186,6 +191,10 @@ impl AccountRepository for SeaOrmAccounts {
         })
         .await
     }
+}
+
+async fn has_login(db: &Connection, account: AccountId) -> Result<bool, RepositoryError> {
+    Ok(password_logins::Entity::find_by_id(account.as_uuid()).count(db).await? > 0)
 }
 
 /// Whether the account exists; nothing that belongs to it changes until the transaction ends.

@@ -60,7 +60,7 @@ async fn known(db: &Connection, identity: &ProviderIdentity) -> Result<Option<Ac
     account.try_into().map(Some)
 }
 
-/// Stores the new_account and the identity, both or neither.
+/// Stores the new account and the identity, both or neither.
 async fn admit(
     db: &Connection,
     identity: &ProviderIdentity,
