@@ -1,5 +1,5 @@
-//! The manual and .env describe exactly the settings that the gateway reads, in the same words. The links of all pages
-//! are valid, and the two front pages have the same content.
+//! The manual and .env describe exactly the settings that the gateway reads, in the same words. The manual explains every
+//! error code. The links of all pages are valid, and the two front pages have the same content.
 
 use std::{
     collections::BTreeSet,
@@ -7,16 +7,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gateway::config::{
-    Settings, Sources,
-    variables::{ALL, Fallback, PROVIDER_FAMILIES, SERVICE_OPENAPI, SERVICE_URL, Variable},
+use gateway::{
+    config::{
+        Settings, Sources,
+        variables::{ALL, Fallback, PROVIDER_FAMILIES, SERVICE_OPENAPI, SERVICE_URL, Variable},
+    },
+    domain::gateway::services::oauth::AdmissionRule,
 };
+use http::StatusCode;
 
 const README: &str = include_str!("../README.md");
 const README_KO: &str = include_str!("../README.ko.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const ROUTES: &str = include_str!("../docs/routes.md");
 const PROVIDERS: &str = include_str!("../docs/providers/README.md");
+const TROUBLESHOOTING: &str = include_str!("../docs/troubleshooting.md");
 const ENV_FILE: &str = include_str!("../.env");
 
 /// Each family of variables has one example in `.env`.
@@ -67,6 +72,61 @@ fn anchors(page: &str) -> Vec<String> {
 /// The shell commands of a page.
 fn commands(page: &str) -> Vec<&str> {
     page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// The source files of the gateway, without those of tests. `dev` has codes of its own.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let is_source = |path: &PathBuf| !["tests", "tests.rs", "dev"].iter().any(|name| path.ends_with(name));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_source);
+    let below = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+    below.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// The status that a constant of [`StatusCode`] names, if it is that of an error.
+fn error_status(constant: &str) -> Option<u16> {
+    let is_meant = |status: &StatusCode| {
+        let reason = status.canonical_reason().unwrap_or_default();
+        reason.to_uppercase().replace(' ', "_") == constant
+    };
+    (400..600).filter_map(|number| StatusCode::from_u16(number).ok()).find(is_meant).map(|status| status.as_u16())
+}
+
+/// The error codes in a source file, each with its status if that is beside the code.
+fn error_codes(source: &str) -> Vec<(Option<u16>, String)> {
+    let code_at = |quote: usize| {
+        let (code, _) = source[quote + 1..].split_once('"')?;
+        if code.is_empty() || !code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            return None;
+        }
+        let before = source[..quote].trim_end();
+        let argument = before.strip_suffix(',').unwrap_or_default();
+        // `StatusCode::NOT_FOUND, "code"`, in a call or in a pair.
+        if let Some(status) = argument.rsplit_once("StatusCode::").and_then(|(_, constant)| error_status(constant)) {
+            return Some((Some(status), code.to_owned()));
+        }
+        // `Problem::new(status, "code"`: the status is computed.
+        let is_second = argument
+            .rsplit_once("Problem::new(")
+            .is_some_and(|(_, status)| !status.is_empty() && !status.trim().contains(['"', ';', '{', ' ']));
+        // Functions that add the status, and tables of refusals.
+        let is_first = ["bad_request(", "unavailable(", "=> ("].iter().any(|call| before.ends_with(call));
+        (is_second || is_first).then(|| (None, code.to_owned()))
+    };
+    source.match_indices('"').filter_map(|(quote, _)| code_at(quote)).collect()
+}
+
+/// The rows of the tables of errors: status and code.
+fn error_rows() -> Vec<(u16, &'static str)> {
+    let row = |line: &'static str| {
+        let (status, rest) = line.strip_prefix("| ")?.split_once(" | `")?;
+        Some((status.parse::<u16>().ok()?, rest.split_once("` |")?.0))
+    };
+    TROUBLESHOOTING.lines().filter_map(row).collect()
+}
+
+/// Whether a row explains a code; without its status, any status will do.
+fn explains(row: &(u16, &str), status: Option<u16>, code: &str) -> bool {
+    row.1 == code && status.is_none_or(|status| status == row.0)
 }
 
 fn row(variable: &Variable) -> String {
@@ -146,6 +206,33 @@ fn the_routes_that_the_manual_shows_can_be_read() {
     let sources = Sources::default().with_environment(variables).with_routes_file("docs/routes.md", example);
     let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(!settings.routes.is_empty());
+}
+
+#[test]
+fn the_manual_explains_every_error_code_and_no_other() {
+    let mut codes = BTreeSet::new();
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let source = fs::read_to_string(&path).unwrap();
+        codes.extend(error_codes(source.split("#[cfg(test)]\nmod ").next().unwrap()));
+    }
+    let rules =
+        [AdmissionRule::HostedDomain, AdmissionRule::Tenant, AdmissionRule::Group, AdmissionRule::GroupsElsewhere];
+    codes.extend(rules.map(|rule| (Some(403), rule.code().to_owned())));
+    // One of each way to write a code.
+    for known in ["no_route", "bad_path", "no_instance", "foreign_host", "malformed_request", "invalid_client"] {
+        assert!(
+            codes.iter().any(|(_, code)| code == known),
+            "the sources are not read correctly: {known} is not found"
+        );
+    }
+
+    let rows = error_rows();
+    let missing: Vec<_> =
+        codes.iter().filter(|(status, code)| !rows.iter().any(|row| explains(row, *status, code))).collect();
+    assert!(missing.is_empty(), "docs/troubleshooting.md does not explain {missing:?}");
+    let stale: Vec<_> =
+        rows.iter().filter(|row| !codes.iter().any(|(status, code)| explains(row, *status, code))).collect();
+    assert!(stale.is_empty(), "docs/troubleshooting.md explains codes that no source has: {stale:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@ import type { NextConfig } from 'next'
 const gateway = process.env.GATEWAY_URL
 
 const config: NextConfig = {
-  // Shape a: whatever the browser asks under /e is the gateway's business, sign-in and its callbacks included. The browser sees
-  // one origin, so the session's cookie is ours, too, and no CORS is needed.
-  // Next.js reads GATEWAY_URL here while it builds: after a change, build again.
+  // Shape a: every request under /e goes to the gateway, including sign-in and its callbacks. The browser sees one origin, so
+  // our server gets the session cookie, too, and CORS is not needed.
+  // Next.js reads GATEWAY_URL at build time: build again after a change.
   async rewrites() {
     if (process.env.NEXT_PUBLIC_GATEWAY || !gateway) return []
     return [
@@ -13,7 +13,7 @@ const config: NextConfig = {
       { source: '/e/:path*', destination: `${gateway}/e/:path*` },
     ]
   },
-  // Next.js would take the slash off /e/api/shop/orders/, and FastAPI would send the browser back to put it on, for ever.
+  // Next.js would redirect /e/api/shop/orders/ to the path without its slash, and FastAPI back again, in a loop.
   skipTrailingSlashRedirect: true,
 }
 

@@ -1,5 +1,5 @@
-//! The sample AUTH service: an example of a service behind the gateway. It knows nothing of tokens. The gateway names
-//! the caller in `X-User-Id` and `X-User-Scope`, which a client cannot forge through the gateway.
+//! The sample AUTH service: an example of a service behind the gateway. It verifies no tokens. The gateway names the
+//! caller in `X-User-Id` and `X-User-Scope`, which a client cannot forge through the gateway.
 
 use std::{future::Future, io, time::Duration};
 
@@ -27,7 +27,7 @@ pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) ->
 /// The service, without the server around it.
 pub fn endpoint() -> impl Endpoint<Output = Response> {
     let api = OpenApiService::new(Api, "AUTH service", env!("CARGO_PKG_VERSION"))
-        .description("A sample service behind the gateway: it shows what a service is told, and checks nobody.");
+        .description("A sample service behind the gateway: it shows the identity headers and verifies nothing.");
     let document = api.spec_endpoint();
     Route::new().nest("/", api).at("/openapi.json", document).catch_all_error(problem)
 }
@@ -37,23 +37,23 @@ struct Api;
 #[OpenApi]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl Api {
-    /// Welcomes anybody
+    /// Get a welcome
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
     async fn users(&self) -> Json<Message> {
         Message::of("Welcome from AUTH service")
     }
 
-    /// Says who calls, as the gateway tells it
+    /// Get the caller
     #[oai(path = "/users/me", method = "get", operation_id = "get_me")]
     async fn me(
         &self,
         /// The subject of the caller's token
         #[oai(name = "X-User-Id")]
         subject: Header<Option<String>>,
-        /// The scope of the caller's token, its words separated by blanks
+        /// The scope of the caller's token: values separated by spaces
         #[oai(name = "X-User-Scope")]
         scope: Header<Option<String>>,
-        /// The caller's e-mail address, if it is known
+        /// The caller's e-mail address, if the gateway knows it
         #[oai(name = "X-User-Email")]
         email: Header<Option<String>>,
     ) -> Me {
@@ -66,23 +66,23 @@ impl Api {
         }
     }
 
-    /// Welcomes by name
+    /// Get a welcome by name
     ///
-    /// A stand-in for a login: the password is neither checked nor kept, and no token is given. Real tokens come from the
-    /// gateway: `POST /tokens/create`.
+    /// An imitation of a login: the password is neither checked nor stored, and no token is issued. The gateway issues
+    /// tokens: `POST /tokens/create`.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn login(&self, credentials: Json<Credentials>) -> Json<Message> {
         Message::of(&format!("Welcome from AUTH service, {}", credentials.0.username))
     }
 
-    /// Whether the service is well
+    /// Get the health of the service
     #[oai(path = "/health", method = "get", operation_id = "health")]
     async fn health(&self) -> Json<Health> {
         Json(Health { status: "ok".to_owned() })
     }
 }
 
-/// A few words.
+/// A message.
 #[derive(Object)]
 struct Message {
     message: String,
@@ -94,7 +94,7 @@ impl Message {
     }
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Object)]
 struct Caller {
     subject: String,
@@ -103,17 +103,18 @@ struct Caller {
     email: Option<String>,
 }
 
-/// A username and a password. Has no `Debug`: it holds a password.
+// No `Debug`: it holds a password.
+/// A username and a password.
 #[derive(Object)]
 struct Credentials {
     #[oai(validator(min_length = 1, max_length = 100))]
     username: String,
     #[oai(write_only, validator(min_length = 1, max_length = 256))]
-    #[expect(dead_code, reason = "the shape of a login is real, the check is not")]
+    #[expect(dead_code, reason = "part of the request's schema, but not checked")]
     password: String,
 }
 
-/// How the service is.
+/// The health of the service.
 #[derive(Object)]
 struct Health {
     status: String,
@@ -124,7 +125,7 @@ enum Me {
     /// The caller
     #[oai(status = 200)]
     Caller(Json<Caller>),
-    /// Nobody told who calls: the request did not come through the gateway
+    /// `X-User-Id` is missing: the request did not come through the gateway
     #[oai(status = 401, content_type = "application/problem+json")]
     Unknown(Json<Problem>, #[oai(header = "WWW-Authenticate")] String),
 }
@@ -144,15 +145,13 @@ impl Problem {
     /// The texts depend on the status alone. The framework's messages may quote the request, and so a password.
     fn of(status: StatusCode) -> Self {
         let (code, detail) = match status {
-            StatusCode::BAD_REQUEST => ("invalid_request", "The request is not what the API description asks for."),
-            StatusCode::UNAUTHORIZED => {
-                ("unauthorized", "Nobody told who calls: come through the gateway, with a token.")
-            }
-            StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
-            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path has no such method."),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "The body must be application/json."),
-            status if status.is_client_error() => ("invalid_request", "The request cannot be answered."),
-            _ => ("internal_error", "The service failed."),
+            StatusCode::BAD_REQUEST => ("invalid_request", "the request does not match the API description"),
+            StatusCode::UNAUTHORIZED => ("unauthorized", "X-User-Id is missing; call through the gateway with a token"),
+            StatusCode::NOT_FOUND => ("not_found", "nothing is served at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this path does not allow the method"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "the body must be application/json"),
+            status if status.is_client_error() => ("invalid_request", "the request is invalid"),
+            _ => ("internal_error", "the service failed"),
         };
         Self {
             kind: "about:blank".to_owned(),
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_login_is_a_welcome_and_tells_nothing_of_the_password() {
+    async fn a_login_is_a_welcome_that_does_not_quote_the_password() {
         let (response, body) = login(r#"{"username": "mina", "password": "hunter2"}"#).await;
         assert_eq!((response.status(), body), (StatusCode::OK, json!({"message": "Welcome from AUTH service, mina"})));
     }
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_describes_itself_and_says_that_it_is_well() {
+    async fn it_has_an_openapi_document_and_a_health_check() {
         let (_, document) = get("/openapi.json", &[]).await;
         let paths: Vec<_> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(paths, ["/health", "/login", "/users", "/users/me"]);

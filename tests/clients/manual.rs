@@ -62,7 +62,7 @@ fn the_tutorial_works_as_it_is_written() {
     let me = r#"{"scope":[],"subject":"alice"}"#;
     expect(&first, &[r#"{"message":"Welcome from AUTH service"}"#, "", me, "", r#""code":"invalid_token""#]);
 
-    let dummy = typed(&gateway, section(TUTORIAL, "2. See your own words arrive"), &[]);
+    let dummy = typed(&gateway, section(TUTORIAL, "2. Send a dummy token"), &[]);
     expect(&dummy, &["hello from Swagger", r#""active":true"#, r#""subject":"dummy""#]);
     gateway.printed("│ hello from Swagger");
 

@@ -1,7 +1,7 @@
-"""The tables of this service, in the schema `public`, as Alembic and SQLAlchemy have it by default.
+"""The tables of this service, in the schema `public`, the default of Alembic and SQLAlchemy.
 
-The gateway's tables are in the same database, in the schema `gateway`. It has tables `users` and `accounts` of its own or not:
-these here are ours, and neither sees the other's.
+The gateway's tables are in the same database, in the schema `gateway`. Tables of the same name, such as `accounts`, do not
+collide.
 """
 
 import os
@@ -9,7 +9,7 @@ import os
 from sqlalchemy import ForeignKey, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# Railway and the gateway write postgres:// or postgresql://, SQLAlchemy wants to know the driver, too.
+# Railway and the gateway write postgres:// or postgresql://; SQLAlchemy needs the driver as well.
 _, _, rest = os.environ["DATABASE_URL"].partition("://")
 engine = create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
 
@@ -21,7 +21,7 @@ class Base(DeclarativeBase):
 class User(Base):
     __tablename__ = "users"
 
-    id: Mapped[str] = mapped_column(primary_key=True)  # what the gateway sends as X-User-Id
+    id: Mapped[str] = mapped_column(primary_key=True)  # X-User-Id from the gateway
     nickname: Mapped[str]
 
 

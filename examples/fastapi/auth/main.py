@@ -1,4 +1,4 @@
-"""The AUTH service: who asks is known from the gateway, and nothing here checks a token."""
+"""The AUTH service. The gateway verifies tokens and names the caller; nothing here checks a token."""
 
 from typing import Annotated
 
@@ -29,14 +29,14 @@ def me(
     x_user_scope: Annotated[str, Header()] = "",
     x_user_email: Annotated[str | None, Header()] = None,
 ):
-    if x_user_id is None:  # the gateway's route lets nobody through without; so somebody came past it
-        raise HTTPException(401, "come by the gateway")
+    if x_user_id is None:  # the gateway always sends it on this route, so the request did not come through it
+        raise HTTPException(401, "X-User-Id is missing; call through the gateway")
     return {"subject": x_user_id, "scope": x_user_scope.split(), "email": x_user_email}
 
 
 @app.post("/login")
 def login(credentials: Credentials):
-    # A welcome and no more: people sign in at the gateway (/login, /accounts/login), and it issues the tokens.
+    # Only a welcome: people sign in at the gateway (/login, /accounts/login), which issues the tokens.
     return {"message": f"Welcome from AUTH service, {credentials.username}"}
 
 

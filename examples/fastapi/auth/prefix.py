@@ -2,10 +2,10 @@
 
 
 class ForwardedPrefix:
-    """Takes the prefix that the gateway took off the path (X-Forwarded-Prefix: /api/shop) for the ASGI root_path.
+    """Sets the ASGI root_path to the prefix that the gateway removed from the path (X-Forwarded-Prefix: /api/shop).
 
-    Without it FastAPI's /docs looks for /openapi.json, which outside is /api/shop/openapi.json. The gateway drops the header
-    of clients, so it can be believed as long as nobody gets past the gateway.
+    Without it FastAPI's /docs loads /openapi.json instead of /api/shop/openapi.json. The gateway drops this header from
+    clients' requests, so it can be trusted as long as the service can be reached only through the gateway.
     """
 
     def __init__(self, app):
@@ -15,6 +15,6 @@ class ForwardedPrefix:
         if scope["type"] in ("http", "websocket"):
             prefix = dict(scope["headers"]).get(b"x-forwarded-prefix", b"").decode("latin-1")
             if prefix:
-                # ASGI wants the root_path at the begin of the path, too.
+                # ASGI requires the path to begin with the root_path.
                 scope = {**scope, "root_path": prefix, "path": prefix + scope["path"]}
         await self.app(scope, receive, send)

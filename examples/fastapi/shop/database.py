@@ -1,7 +1,7 @@
-"""The tables of this service, in a schema of its own.
+"""The tables of this service, in its own schema.
 
-A second service in `public` would share Alembic's table `alembic_version` with the first, and each `--autogenerate` would want to
-drop the other's tables. With search_path everything without a schema is in ours: the tables, Alembic's own, and what it compares.
+A second service in `public` would share Alembic's table `alembic_version` with the first, and each `--autogenerate` would drop
+the other's tables. `search_path` makes our schema the default: for the tables, for Alembic's own table, and for comparisons.
 """
 
 import os
@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "shop"
 
-# Railway and the gateway write postgres:// or postgresql://, SQLAlchemy wants to know the driver, too.
+# Railway and the gateway write postgres:// or postgresql://; SQLAlchemy needs the driver as well.
 _, _, rest = os.environ["DATABASE_URL"].partition("://")
 engine = create_engine(
     f"postgresql+psycopg://{rest}", pool_pre_ping=True, connect_args={"options": f"-c search_path={SCHEMA}"}

@@ -1,4 +1,4 @@
-"""The shop: everybody sees and adds their own orders."""
+"""The shop: callers list and add their own orders."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ def session():
 
 
 Database = Annotated[Session, Depends(session)]
-# Not in the docs: the gateway sends it, and drops what a client sends under this name.
+# Not in the docs: the gateway sets this header, and drops it from clients' requests.
 UserId = Annotated[str, Header(alias="X-User-Id", include_in_schema=False)]
 
 

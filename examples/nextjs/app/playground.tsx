@@ -3,7 +3,7 @@
 import { useEffect, useState, type FormEvent } from 'react'
 import { GATEWAY, call, type Answer, type Problem, type Session, type Tokens } from '@/lib/gateway'
 
-/** All calls of the browser, each with a button. The answer stands below, and in the console (F12). */
+/** All calls of the browser, each with a button. The response is shown below, and in the console (F12). */
 export default function Playground() {
   const [who, setWho] = useState<Session | null>(null)
   const [tokens, setTokens] = useState<Tokens | null>(null)
@@ -22,8 +22,8 @@ export default function Playground() {
       show(`${method} ${path}`, answer)
       return answer
     } catch (error) {
-      // No answer that a page may read: the gateway is out of reach, or ALLOWED_ORIGINS lacks our origin (CORS).
-      const detail = `${error}. Is the gateway there, and is ${location.origin} in its ALLOWED_ORIGINS?`
+      // The page may read no response: the gateway cannot be reached, or ALLOWED_ORIGINS lacks our origin (CORS).
+      const detail = `${error}. Is the gateway running, and is ${location.origin} in its ALLOWED_ORIGINS?`
       const problem: Problem = { status: 0, code: 'no_answer', detail }
       show(`${method} ${path}`, { status: 0, body: problem })
       return { status: 0, body: problem }
@@ -35,7 +35,7 @@ export default function Playground() {
     setWho(answer.status === 200 ? (answer.body as Session) : null)
   }
 
-  // Shape b has no other way to know who is signed in: the cookie is the gateway's, and our server never sees it.
+  // Shape b can find out who is signed in only here: the cookie belongs to the gateway's host, and our server never sees it.
   useEffect(() => void whoAmI(), [])
 
   async function getTokens() {
@@ -48,7 +48,7 @@ export default function Playground() {
     if (answer.status === 200) keep(answer.body as Tokens)
   }
 
-  // In a variable, not in localStorage: a reload loses them, and so does a script that gets into the page. Get new ones then.
+  // In a variable, not in localStorage, which an injected script could read. A reload loses them: get new ones then.
   function keep(fresh: Tokens) {
     setTokens(fresh)
     setAccess(fresh.access_token)
@@ -66,7 +66,7 @@ export default function Playground() {
     const pressed = (event.nativeEvent as SubmitEvent).submitter as HTMLButtonElement
     const form = new FormData(event.currentTarget)
     const answer = await run('POST', pressed.value, { email: form.get('email'), password: form.get('password') })
-    // In shape c the gateway refuses (403 cross_site_session): a session that is opened here would never reach it again.
+    // In shape c the gateway refuses (403 cross_site_session), because the browser would not send the session back to it.
     if (answer.status < 300) await whoAmI()
   }
 
@@ -87,7 +87,7 @@ export default function Playground() {
       <button onClick={whoAmI}>내 세션</button> <button onClick={getTokens}>토큰 받기</button>{' '}
       <button onClick={refresh}>토큰 갱신</button> <button onClick={signOut}>로그아웃</button>
       <p>
-        {/* Shape c: tokens cannot be fetched from here. Whoever has one pastes it. */}
+        {/* Shape c: a page cannot get tokens here. Paste one that you got elsewhere. */}
         <label>
           액세스 토큰 <input id="access" value={access} onChange={(event) => setAccess(event.target.value.trim())} />
         </label>{' '}

@@ -1,5 +1,5 @@
-// Builds the example, puts it and the gateway behind TLS as Vercel and Railway do, and goes through the three shapes with a
-// browser. Ends with 1 and a sentence if something is not as README.md has it.
+// Builds the example, puts it and the gateway behind TLS as Vercel and Railway do, and tests the three shapes with a browser.
+// If something differs from README.md, it exits with 1 and a message.
 //
 //   GATEWAY=/path/to/gateway node run.mjs [a|local|b|c …]
 //   CHROMIUM (/usr/bin/chromium), SHOTS (a folder for screenshots)
@@ -68,13 +68,13 @@ async function stopAll() {
   for (const stop of running.splice(0).reverse()) await stop()
 }
 
-/** What Vercel's and Railway's edges do: TLS to the browser, HTTP behind, and who asked for what in X-Forwarded-…. */
+/** An edge like Vercel's and Railway's: TLS to the browser, HTTP to the server, and X-Forwarded-… headers. */
 async function edge(to) {
   const tls = { key: readFileSync(`${folder}/key.pem`), cert: readFileSync(`${folder}/cert.pem`) }
   return listen(https.createServer(tls, forward(to, (host) => ({ 'x-forwarded-proto': 'https', 'x-forwarded-host': host, 'x-forwarded-for': '203.0.113.7' }))), 0)
 }
 
-/** The way from Vercel's servers to Railway's: the gateway is asked by the name that it has at Railway. */
+/** Vercel's servers call Railway's: the Host is the gateway's name at Railway. */
 async function toRailway(from, to) {
   return listen(http.createServer(forward(to, () => ({ host: railway, 'x-forwarded-proto': 'https', 'x-forwarded-for': '198.51.100.9' }))), from)
 }
@@ -97,7 +97,7 @@ async function listen(server, port) {
   return server.address().port
 }
 
-// ---- what is started ----
+// ---- the programs ----
 
 async function gateway(settings, port) {
   port ??= await freePort()
@@ -138,7 +138,7 @@ async function next(env, port) {
 
 let context
 
-/** What the last page says, for whoever has to find out what went wrong. */
+/** The text of the last page, for the error message. */
 async function text() {
   const page = context?.pages().at(-1)
   return page ? `${page.url()} ${await page.textContent('body', { timeout: 1000 }).catch(() => '')}`.slice(0, 1500) : 'nothing'
@@ -156,9 +156,9 @@ async function browser(hosts) {
   return context
 }
 
-// ---- what a person does ----
+// ---- the person ----
 
-/** Presses a button of the page, waits for the answer below it, and returns that. */
+/** Presses a button of the page, waits for the response below it, and returns it. */
 async function press(page, button) {
   await page.evaluate(() => (document.querySelector('#answer').textContent = ''))
   await page.getByRole('button', { name: button, exact: true }).click()
@@ -195,7 +195,7 @@ async function openCalls(page) {
   check('POST /api/user/login from the browser', login.status === 200 && /jin/.test(login.body.message), login)
 }
 
-/** What a session allows, the same in the shapes a and b. */
+/** The calls that a session allows, in the shapes a and b alike. */
 async function withSession(page, name) {
   const logged = []
   page.on('console', (message) => logged.push(message.text()))
@@ -219,13 +219,13 @@ async function withSession(page, name) {
 
 // ---- the three shapes ----
 
-/** Of the builds: where the gateway, or what is in front of it, listens. Next.js keeps that for its rewrites. */
+/** For the builds: the address of the gateway, or of the edge in front of it. Next.js keeps it for its rewrites. */
 const behind = await freePort()
 
 const shapes = {
   async a() {
-    // ALLOWED_ORIGINS only because this is development: there sign-ups must come by a name that the settings have. Next.js tells
-    // the name that the browser uses in X-Forwarded-Host.
+    // ALLOWED_ORIGINS only because this is development, where sign-ups must use a host of the settings. Next.js sends the host
+    // that the browser uses in X-Forwarded-Host.
     await toRailway(behind, await gateway({ PUBLIC_URL: `${app}/e`, ALLOWED_ORIGINS: preview }))
     const env = { GATEWAY_URL: `http://127.0.0.1:${behind}` }
     build('a', env)
@@ -283,7 +283,7 @@ const shapes = {
     await shot(other, 'a-preview-provider')
   },
 
-  /** Shape a on a developer's machine, as .env.example has it: no TLS, everything at localhost. */
+  /** Shape a on a developer's machine, as in .env.example: no TLS, everything at localhost. */
   async local() {
     const port = await freePort()
     await gateway({ PUBLIC_URL: `http://localhost:${port}/e`, TRUSTED_PROXIES: '' }, behind)
@@ -342,7 +342,7 @@ const shapes = {
     }
     await shot(page, 'c-refused')
 
-    // At the gateway itself the sign-in did work. A token from there works from anywhere.
+    // The sign-in at the gateway itself worked. A token from there works from any page.
     const own = await context.newPage()
     await own.goto(`${api}/session`)
     const tokens = await own.evaluate(async () => (await fetch('/session/token', { method: 'POST' })).json())

@@ -1,5 +1,5 @@
-"""How Alembic reaches the database. It looks at the schema `public` alone: leave include_schemas off, and it neither sees nor
-drops what others keep in the same database."""
+"""Connects Alembic to the database. It compares only the schema `public`: leave include_schemas off, so that it neither sees
+nor drops the tables of others in the same database."""
 
 from logging.config import fileConfig
 

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database. `search_path` (database.py) makes it look at our schema alone."""
+"""Connects Alembic to the database. `search_path` (database.py) restricts it to our schema."""
 
 from logging.config import fileConfig
 
