@@ -80,9 +80,9 @@ fn it_is_told_what_is_reachable_and_by_whom() {
     let shipped = printed(&run(&["check"], &[]).stdout);
     let expected = "
 services are reachable here, each path with all below it:
-  /api/user/login  any method  auth  /login     anybody
-  /api/users       any method  auth  /users     anybody
-  /api/users/me    any method  auth  /users/me  callers with a valid token and browsers that are signed in
+  /api/user/login  any method  auth  /login     everyone
+  /api/users       any method  auth  /users     everyone
+  /api/users/me    any method  auth  /users/me  callers with a valid token and signed-in browsers
 ";
     assert!(shipped.ends_with(expected.trim_start()), "{shipped}");
 
@@ -124,7 +124,7 @@ services are reachable here, each path with all below it:
     let expected = "
 services are reachable here, each path with all below it:
   /api/auth         any method  auth   /       callers with a valid token
-  /api/board/admin  GET, HEAD   board  /admin  anybody
+  /api/board/admin  GET, HEAD   board  /admin  everyone
   /api/board/admin  any method  board  /admin  callers with a valid token, if they have scope admin; lets through encoded-slash
   /api/hidden       any method  board  /       callers with a valid token
   /api/shop         any method  shop   /       callers with a valid token

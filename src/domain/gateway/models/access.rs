@@ -236,12 +236,12 @@ impl Demands {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Callers(Demands { credentials, scope, any_scope, claims, provider }) = self else {
-            return f.write_str("anybody");
+            return f.write_str("everyone");
         };
         f.write_str(match credentials {
             Accepted::Token => "callers with a valid token",
-            Accepted::Session => "browsers that are signed in",
-            Accepted::TokenOrSession => "callers with a valid token and browsers that are signed in",
+            Accepted::Session => "signed-in browsers",
+            Accepted::TokenOrSession => "callers with a valid token and signed-in browsers",
         })?;
         let mut demands = Vec::new();
         if !scope.is_empty() {
@@ -368,13 +368,13 @@ mod tests {
         };
         assert_eq!(
             Access::Callers(all).to_string(),
-            "callers with a valid token and browsers that are signed in, if they have scope a b and one of the scopes c d \
+            "callers with a valid token and signed-in browsers, if they have scope a b and one of the scopes c d \
              and claim team = \"blue\" and claim level = 2 or true and an identity at google"
         );
         let session = Access::Callers(Demands { credentials: Accepted::Session, ..Demands::default() });
         assert_eq!(
             (Access::Open.to_string().as_str(), session.to_string().as_str()),
-            ("anybody", "browsers that are signed in")
+            ("everyone", "signed-in browsers")
         );
         assert_eq!(Access::default().to_string(), "callers with a valid token");
     }
