@@ -104,3 +104,20 @@ fn only_signed_in_people_may_call_and_only_from_a_page_of_ours() {
     assert_eq!(sessions(&mut here, &gateway).len(), 1);
     gateway.is_unharmed();
 }
+
+/// A script, or a sibling of our domain, may set a cookie of any bytes.
+#[test]
+fn a_cookie_of_another_program_in_any_encoding_hides_no_session() {
+    let gateway = Gateway::start();
+    let alice = signed_in(&gateway, "alice");
+    let session = alice.session().unwrap();
+    let call =
+        |method: &str, path: &str, cookie: &str| gateway.call(method, path, &[("Cookie", cookie), OURS[0]], b"").status;
+    let beside = format!("theme=한글; __Host-gateway_session={session}; \u{80}=\u{ff}");
+    assert_eq!(call("GET", "/session", &beside), 200);
+    assert_eq!(call("GET", "/api/users/me", &beside), 200);
+    assert_eq!(call("POST", "/logout", &beside), 200);
+    let alone = format!("__Host-gateway_session={session}");
+    assert_eq!(call("GET", "/session", &alone), 401, "signed out is signed out");
+    assert_eq!(call("GET", "/api/users/me", &alone), 401);
+}
