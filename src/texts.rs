@@ -72,8 +72,8 @@ macro_rules! texts {
 }
 
 // They use the macro, so they come after it.
+pub mod codes;
 pub mod pages;
-pub mod problems;
 pub mod sign_in;
 
 #[cfg(test)]

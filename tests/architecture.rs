@@ -587,7 +587,7 @@ mod the_checker {
             ),
             ("src/adapters/jwt.rs", "use crate::domain::gateway::services::ports::KeyGenerator;"),
             ("src/api/pages.rs", "use crate::texts::{self, Text, pages as text};"),
-            ("src/texts/problems.rs", "use std::borrow::Cow;\nuse super::Text;"),
+            ("src/texts/codes.rs", "use std::borrow::Cow;\nuse super::Text;"),
             ("src/domain/gateway.rs", "pub mod models;\npub mod services;"),
         ]);
         assert_eq!(none, Vec::<String>::new());

@@ -58,7 +58,10 @@ use crate::{
             in_flight::ClientPermits,
             permit::{CorePermits, Permit},
         },
-        observe::{access_log::Record, request_id::RequestText},
+        observe::{
+            access_log::Record,
+            request_id::{self, RequestText},
+        },
         ports::RequestOrigin,
         timer::client_timeouts::ConnectionState,
         upstream::{
@@ -81,7 +84,8 @@ pub(crate) async fn respond(
     request: &mut RequestHead,
     body: Incoming,
 ) -> Box<Response> {
-    let id = peer.request_id(&request.headers).map_or_else(|| core.random.next(), RequestText::of);
+    let of_proxy = request_id::of_proxy(&peer, &request.headers);
+    let id = of_proxy.map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
     let mut record =
         Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(connection_state));

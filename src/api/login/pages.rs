@@ -15,7 +15,7 @@ use crate::{
         },
     },
     problem::{FieldError, Problem},
-    texts::{Text, pages as text, problems},
+    texts::{Text, codes, pages as text},
 };
 
 /// The refused values of a form, and the error.
@@ -146,10 +146,10 @@ fn wrong(problem: &Problem) -> Markup {
     html! {
         div.wrong role="alert" {
             @if problem.errors.is_empty() {
-                p { (bilingual(&problems::problem(problem.code, problem.detail.clone()))) }
+                p { (bilingual(&codes::problem(problem.code, problem.detail.clone()))) }
             }
             @for FieldError { field, message, .. } in &problem.errors {
-                p { (bilingual(&problems::field(field, message))) }
+                p { (bilingual(&codes::field(field, message))) }
             }
         }
     }

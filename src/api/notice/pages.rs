@@ -7,7 +7,7 @@ use crate::{
     api::shared::pages::{bilingual, page, paragraphs},
     domain::gateway::schemas::notice::{DeletionState, DeletionStatus},
     problem::Problem,
-    texts::{pages as text, problems},
+    texts::{codes, pages as text},
 };
 
 /// The progress.
@@ -35,7 +35,7 @@ pub(super) fn deletion(status: &DeletionStatus) -> String {
 pub(super) fn no_deletion(problem: &Problem) -> String {
     let main = html! {
         h1 { (bilingual(&text::DATA_DELETION)) }
-        (paragraphs(&problems::problem(problem.code, problem.detail.clone())))
+        (paragraphs(&codes::problem(problem.code, problem.detail.clone())))
     };
     page(&text::DATA_DELETION.both(), &main)
 }

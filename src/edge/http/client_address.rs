@@ -15,16 +15,14 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, header::FORWARDED};
 use ipnet::IpNet;
-use uuid::Uuid;
 
 use super::{
     authority::is_authority,
     header_list::HeaderList,
-    header_names::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID},
+    header_names::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP},
 };
 use crate::{
     config::ClientAddressHeader,
-    domain::gateway::models::values::id::RequestId,
     edge::limits::in_flight::{ClientPermits, CoreLimits},
 };
 
@@ -129,15 +127,6 @@ impl Peer {
             return Some(Rc::clone(self.permits.get_or_init(|| limits.of_client(address))));
         }
         (!is_in(trusted_proxies, address)).then(|| limits.of_client(address))
-    }
-
-    /// The request id set by a trusted proxy, if it has one of our forms: a short or a plain UUID.
-    pub(crate) fn request_id(&self, headers: &HeaderList) -> Option<RequestId> {
-        if !self.is_trusted {
-            return None;
-        }
-        let text = headers.text(&X_REQUEST_ID)?;
-        text.parse().ok().or_else(|| Uuid::try_parse(text).ok().map(RequestId::from))
     }
 }
 
@@ -305,17 +294,5 @@ mod tests {
             (scheme("https"), scheme("http"), scheme("https, http"), scheme("javascript")),
             ("https", "http", "http", "http")
         );
-    }
-
-    #[test]
-    fn only_a_trusted_proxy_sets_request_ids_and_only_in_our_forms() {
-        let given = |address: &str, id: &str| peer(address).request_id(&map(&[("x-request-id", id)]));
-        let id = RequestId::from_random([7; 16]);
-        assert_eq!(given("10.0.0.1:5", &id.to_string()), Some(id));
-        assert_eq!(given("10.0.0.1:5", &id.as_uuid().to_string()), Some(id));
-        assert_eq!(given("192.0.2.1:5", &id.to_string()), None);
-        for text in ["", "abc", "\"", &"z".repeat(22), &"1".repeat(500)] {
-            assert_eq!(given("10.0.0.1:5", text), None, "{text}");
-        }
     }
 }

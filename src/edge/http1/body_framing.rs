@@ -1,5 +1,7 @@
 //! How the body after a head is delimited (RFC 9112 §6.3).
 
+use crate::edge::http::message::BodyLength;
+
 /// The framing of the body after a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
@@ -9,6 +11,19 @@ pub(crate) enum BodyFraming {
     Chunked,
     /// By the end of the connection: responses only.
     UntilClose,
+}
+
+impl BodyFraming {
+    /// The framing of a request's body, and its announced length. A request with both `Transfer-Encoding` and
+    /// `Content-Length` has none (request smuggling, RFC 9112 §6.1).
+    pub(crate) fn of_request(is_chunked: bool, length: Option<u64>) -> Option<(Self, BodyLength)> {
+        match (is_chunked, length) {
+            (true, Some(_)) => None,
+            (true, None) => Some((Self::Chunked, BodyLength::Unknown)),
+            (false, Some(length)) => Some((Self::Length(length), BodyLength::Known(length))),
+            (false, None) => Some((Self::Length(0), BodyLength::None)),
+        }
+    }
 }
 
 /// Parses a `Content-Length`.

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::body_framing::{BodyFraming, number};
 use crate::edge::http::{
     header_list::{HeaderList, Line},
-    message::{BodyLength, RequestHead},
+    message::RequestHead,
 };
 
 /// The longest head, request line included.
@@ -138,14 +138,11 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, BadHead> {
         }
         lines.push(Line::new(name, at, value));
     }
-    let (framing, length) = match (chunked, length) {
-        // `Host` is optional in HTTP/1.0.
-        _ if !has_host && version != Version::HTTP_10 => return Err(BadHead::Host),
-        (true, Some(_)) => return Err(BadHead::TwoLengths),
-        (true, None) => (BodyFraming::Chunked, BodyLength::Unknown),
-        (false, Some(length)) => (BodyFraming::Length(length), BodyLength::Known(length)),
-        (false, None) => (BodyFraming::Length(0), BodyLength::None),
-    };
+    // `Host` is optional in HTTP/1.0.
+    if !has_host && version != Version::HTTP_10 {
+        return Err(BadHead::Host);
+    }
+    let (framing, length) = BodyFraming::of_request(chunked, length).ok_or(BadHead::TwoLengths)?;
     let headers = HeaderList::new(head.clone(), lines);
     Ok(Head { request: RequestHead { method, uri, version, headers, length }, framing })
 }

@@ -1,4 +1,4 @@
-//! Random ids for requests and traces. The bytes are drawn from the operating system in blocks, so that an id only
+//! The id of a request: that of a trusted proxy, or a random one. Random bytes for traces, too. The bytes are drawn from the operating system in blocks, so that an id only
 //! costs a copy.
 
 use std::{
@@ -7,7 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use crate::{domain::gateway::models::values::id::RequestId, ports::Entropy};
+use uuid::Uuid;
+
+use crate::{
+    domain::gateway::models::values::id::RequestId,
+    edge::http::{client_address::Peer, header_list::HeaderList, header_names::X_REQUEST_ID},
+    ports::Entropy,
+};
 
 /// How many bytes are drawn at once: enough for 128 requests.
 const BLOCK: usize = 4096;
@@ -41,6 +47,15 @@ impl RandomSource {
     pub(crate) fn next(&self) -> RequestText {
         RequestText::of(RequestId::from_random(self.bytes()))
     }
+}
+
+/// The request id that a trusted proxy set, if it has one of our forms: a short or a plain UUID.
+pub(crate) fn of_proxy(peer: &Peer, headers: &HeaderList) -> Option<RequestId> {
+    if !peer.is_trusted() {
+        return None;
+    }
+    let text = headers.text(&X_REQUEST_ID)?;
+    text.parse().ok().or_else(|| Uuid::try_parse(text).ok().map(RequestId::from))
 }
 
 /// A request's id and its text, which is written into two messages and a log line.
@@ -94,6 +109,23 @@ mod tests {
 
     use super::*;
     use crate::ports::testing::CountingEntropy;
+
+    #[test]
+    fn only_a_trusted_proxy_sets_request_ids_and_only_in_our_forms() {
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let given = |address: &str, text: &str| {
+            let peer = Peer::new(address.parse().unwrap(), &proxies, false);
+            let headers: HeaderList = std::iter::once((X_REQUEST_ID, text)).collect();
+            of_proxy(&peer, &headers)
+        };
+        let id = RequestId::from_random([7; 16]);
+        assert_eq!(given("10.0.0.1:5", &id.to_string()), Some(id));
+        assert_eq!(given("10.0.0.1:5", &id.as_uuid().to_string()), Some(id));
+        assert_eq!(given("192.0.2.1:5", &id.to_string()), None);
+        for text in ["", "abc", "\"", &"z".repeat(22), &"1".repeat(500)] {
+            assert_eq!(given("10.0.0.1:5", text), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_text_matches_the_id() {

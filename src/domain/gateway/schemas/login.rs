@@ -18,7 +18,7 @@ use crate::{
         values::secret::Secret,
     },
     problem::Problem,
-    texts::{Text, problems},
+    texts::{Text, codes},
 };
 
 /// A redirect of the browser (303).
@@ -263,7 +263,7 @@ impl Refusal {
 
     /// A failed sign-in because of a problem, without cookies. The code of the problem determines the Korean text.
     pub fn about(problem: Problem) -> Self {
-        let korean = problems::korean(problem.code).into();
+        let korean = codes::korean(problem.code).into();
         Self { problem, korean, cookies: Vec::new(), is_link: false, return_to: None }
     }
 

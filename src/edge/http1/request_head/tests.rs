@@ -1,4 +1,5 @@
 use super::*;
+use crate::edge::http::message::BodyLength;
 
 fn validated(head: &str) -> Result<BodyFraming, BadHead> {
     let whole = end(head.as_bytes(), &mut 0)?.expect("a whole head");

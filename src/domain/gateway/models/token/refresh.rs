@@ -107,6 +107,13 @@ impl TokenFamily {
         self
     }
 
+    /// When an access token that is issued at `now` expires: after its lifetime, or so early that it is refused
+    /// everywhere by `not_after`, leeway included.
+    pub fn access_expiry(&self, not_after: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+        let usual = now + self.access_ttl;
+        not_after.map_or(usual, |not_after| usual.min(not_after - LEEWAY).max(now))
+    }
+
     /// The machine client that it was issued to, if any.
     pub fn client(&self) -> Option<ClientId> {
         self.client_id.parse().ok()

@@ -2,12 +2,14 @@
 
 use thiserror::Error;
 
-use super::{Failure, RefreshError, Rotated, TokenService, issuing::access_expiry};
+use super::{Failure, RefreshError, Rotated, TokenService};
 use crate::domain::gateway::models::{
+    access::Access,
     client::{Client, ScopeExceeded},
     token::{IssuedToClient, RefreshToken, TokenFamily, Verification},
     values::{
         id::{ClientId, FamilyId},
+        identity::Identity,
         scope::Scope,
     },
 };
@@ -85,7 +87,7 @@ impl TokenService {
         };
         let Rotated { family, successor, until, now } = self.rotate(&presented, Some(found)).await?;
         let narrowed = TokenFamily { scope, ..family };
-        let expires_at = access_expiry(&narrowed, Some(until), now);
+        let expires_at = narrowed.access_expiry(Some(until), now);
         Ok(IssuedToClient {
             access_token: self.sign(&narrowed, expires_at, now).map_err(RefreshError::from)?,
             access_ttl: expires_at - now,
@@ -112,6 +114,19 @@ impl TokenService {
     pub(in crate::domain::gateway::services) async fn take_back(&self, family: FamilyId) -> Result<(), Failure> {
         self.revoke_family(family).await
     }
+}
+
+/// The machine client that a caller is: the tokens that it asks for are issued to it. Those of other callers are valid for
+/// any holder.
+pub(super) fn client_of(caller: &Identity) -> Option<ClientId> {
+    caller.client_id()?.parse().ok()
+}
+
+/// Whether a caller may issue tokens with this scope: a client no more than it holds itself, and so all callers where
+/// creation is restricted.
+pub(super) fn may_issue(caller: Option<&Identity>, client: Option<ClientId>, creation: &Access, scope: &Scope) -> bool {
+    let bound = caller.filter(|_| client.is_some() || *creation != Access::Open);
+    bound.is_none_or(|caller| caller.scope.covers(scope))
 }
 
 fn owned(issued_to: Option<ClientId>, client: ClientId) -> Result<(), AnothersToken> {

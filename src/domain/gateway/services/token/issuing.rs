@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{CreateError, Failure, TokenService};
+use super::{
+    CreateError, Failure, TokenService,
+    clients::{client_of, may_issue},
+};
 use crate::domain::gateway::models::{
-    access::Access,
     token::{
-        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, LEEWAY, MAX_FAMILIES,
-        NewRefreshToken, RefreshToken, TokenFamily, TokenRequest,
+        AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, MAX_FAMILIES, NewRefreshToken,
+        RefreshToken, TokenFamily, TokenRequest,
     },
     values::{
-        id::{AccountId, ClientId, FamilyId, TokenId},
+        id::{AccountId, FamilyId, TokenId},
         identity::{Identity, email_claim},
         scope::Scope,
     },
@@ -37,11 +39,8 @@ impl TokenService {
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
         }
-        // The tokens that a machine client asks for are issued to it; others are valid for any holder.
-        let client: Option<ClientId> = permit.identity().and_then(|caller| caller.client_id()?.parse().ok());
-        // A client issues no more than it holds itself; the same applies to all callers where creation is restricted.
-        let bound = permit.identity().filter(|_| client.is_some() || policy.creation != Access::Open);
-        if bound.is_some_and(|caller| !caller.scope.covers(&request.scope)) {
+        let client = permit.identity().and_then(client_of);
+        if !may_issue(permit.identity(), client, &policy.creation, &request.scope) {
             return Err(CreateError::ScopeExceeded(request.scope));
         }
         let own_subject = permit.identity().map(|caller| caller.subject.clone());
@@ -163,7 +162,7 @@ impl TokenService {
         not_after: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<IssuedTokens, Failure> {
-        let expires_at = access_expiry(family, not_after, now);
+        let expires_at = family.access_expiry(not_after, now);
         Ok(IssuedTokens {
             access_token: self.sign(family, expires_at, now)?,
             access_ttl: expires_at - now,
@@ -196,14 +195,4 @@ impl TokenService {
         };
         Ok(AccessToken::new(self.parts.keys.sign(&claims)?))
     }
-}
-
-/// When an access token of `family` that is signed now expires: not later than the session that the family belongs to.
-pub(super) fn access_expiry(
-    family: &TokenFamily,
-    not_after: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> DateTime<Utc> {
-    let usual = now + family.access_ttl;
-    not_after.map_or(usual, |not_after| usual.min(not_after - LEEWAY).max(now))
 }
