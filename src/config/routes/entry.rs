@@ -104,6 +104,9 @@ impl Parser<'_> {
         for name in REQUIRED.into_iter().filter(|name| fields.keys().all(|key| key.get_ref() != name)) {
             self.note(&place, format!("{name} is required in every [[routes]]"));
         }
+        // The parser sorts them by name; mistakes are reported in the order of the file.
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.sort_by_key(|(key, _)| key.span().start);
         let mut kept = DeTable::new();
         for (key, value) in fields {
             if self.is_field(&key, &value) {
