@@ -84,7 +84,7 @@ pub(crate) async fn respond(
     request: &mut RequestHead,
     body: Incoming,
 ) -> Box<Response> {
-    let of_proxy = request_id::of_proxy(&peer, &request.headers);
+    let of_proxy = request_id::of_proxy(peer, &request.headers);
     let id = of_proxy.map_or_else(|| core.random.next(), RequestText::of);
     let target = Some(request.uri.clone());
     let mut record =
