@@ -1,4 +1,4 @@
-//! Compact JWS (RFC 7515 §7.1): the rules that all signed tokens share, whoever signed them.
+//! Compact JWS (RFC 7515 §7.1): the rules that all signed tokens share, our own and those of other issuers.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
