@@ -214,6 +214,16 @@ impl Browser {
         }
     }
 
+    /// Goes back in the history, as the page itself may. The script ends first: chromedriver repeats a script that a
+    /// navigation has interrupted.
+    pub(crate) fn go_back(&self) {
+        self.script("setTimeout(() => history.back())");
+    }
+
+    pub(crate) fn go_forward(&self) {
+        self.script("setTimeout(() => history.forward())");
+    }
+
     pub(crate) fn script(&self, script: &str) -> Value {
         self.script_with(script, &json!([]))
     }

@@ -474,7 +474,7 @@ fn a_person_signs_up_and_in_with_a_password_and_ends_where_they_began() {
     scene.arrives_at("/login", "You are signed in as 미나.");
     scene.browser.click_link("계속하기 · Continue");
     scene.arrives_at("/", "You are signed in as 미나.");
-    scene.browser.script("history.back()");
+    scene.browser.go_back();
     scene.arrives_at("/login", "You are signed in as 미나.");
     scene.browser.click("form[action=logout] button");
     scene.arrives_at("/", "Welcome to the gateway");
@@ -499,9 +499,9 @@ fn a_person_signs_up_and_in_with_a_password_and_ends_where_they_began() {
 fn going_back_to_the_provider_after_a_sign_in_leads_on() {
     let scene = Scene::start();
     scene.signs_in_as_alice();
-    scene.browser.script("history.back()");
+    scene.browser.go_back();
     scene.arrives_at_the_provider();
-    scene.browser.script("history.forward()");
+    scene.browser.go_forward();
     scene.arrives_at("/session", "Signed in as Alice");
     scene.nothing_was_complained_about();
 }
