@@ -31,7 +31,6 @@ use gateway::{
         Parts,
         bench::{self, Core},
         browser::BrowserSettings,
-        names::Names,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -171,7 +170,6 @@ impl World {
             },
             upstream_settings: settings.upstream,
             max_service_connections: 1,
-            names: Names::of_system(),
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
             control_plane: Arc::new(Nobody),

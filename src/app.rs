@@ -47,6 +47,7 @@ use crate::{
         clock::WallClock,
         console::Console,
         entropy::SystemEntropy,
+        names::SystemNames,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
@@ -54,11 +55,12 @@ use crate::{
     config::{Database, LogFormat, Settings},
     domain::gateway::services::{
         Failure,
+        discovery::Discovery,
         ports::DummyConsole,
         resealing::{Resealed, Resealing},
         signing_key::SigningKeyError,
     },
-    edge::{Edge, Parts, names::Names},
+    edge::{Edge, Parts},
     ports::{Clock, Entropy},
 };
 
@@ -131,6 +133,9 @@ pub enum StartError {
     Edge(io::Error),
 }
 
+/// How long the start waits for the addresses of services.
+const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// A running gateway.
 pub struct App {
     edge: Edge,
@@ -194,10 +199,13 @@ impl App {
             providers: settings.providers.clone(),
         }
         .start(&mut tasks, &probes.handle, &stopped);
+        let discovery = Discovery::new(Arc::new(SystemNames), services.publisher.clone());
+        discovery.declare(settings.services.clone());
+        // Names are found at once, as a rule. Those that are not must not delay the start.
+        discovery.first_answers(FIRST_ANSWERS).await;
         let keeper = described::Keeper {
             documents: api.documents(),
-            services: settings.services.clone(),
-            table: routes_in_force(&settings),
+            snapshots: services.publisher.snapshots(),
             environment: settings.environment,
             paths: settings.service_documents.clone(),
         };
@@ -215,7 +223,6 @@ impl App {
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
                 max_service_connections,
-                names: Names::of_system(),
                 cores,
                 snapshots: services.publisher.snapshots(),
                 control_plane: Arc::new(PoemControlPlane::new(
@@ -235,7 +242,7 @@ impl App {
         .map_err(StartError::Edge)?;
         // Until here the gateway reports that it is not ready: the start may still fail.
         preparing.await??;
-        readiness.complete(store, services.feed.clone());
+        readiness.complete(store, services.feed.clone(), discovery);
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }

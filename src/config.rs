@@ -38,7 +38,7 @@ pub use store::DEVELOPMENT_VAULT_KEY;
 use crate::domain::gateway::models::{
     http::{origin::AllowedOrigins, path::PathPrefix},
     provider::{ProviderSettings, STAND_IN, STAND_IN_APPLE},
-    service::{Route, Service, ServiceName},
+    service::{DeclaredService, Route, ServiceName},
     signing_key::SigningAlgorithm,
 };
 use reading::reader::{Reader, one_of};
@@ -72,8 +72,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// Sessions of browsers.
     pub sessions: SessionSettings,
-    /// `<NAME>_SERVICE_URL`: services and their instances.
-    pub services: Vec<Service>,
+    /// `<NAME>_SERVICE_URL`: services, and where their instances are found.
+    pub services: Vec<DeclaredService>,
     /// `<NAME>_SERVICE_OPENAPI`: the path of a service's OpenAPI document; `None` disables it.
     pub service_documents: HashMap<ServiceName, Option<String>>,
     /// The routes of `gateway.toml`, or the shipped ones.

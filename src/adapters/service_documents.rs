@@ -8,7 +8,11 @@ mod version2;
 
 use std::time::Duration;
 
-use reqwest::{Client, redirect::Policy};
+use reqwest::{
+    Client,
+    header::{ACCEPT, HOST},
+    redirect::Policy,
+};
 use thiserror::Error;
 use url::Url;
 
@@ -96,11 +100,16 @@ impl ServiceDocuments {
             UpstreamProtocol::Http1 => &self.http1,
             UpstreamProtocol::Http2 => &self.http2,
         };
-        let url = format!("http://{}{}{path}", instance.authority(), instance.base_path);
+        let url = format!("http://{}{}{path}", instance.address(), instance.base_path);
         let unreachable =
             |error: &reqwest::Error| Unreadable::Unreachable(format!("{}: {}", instance.authority(), cause(error)));
-        let mut response =
-            client.get(url).header("accept", "application/json").send().await.map_err(|error| unreachable(&error))?;
+        let mut response = client
+            .get(url)
+            .header(HOST, instance.authority())
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(|error| unreachable(&error))?;
         if !response.status().is_success() {
             return Err(Unreadable::Status(response.status().as_u16()));
         }

@@ -15,6 +15,7 @@ use crate::{
         provider::STAND_IN,
         service::{RouteTable, Service, ServiceName},
     },
+    edge::snapshot::SnapshotCell,
 };
 
 /// How often services are polled. In development they restart often.
@@ -25,8 +26,7 @@ const SOON: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
     pub(super) documents: Arc<Documents>,
-    pub(super) services: Vec<Service>,
-    pub(super) table: RouteTable,
+    pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) environment: Environment,
     /// The paths of services' documents, where they are not the usual one.
     pub(super) paths: HashMap<ServiceName, Option<String>>,
@@ -47,9 +47,13 @@ impl Keeper {
             Environment::Production => EVERY,
         };
         let mut known: HashMap<ServiceName, Result<Vec<u8>, Unreadable>> = HashMap::new();
+        let mut table = self.snapshots.load().routes.clone();
         loop {
             let mut changed = known.is_empty();
-            let asked = self.services.iter().filter(|service| service.name.as_str() != STAND_IN);
+            let snapshot = self.snapshots.load();
+            changed |= !Arc::ptr_eq(&snapshot.routes, &table);
+            table = snapshot.routes.clone();
+            let asked = snapshot.services.values().filter(|service| service.name.as_str() != STAND_IN);
             // Concurrently: a slow service does not delay the others.
             for (name, found) in join_all(asked.map(|service| self.ask(&fetcher, service))).await {
                 if known.get(&name) != Some(&found) {
@@ -57,8 +61,11 @@ impl Keeper {
                     known.insert(name, found);
                 }
             }
+            let before = known.len();
+            known.retain(|name, _| snapshot.services.contains_key(name));
+            changed |= known.len() != before;
             if changed {
-                self.publish(&known);
+                self.publish(&known, &table);
             }
             let is_missing = known.values().any(|found| matches!(found, Err(Unreadable::Unreachable(_))));
             let pause = if is_missing { SOON } else { every };
@@ -86,11 +93,11 @@ impl Keeper {
         (service.name.clone(), outcome)
     }
 
-    fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>) {
+    fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>, table: &RouteTable) {
         let mut all: Vec<_> = known.iter().collect();
         all.sort_by_key(|(name, _)| *name);
         let all = all.into_iter().map(|(name, found)| {
-            let read = found.clone().and_then(|document| described(&document, name, &self.table));
+            let read = found.clone().and_then(|document| described(&document, name, table));
             shown(read.unwrap_or_else(|why| {
                 match why {
                     // Many services have no document.
@@ -98,7 +105,7 @@ impl Keeper {
                     Unreadable::Unreachable(_) => info!("Swagger shows only the routes of the service {name}: {why}"),
                     _ => warn!("Swagger shows only the routes of the service {name}: {why}"),
                 }
-                of_routes(name, &self.table)
+                of_routes(name, table)
             }))
         });
         self.documents.publish(all.collect());

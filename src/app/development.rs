@@ -18,7 +18,7 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         provider::{AppleRegistration, IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN, STAND_IN_APPLE},
-        service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
+        service::{DeclaredService, Route, ServiceName, ServiceUrl, UpstreamProtocol},
         values::secret::Secret,
     },
 };
@@ -80,7 +80,7 @@ async fn start_sample_service(
 ) -> Result<SocketAddr, StartError> {
     let (listener, address) = loopback("the sample AUTH service").await?;
     if let Ok(name) = SAMPLE_SERVICE.parse() {
-        settings.services.push(Service { name, instances: vec![Arc::new(instance(address))] });
+        settings.services.push(service_at(name, address));
     }
     tasks.spawn(async move {
         if let Err(error) = sample_service::serve(listener, until(stopped)).await {
@@ -175,7 +175,7 @@ fn stand_in_apple(here: &str, issuer: &str) -> Option<ProviderSettings> {
 /// Adds routes for the provider's paths that browsers use.
 fn lead_to(settings: &mut Settings, provider: SocketAddr) {
     let Ok(name) = STAND_IN.parse::<ServiceName>() else { return };
-    settings.services.push(Service { name: name.clone(), instances: vec![Arc::new(instance(provider))] });
+    settings.services.push(service_at(name.clone(), provider));
     for (path, upstream_path) in [AUTHORIZE_PATH, APPLE_AUTHORIZE_PATH] {
         if let (Ok(prefix), Ok(upstream_prefix)) = (path.parse(), upstream_path.parse()) {
             settings.routes.push(Route { prefix, upstream_prefix, access: Access::Open, ..Route::of_service(&name) });
@@ -183,13 +183,16 @@ fn lead_to(settings: &mut Settings, provider: SocketAddr) {
     }
 }
 
-fn instance(address: SocketAddr) -> Instance {
-    Instance {
+fn service_at(name: ServiceName, address: SocketAddr) -> DeclaredService {
+    let url = ServiceUrl {
         protocol: UpstreamProtocol::Http1,
+        tls: false,
+        srv: false,
         host: address.ip().to_string(),
         port: address.port(),
         base_path: String::new(),
-    }
+    };
+    DeclaredService { name, urls: vec![url], policy: Arc::default() }
 }
 
 async fn loopback(what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -98,7 +98,7 @@ fn everything_can_be_set() {
     assert_eq!(settings.listener.client_address_header, ClientAddressHeader::RealIp);
     assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
     assert_eq!(settings.log_format, LogFormat::Json);
-    let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.instances.len())).collect();
+    let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.urls.len())).collect();
     assert_eq!(services, [("auth", 2), ("user-profile", 1)]);
     let printed = format!("{settings:?}");
     assert!(!printed.contains("secret") && !printed.contains(&key) && !printed.contains("7, 7"), "{printed}");

@@ -23,7 +23,6 @@ use crate::{
     config::UpstreamSettings,
     edge::{
         limits::{in_flight::CoreLimits, permit::Permit},
-        net::names::Names,
         snapshot::SnapshotReader,
         timer::{deadlines::Deadlines, stream_guard::StreamRegistry},
     },
@@ -36,27 +35,20 @@ pub(crate) struct State {
     pub(crate) retries: RetryBudget,
     pub(crate) streams: Rc<StreamRegistry>,
     pub(crate) deadlines: Rc<Deadlines>,
-    names: Arc<Names>,
     snapshots: RefCell<SnapshotReader>,
     router: RefCell<Rc<Router>>,
 }
 
 impl State {
     /// The state of a core that has not reached any service yet.
-    pub(crate) fn new(
-        settings: UpstreamSettings,
-        limits: CoreLimits,
-        names: Arc<Names>,
-        mut snapshots: SnapshotReader,
-    ) -> Self {
-        let router = Router::of(Arc::clone(snapshots.newest()), &names, None);
+    pub(crate) fn new(settings: UpstreamSettings, limits: CoreLimits, mut snapshots: SnapshotReader) -> Self {
+        let router = Router::of(Arc::clone(snapshots.newest()), None);
         Self {
             settings,
             limits,
             retries: RetryBudget::default(),
             streams: Rc::default(),
             deadlines: Rc::default(),
-            names,
             snapshots: RefCell::new(snapshots),
             router: RefCell::new(Rc::new(router)),
         }
@@ -74,7 +66,7 @@ impl State {
             if !same_rules {
                 forget_tokens();
             }
-            *router = Rc::new(Router::of(Arc::clone(newest), &self.names, Some(&router)));
+            *router = Rc::new(Router::of(Arc::clone(newest), Some(&router)));
         }
         Rc::clone(&router)
     }

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
 use super::*;
 use crate::domain::gateway::models::{
     access::{Accepted, Access, Demands},
-    service::{Methods, Route},
+    service::{Methods, Route, Source},
 };
 
 fn service(name: &str) -> ServiceName {
@@ -299,6 +299,11 @@ fn a_service_without_a_document_shows_its_routes() {
     assert_eq!(paths(&of_routes(&service("shop"), &table())), ["/api/shop"]);
 }
 
+fn instance_at(address: SocketAddr) -> Instance {
+    let url = format!("http://{address}").parse().unwrap();
+    Instance::at(&url, address.port(), vec![address.ip()], Source::Static)
+}
+
 /// Serves one request with this response.
 async fn answering(response: impl Into<Vec<u8>>) -> Arc<Instance> {
     let response = response.into();
@@ -313,7 +318,7 @@ async fn answering(response: impl Into<Vec<u8>>) -> Arc<Instance> {
         // The client may have closed the connection.
         let _ = stream.write_all(&response).await;
     });
-    Arc::new(format!("http://{address}").parse().unwrap())
+    Arc::new(instance_at(address))
 }
 
 #[tokio::test]
@@ -329,7 +334,7 @@ async fn a_document_is_fetched_and_bounded() {
     large.resize(6 * 1024 * 1024, b' ');
     let large = answering(large).await;
     assert_eq!(documents.fetch(&large, "/openapi.json").await, Err(Unreadable::TooLarge));
-    let nobody: Instance = "http://127.0.0.1:1".parse().unwrap();
+    let nobody = instance_at(([127, 0, 0, 1], 1).into());
     let Err(Unreadable::Unreachable(why)) = documents.fetch(&nobody, "/").await else { panic!() };
     assert!(why.contains("Connection refused"), "{why}");
 }

@@ -1,6 +1,9 @@
 //! Publishes changes of the control plane in the snapshot that the data plane reads.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -10,51 +13,72 @@ use crate::{
     domain::gateway::{
         models::{
             oauth::GrantChanges,
+            service::{Route, RouteTable, Service},
             token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
             values::id::AccountId,
         },
-        services::ports::{GrantStatePublisher, KeyRing, TokenStatePublisher},
+        services::ports::{GrantStatePublisher, KeyRing, ServicePublisher, TokenStatePublisher},
     },
     edge::snapshot::{Snapshot, SnapshotCell},
 };
 
 /// Publishes snapshots.
-pub(in crate::app) struct SnapshotPublisher(Arc<SnapshotCell>);
+pub(in crate::app) struct SnapshotPublisher {
+    snapshots: Arc<SnapshotCell>,
+    /// The routes without those that services have by default.
+    routes: Mutex<Vec<Route>>,
+}
 
 impl SnapshotPublisher {
-    /// Starts with the routes and services of the settings, no keys and an empty deny-list.
+    /// Starts with the routes of the settings, no services, no keys and an empty deny-list.
     pub(in crate::app) fn new(settings: &Settings, expectations: Expectations) -> Self {
-        let services: HashMap<_, _> =
-            settings.services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
-        Self(Arc::new(SnapshotCell::new(Snapshot {
+        let snapshots = Arc::new(SnapshotCell::new(Snapshot {
             routes: Arc::new(routes_in_force(settings)),
-            services: Arc::new(services),
+            services: Arc::default(),
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
             revocations: Revocations::default(),
             grant_changes: GrantChanges::default(),
-        })))
+        }));
+        Self { snapshots, routes: Mutex::new(settings.routes.clone()) }
     }
 
     pub(in crate::app) fn snapshots(&self) -> Arc<SnapshotCell> {
-        self.0.clone()
+        self.snapshots.clone()
     }
 }
 
 impl TokenStatePublisher for SnapshotPublisher {
     fn publish_keys(&self, keys: Arc<dyn KeyRing>) {
         let keys: Arc<dyn SignatureVerifier> = keys;
-        self.0.update(|snapshot| snapshot.keys = keys.clone());
+        self.snapshots.update(|snapshot| snapshot.keys = keys.clone());
     }
 
     fn publish_revocations(&self, revocations: &[Revocation]) {
-        self.0.update(|snapshot| revocations.iter().for_each(|&one| snapshot.revocations.insert(one)));
+        self.snapshots.update(|snapshot| revocations.iter().for_each(|&one| snapshot.revocations.insert(one)));
     }
 }
 
 impl GrantStatePublisher for SnapshotPublisher {
     fn publish_grant_change(&self, account: AccountId, now: DateTime<Utc>) {
-        self.0.update(|snapshot| snapshot.grant_changes.insert(account, now));
+        self.snapshots.update(|snapshot| snapshot.grant_changes.insert(account, now));
+    }
+}
+
+impl ServicePublisher for SnapshotPublisher {
+    fn publish_services(&self, services: &[Service]) {
+        let declared = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = RouteTable::with_defaults(declared.iter().cloned(), services.iter().map(|service| &service.name));
+        let routes = Arc::new(routes);
+        let services: HashMap<_, _> =
+            services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
+        let services = Arc::new(services);
+        self.snapshots.update(|snapshot| {
+            if !snapshot.routes.iter().eq(routes.iter()) {
+                snapshot.routes = routes.clone();
+            }
+            snapshot.services = services.clone();
+        });
     }
 }
 

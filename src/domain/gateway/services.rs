@@ -3,6 +3,7 @@
 pub mod account;
 pub mod assertion;
 pub mod client;
+pub mod discovery;
 pub mod login;
 pub mod notice;
 pub mod oauth;

@@ -10,7 +10,7 @@ use crate::{
     edge::{
         auth::{self, bearer::Tokens, browser::BrowserSettings, lookup::Lookup},
         limits::in_flight::{CoreLimits, SharedLimits},
-        net::{names::Names, tls::Terminator},
+        net::tls::Terminator,
         observe::{access_log::AccessLog, request_id::RandomSource},
         pipeline::{core::Core, shortage::Shortages},
         ports::{AccessLogSink, ControlPlane, Resolver},
@@ -33,8 +33,6 @@ pub struct Parts {
     pub upstream_settings: UpstreamSettings,
     /// The most connections to services of the process.
     pub max_service_connections: usize,
-    /// Resolves the names of endpoints.
-    pub names: Arc<Names>,
     /// The number of cores that serve, each with a thread of its own.
     pub cores: NonZeroUsize,
     /// Holds the newest snapshot.
@@ -85,7 +83,6 @@ impl Parts {
             upstream: upstream::State::new(
                 self.upstream_settings.clone(),
                 CoreLimits::of(limits),
-                Arc::clone(&self.names),
                 self.snapshots.reader(),
             ),
             shortages: Shortages::default(),

@@ -1,4 +1,3 @@
-pub(crate) mod names;
 pub(crate) mod redirects;
 pub(crate) mod routes;
 pub(crate) mod trailers;

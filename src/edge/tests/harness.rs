@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     message::{Message, read_message},
-    support::{CollectingSink, EchoControlPlane, FakeResolver, names, route, service, snapshot},
+    support::{CollectingSink, EchoControlPlane, FakeResolver, route, service, snapshot},
 };
 use crate::{
     config::{ClientAddressHeader, ListenerSettings, LogFormat, UpstreamSettings},
@@ -27,9 +27,7 @@ use crate::{
         http::{origin::AllowedOrigins, page::TrustedPages},
         service::{Route, Service},
     },
-    edge::{
-        Edge, Parts, auth::browser::BrowserSettings, net::names::Names, snapshot::SnapshotCell, tests::support::NOW,
-    },
+    edge::{Edge, Parts, auth::browser::BrowserSettings, snapshot::SnapshotCell, tests::support::NOW},
     ports::{
         Clock,
         testing::{CountingEntropy, TestClock},
@@ -69,7 +67,6 @@ pub(crate) struct Setup {
     pub(crate) listener: ListenerSettings,
     pub(crate) upstream: UpstreamSettings,
     pub(crate) max_service_connections: usize,
-    pub(crate) names: Arc<Names>,
     pub(crate) cores: usize,
     pub(crate) routes: Vec<Route>,
     pub(crate) services: Vec<Service>,
@@ -105,7 +102,6 @@ impl Setup {
                 max_requests: 1000,
             },
             max_service_connections: 1000,
-            names: names(),
             cores: 1,
             routes: vec![
                 route("/api/users", "auth", "/users"),
@@ -153,7 +149,6 @@ impl Setup {
             },
             upstream_settings: self.upstream,
             max_service_connections: self.max_service_connections,
-            names: self.names,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
             control_plane: Arc::new(EchoControlPlane),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -22,7 +23,7 @@ use crate::{
         access::Access,
         assertion::SignedAssertion,
         oauth::{GrantChanges, ProviderName},
-        service::{Route, RouteTable, Service, ServiceName},
+        service::{Instance, Route, RouteTable, Service, ServiceName, ServiceUrl, Source},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
         values::{
             digest::Sha256Digest,
@@ -32,7 +33,6 @@ use crate::{
         },
     },
     edge::{
-        net::names::Names,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -259,14 +259,19 @@ pub(crate) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route
     }
 }
 
-/// Names as the machine resolves them.
-pub(crate) fn names() -> Arc<Names> {
-    Names::of_system()
+pub(crate) fn service(name: &str, instances: &[&str]) -> Service {
+    let instances = instances.iter().map(|url| Arc::new(instance(url))).collect();
+    Service { name: name.parse().unwrap(), instances, policy: Arc::default() }
 }
 
-pub(crate) fn service(name: &str, instances: &[&str]) -> Service {
-    let instances = instances.iter().map(|url| Arc::new(url.parse().unwrap())).collect();
-    Service { name: name.parse().unwrap(), instances }
+/// The instance at this URL. `localhost` is found, no other name.
+pub(crate) fn instance(url: &str) -> Instance {
+    let url: ServiceUrl = url.parse().unwrap();
+    let addresses = match url.host.as_str() {
+        "localhost" => vec![IpAddr::from([127, 0, 0, 1])],
+        host => host.parse().into_iter().collect(),
+    };
+    Instance::at(&url, url.port, addresses, Source::Static)
 }
 
 pub(crate) fn snapshot(

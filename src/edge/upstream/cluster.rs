@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, OnceCell},
     rc::Rc,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,12 +12,9 @@ use super::{
 };
 use crate::{
     domain::gateway::models::service::{Service, ServiceName},
-    edge::{
-        limits::{
-            in_flight::CoreLimits,
-            permit::{CorePermits, Permit},
-        },
-        net::names::Names,
+    edge::limits::{
+        in_flight::CoreLimits,
+        permit::{CorePermits, Permit},
     },
 };
 
@@ -32,10 +28,10 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Keeps the endpoints of `before` that are still configured, with their state.
-    pub(crate) fn of(service: &Service, names: &Arc<Names>, before: Option<&Self>) -> Self {
+    pub(crate) fn of(service: &Service, before: Option<&Self>) -> Self {
         let endpoints = service.instances.iter().filter_map(|instance| {
             let known = before.and_then(|before| before.endpoints.iter().find(|known| known.instance == *instance));
-            known.map(Rc::clone).or_else(|| Endpoint::new(instance, names))
+            known.map(Rc::clone).or_else(|| Endpoint::new(instance))
         });
         Self {
             endpoints: endpoints.collect(),

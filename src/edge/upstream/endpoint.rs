@@ -14,10 +14,7 @@ use super::{
     connector::Connector,
     pool::{http1::Http1Pool, http2::Http2Pool},
 };
-use crate::{
-    domain::gateway::models::service::{Instance, UpstreamProtocol},
-    edge::net::names::Names,
-};
+use crate::domain::gateway::models::service::{Instance, UpstreamProtocol};
 
 /// How long an endpoint is ejected after a failed connect. Long enough that trying it again costs next to nothing of
 /// the retry budget, short enough that a recovered endpoint is soon found.
@@ -36,7 +33,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// `None` if the address cannot be used in a request.
-    pub(crate) fn new(instance: &Arc<Instance>, names: &Arc<Names>) -> Option<Rc<Self>> {
+    pub(crate) fn new(instance: &Arc<Instance>) -> Option<Rc<Self>> {
         let authority = instance.authority();
         if HeaderValue::try_from(&authority).is_err() {
             error!(instance = authority, "an instance has an address that requests cannot be sent to");
@@ -45,7 +42,7 @@ impl Endpoint {
         Some(Rc::new(Self {
             instance: Arc::clone(instance),
             authority: authority.into(),
-            connector: Rc::new(Connector::new(&instance.host, instance.port, names)),
+            connector: Rc::new(Connector::new(&instance.addresses, instance.port)),
             http1: Http1Pool::default(),
             http2: Rc::default(),
             ejected_until: Cell::default(),

@@ -14,7 +14,7 @@ use crate::{
         http::path::Spelling,
         service::{Found, Route, SERVICES_PREFIX, ServiceName, Wanted},
     },
-    edge::{net::names::Names, snapshot::Snapshot},
+    edge::snapshot::Snapshot,
 };
 
 /// Finds the destination of a request.
@@ -46,7 +46,7 @@ pub(crate) enum Destination<'v> {
 
 impl Router {
     /// The router of `snapshot`. Keeps the state that `before` has for endpoints that are still configured.
-    pub(crate) fn of(snapshot: Arc<Snapshot>, names: &Arc<Names>, before: Option<&Self>) -> Self {
+    pub(crate) fn of(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
         {
@@ -57,7 +57,7 @@ impl Router {
             .iter()
             .map(|(name, service)| {
                 let known = before.and_then(|before| before.clusters.get(name));
-                (name.clone(), Cluster::of(service, names, known))
+                (name.clone(), Cluster::of(service, known))
             })
             .collect();
         Self { snapshot, clusters: Rc::new(clusters) }
@@ -95,11 +95,11 @@ mod tests {
     use super::*;
     use crate::{
         domain::gateway::models::http::path::Spellings,
-        edge::tests::support::{names, route, service, snapshot},
+        edge::tests::support::{route, service, snapshot},
     };
 
     fn made_of(snapshot: Snapshot, before: Option<&Router>) -> Router {
-        Router::of(Arc::new(snapshot), &names(), before)
+        Router::of(Arc::new(snapshot), before)
     }
 
     fn goes(router: &Router, path: &str) -> String {
