@@ -8,6 +8,7 @@ pub mod clients;
 mod described;
 mod descriptors;
 mod development;
+mod discovery;
 mod edge_ports;
 mod health;
 pub mod logging;
@@ -47,7 +48,6 @@ use crate::{
         clock::WallClock,
         console::Console,
         entropy::SystemEntropy,
-        names::SystemNames,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
@@ -55,7 +55,6 @@ use crate::{
     config::{Database, LogFormat, Settings},
     domain::gateway::services::{
         Failure,
-        discovery::Discovery,
         ports::DummyConsole,
         resealing::{Resealed, Resealing},
         signing_key::SigningKeyError,
@@ -133,9 +132,6 @@ pub enum StartError {
     Edge(io::Error),
 }
 
-/// How long the start waits for the addresses of services.
-const FIRST_ANSWERS: Duration = Duration::from_secs(2);
-
 /// A running gateway.
 pub struct App {
     edge: Edge,
@@ -174,7 +170,7 @@ impl App {
 
         let preparing = spawn_blocking(|| preparation.run());
         let store = Store::wait_for(&settings.database, &settings.session_store, settings.startup_timeout).await?;
-        let services = Services::open(&settings, &world, &store, providers, healths).await?;
+        let services = Services::open(&settings, &world, &store, providers, healths, cores.get()).await?;
 
         let api = Api::new(services.api_parts(&settings, readiness.clone()));
         tasks.spawn({
@@ -199,10 +195,8 @@ impl App {
             providers: settings.providers.clone(),
         }
         .start(&mut tasks, &probes.handle, &stopped);
-        let discovery = Discovery::new(Arc::new(SystemNames), services.publisher.clone());
-        discovery.declare(settings.services.clone());
-        // Names are found at once, as a rule. Those that are not must not delay the start.
-        discovery.first_answers(FIRST_ANSWERS).await;
+        let (discovery, unreachable) =
+            discovery::start(&settings, services.publisher.clone(), &mut tasks, stopped.clone()).await;
         let keeper = described::Keeper {
             documents: api.documents(),
             snapshots: services.publisher.snapshots(),
@@ -225,6 +219,7 @@ impl App {
                 max_service_connections,
                 cores,
                 snapshots: services.publisher.snapshots(),
+                unreachable,
                 control_plane: Arc::new(PoemControlPlane::new(
                     api.endpoint,
                     settings.public.api_prefix.clone(),
@@ -271,7 +266,7 @@ pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> 
     let world = World::real(settings.log_format);
     let (providers, _) = providers(&settings.providers, &world.clock);
     let healths = healths_of(&providers, &world.clock);
-    let services = Services::open(settings, &world, &Store::in_memory(), providers, healths).await?;
+    let services = Services::open(settings, &world, &Store::in_memory(), providers, healths, 1).await?;
     Ok(Api::new(services.api_parts(settings, Arc::default())).document())
 }
 

@@ -53,9 +53,9 @@ impl Keeper {
             let snapshot = self.snapshots.load();
             changed |= !Arc::ptr_eq(&snapshot.routes, &table);
             table = snapshot.routes.clone();
-            let asked = snapshot.services.values().filter(|service| service.name.as_str() != STAND_IN);
+            let asked = snapshot.services.values().filter(|state| state.service.name.as_str() != STAND_IN);
             // Concurrently: a slow service does not delay the others.
-            for (name, found) in join_all(asked.map(|service| self.ask(&fetcher, service))).await {
+            for (name, found) in join_all(asked.map(|state| self.ask(&fetcher, &state.service))).await {
                 if known.get(&name) != Some(&found) {
                     changed = true;
                     known.insert(name, found);

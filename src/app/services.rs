@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::{
     StartError, World, clients,
     edge_ports::publisher::SnapshotPublisher,
@@ -33,6 +35,7 @@ use crate::{
             token::{LiveSessions, TokenParts, TokenService},
         },
     },
+    ports::Entropy,
 };
 
 /// The state that data plane and control plane share.
@@ -56,9 +59,11 @@ impl Services {
         store: &Store,
         providers: Vec<Arc<dyn Provider>>,
         healths: Arc<ProviderHealths>,
+        cores: usize,
     ) -> Result<Self, StartError> {
         let vault = Arc::new(open_vault(settings, &*world.entropy)?);
-        let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
+        let publisher =
+            Arc::new(SnapshotPublisher::new(settings, expectations(settings), cores, salt(settings, &*world.entropy)));
         let keys = Arc::new(
             SigningKeys::open(SigningKeyParts {
                 store: store.signing_keys.clone(),
@@ -170,6 +175,17 @@ impl Services {
             allowed_origins: allowed_origins.clone(),
             development: settings.environment == Environment::Development,
         }
+    }
+}
+
+/// Derived from the vault's key, which all replicas share.
+fn salt(settings: &Settings, entropy: &dyn Entropy) -> u64 {
+    match settings.vault_keys.first() {
+        Some(key) => {
+            let digest: [u8; 32] = Sha256::new().chain_update(b"sticky cookies").chain_update(key.0).finalize().into();
+            digest.first_chunk().map_or(0, |begin| u64::from_be_bytes(*begin))
+        }
+        None => u64::from_be_bytes(entropy.bytes()),
     }
 }
 

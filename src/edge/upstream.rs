@@ -1,6 +1,8 @@
 //! Sends requests to services: the state of one core.
 
+pub(crate) mod checks;
 pub(crate) mod cluster;
+pub(crate) mod connecting;
 pub(crate) mod connector;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
@@ -15,12 +17,16 @@ pub(crate) mod response_body;
 pub(crate) mod retry_budget;
 pub(crate) mod router;
 pub(crate) mod upgrade;
+pub(crate) mod watch;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use self::{retry_budget::RetryBudget, router::Router};
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::router::Router;
 use crate::{
     config::UpstreamSettings,
+    domain::gateway::models::service::ServiceName,
     edge::{
         limits::{in_flight::CoreLimits, permit::Permit},
         snapshot::SnapshotReader,
@@ -32,23 +38,33 @@ use crate::{
 pub(crate) struct State {
     pub(crate) settings: UpstreamSettings,
     pub(crate) limits: CoreLimits,
-    pub(crate) retries: RetryBudget,
     pub(crate) streams: Rc<StreamRegistry>,
     pub(crate) deadlines: Rc<Deadlines>,
+    /// Its number.
+    pub(crate) core: usize,
+    /// Told of services with an instance that cannot be reached.
+    unreachable: UnboundedSender<ServiceName>,
     snapshots: RefCell<SnapshotReader>,
     router: RefCell<Rc<Router>>,
 }
 
 impl State {
     /// The state of a core that has not reached any service yet.
-    pub(crate) fn new(settings: UpstreamSettings, limits: CoreLimits, mut snapshots: SnapshotReader) -> Self {
-        let router = Router::of(Arc::clone(snapshots.newest()), None);
+    pub(crate) fn new(
+        settings: UpstreamSettings,
+        limits: CoreLimits,
+        core: usize,
+        unreachable: UnboundedSender<ServiceName>,
+        mut snapshots: SnapshotReader,
+    ) -> Self {
+        let router = Router::of(Arc::clone(snapshots.newest()), core, None);
         Self {
             settings,
             limits,
-            retries: RetryBudget::default(),
             streams: Rc::default(),
             deadlines: Rc::default(),
+            core,
+            unreachable,
             snapshots: RefCell::new(snapshots),
             router: RefCell::new(Rc::new(router)),
         }
@@ -66,9 +82,15 @@ impl State {
             if !same_rules {
                 forget_tokens();
             }
-            *router = Rc::new(Router::of(Arc::clone(newest), Some(&router)));
+            *router = Rc::new(Router::of(Arc::clone(newest), self.core, Some(&router)));
         }
         Rc::clone(&router)
+    }
+
+    /// An endpoint of this service cannot be reached: it may have moved.
+    pub(crate) fn is_unreachable(&self, service: &ServiceName) {
+        // Without a receiver, nobody looks names up.
+        let _ = self.unreachable.send(service.clone());
     }
 
     /// A permit for one more socket to a service. If there is none, closes an idle socket for it.

@@ -23,10 +23,12 @@ const PURE: Libraries = AllBut(&[
     "validator",
 ]);
 
-pub(crate) const FLOORS: [Layer; 16] = [
+pub(crate) const FLOORS: [Layer; 17] = [
+    // What all cores know of the services.
+    Layer { name: "edge/health", module: "edge::health", layers: &["models"], libraries: PURE },
     // The snapshot of the control plane, and the ports to it.
     Layer { name: "edge/ports", module: "edge::ports", layers: &["models"], libraries: LIBRARIES },
-    Layer { name: "edge/snapshot", module: "edge::snapshot", layers: &["models"], libraries: LIBRARIES },
+    Layer { name: "edge/snapshot", module: "edge::snapshot", layers: &["edge/health", "models"], libraries: LIBRARIES },
     Layer { name: "edge/limits", module: "edge::limits", layers: &["models"], libraries: PURE },
     Layer { name: "edge/http", module: "edge::http", layers: &["config", "edge/limits", "models"], libraries: PURE },
     Layer { name: "edge/timer", module: "edge::timer", layers: &["models"], libraries: LIBRARIES },
@@ -85,6 +87,7 @@ pub(crate) const FLOORS: [Layer; 16] = [
             "edge/auth",
             "edge/body",
             "edge/error",
+            "edge/health",
             "edge/http",
             "edge/http1",
             "edge/http2",

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use chrono::{DateTime, Utc};
@@ -19,7 +20,10 @@ use crate::{
         },
         services::ports::{GrantStatePublisher, KeyRing, ServicePublisher, TokenStatePublisher},
     },
-    edge::snapshot::{Snapshot, SnapshotCell},
+    edge::{
+        health::ServiceState,
+        snapshot::{Snapshot, SnapshotCell},
+    },
 };
 
 /// Publishes snapshots.
@@ -27,20 +31,22 @@ pub(in crate::app) struct SnapshotPublisher {
     snapshots: Arc<SnapshotCell>,
     /// The routes without those that services have by default.
     routes: Mutex<Vec<Route>>,
+    cores: usize,
 }
 
 impl SnapshotPublisher {
     /// Starts with the routes of the settings, no services, no keys and an empty deny-list.
-    pub(in crate::app) fn new(settings: &Settings, expectations: Expectations) -> Self {
+    pub(in crate::app) fn new(settings: &Settings, expectations: Expectations, cores: usize, salt: u64) -> Self {
         let snapshots = Arc::new(SnapshotCell::new(Snapshot {
             routes: Arc::new(routes_in_force(settings)),
             services: Arc::default(),
+            salt,
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
             revocations: Revocations::default(),
             grant_changes: GrantChanges::default(),
         }));
-        Self { snapshots, routes: Mutex::new(settings.routes.clone()) }
+        Self { snapshots, routes: Mutex::new(settings.routes.clone()), cores }
     }
 
     pub(in crate::app) fn snapshots(&self) -> Arc<SnapshotCell> {
@@ -70,8 +76,19 @@ impl ServicePublisher for SnapshotPublisher {
         let declared = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let routes = RouteTable::with_defaults(declared.iter().cloned(), services.iter().map(|service| &service.name));
         let routes = Arc::new(routes);
+        let (before, now) = (self.snapshots.load(), Instant::now());
+        let state_of = |service: &Service| {
+            let known = before.services.get(&service.name);
+            match known {
+                Some(known) if *known.service == *service => Arc::clone(known),
+                _ => {
+                    let known = known.map(|known| &**known);
+                    Arc::new(ServiceState::of(Arc::new(service.clone()), known, self.cores, now))
+                }
+            }
+        };
         let services: HashMap<_, _> =
-            services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
+            services.iter().map(|service| (service.name.clone(), state_of(service))).collect();
         let services = Arc::new(services);
         self.snapshots.update(|snapshot| {
             if !snapshot.routes.iter().eq(routes.iter()) {

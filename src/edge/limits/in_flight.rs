@@ -23,7 +23,10 @@ enum Subject {
     Client(IpAddr),
     /// Requests of a client for the gateway's own paths.
     ClientAtOwnPaths(IpAddr),
-    Service(ServiceName),
+    /// With its limit: when that changes, counting starts anew.
+    Service(ServiceName, usize),
+    /// Requests that wait for a service to respond.
+    Pending(ServiceName, usize),
     /// Several routes may have the same path, each with methods of its own.
     Route(PathPrefix, Methods),
 }
@@ -116,9 +119,15 @@ impl CoreLimits {
         Rc::clone(permits)
     }
 
-    /// The permits of a service.
-    pub(crate) fn of_service(&self, name: &ServiceName) -> Rc<CorePermits> {
-        CorePermits::of(self.shared.permits(Subject::Service(name.clone()), self.shared.per_service))
+    /// The permits of a service, which may have a limit of its own.
+    pub(crate) fn of_service(&self, name: &ServiceName, limit: Option<usize>) -> Rc<CorePermits> {
+        let limit = limit.unwrap_or(self.shared.per_service);
+        CorePermits::of(self.shared.permits(Subject::Service(name.clone(), limit), limit))
+    }
+
+    /// The permits of requests that wait for a service to respond.
+    pub(crate) fn pending_at(&self, name: &ServiceName, limit: usize) -> Rc<CorePermits> {
+        CorePermits::of(self.shared.permits(Subject::Pending(name.clone(), limit), limit))
     }
 
     /// A permit for a request on a route that allows `limit`.
@@ -175,7 +184,7 @@ mod tests {
         assert!(of_client(0, "2001:db8::3").is_none() && of_client(1, "2001:db8::3").is_none());
         assert!(of_client(1, "2001:db8:0:1::1").is_some(), "another network is another client");
         assert!(cores[0].of_client(ip("2001:db8::1")).own_paths.try_acquire().is_some(), "they count by themselves");
-        let services = cores.each_ref().map(|core| core.of_service(&"auth".parse().unwrap()));
+        let services = cores.each_ref().map(|core| core.of_service(&"auth".parse().unwrap(), None));
         let held = services[0].try_acquire();
         assert!(held.is_some() && services[1].try_acquire().is_none());
         let route = Route::of_service(&"auth".parse().unwrap());

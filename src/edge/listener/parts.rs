@@ -3,10 +3,11 @@
 use std::{num::NonZeroUsize, rc::Rc, sync::Arc};
 
 use chrono_tz::Tz;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 
 use crate::{
     config::{ListenerSettings, LogFormat, UpstreamSettings},
+    domain::gateway::models::service::ServiceName,
     edge::{
         auth::{self, bearer::Tokens, browser::BrowserSettings, lookup::Lookup},
         limits::in_flight::{CoreLimits, SharedLimits},
@@ -37,6 +38,8 @@ pub struct Parts {
     pub cores: NonZeroUsize,
     /// Holds the newest snapshot.
     pub snapshots: Arc<SnapshotCell>,
+    /// Told of services with an instance that cannot be reached: it may have moved.
+    pub unreachable: UnboundedSender<ServiceName>,
     /// Handles requests for the gateway's own paths.
     pub control_plane: Arc<dyn ControlPlane>,
     /// Looks up data that a snapshot cannot hold.
@@ -66,8 +69,8 @@ impl Parts {
         )
     }
 
-    /// Builds the part of a core that handles requests.
-    pub(crate) fn core(&self, limits: &Arc<SharedLimits>) -> Core {
+    /// Builds the part of a core, which has this number, that handles requests.
+    pub(crate) fn core(&self, number: usize, limits: &Arc<SharedLimits>) -> Core {
         let random = RandomSource::new(Arc::clone(&self.entropy));
         let lookup = Lookup {
             resolver: Arc::clone(&self.resolver),
@@ -83,6 +86,8 @@ impl Parts {
             upstream: upstream::State::new(
                 self.upstream_settings.clone(),
                 CoreLimits::of(limits),
+                number,
+                self.unreachable.clone(),
                 self.snapshots.reader(),
             ),
             shortages: Shortages::default(),

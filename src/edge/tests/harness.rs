@@ -151,6 +151,7 @@ impl Setup {
             max_service_connections: self.max_service_connections,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
+            unreachable: tokio::sync::mpsc::unbounded_channel().0,
             control_plane: Arc::new(EchoControlPlane),
             resolver: Arc::clone(&resolver) as _,
             control_runtime: Handle::current(),
@@ -373,9 +374,16 @@ impl Upstream {
         Self::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
     }
 
-    /// The requests received so far.
+    /// The requests received so far, without the gateway's own checks.
     pub(crate) fn received(&self) -> Vec<Message> {
-        self.received.lock().unwrap().clone()
+        let all = self.received.lock().unwrap();
+        all.iter().filter(|request| !is_check(request)).cloned().collect()
+    }
+
+    /// The gateway's checks so far.
+    pub(crate) fn checks(&self) -> Vec<Message> {
+        let all = self.received.lock().unwrap();
+        all.iter().filter(|request| is_check(request)).cloned().collect()
     }
 
     /// The one request that it received.
@@ -390,6 +398,10 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn is_check(request: &Message) -> bool {
+    request.header("user-agent") == Some("gateway-health-check")
 }
 
 /// An address without a listener.

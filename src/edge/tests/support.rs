@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use crate::{
         access::Access,
         assertion::SignedAssertion,
         oauth::{GrantChanges, ProviderName},
-        service::{Instance, Route, RouteTable, Service, ServiceName, ServiceUrl, Source},
+        service::{Instance, Route, RouteTable, Service, ServiceName, ServicePolicy, ServiceUrl, Source},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
         values::{
             digest::Sha256Digest,
@@ -33,6 +34,7 @@ use crate::{
         },
     },
     edge::{
+        health::ServiceState,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -264,6 +266,15 @@ pub(crate) fn service(name: &str, instances: &[&str]) -> Service {
     Service { name: name.parse().unwrap(), instances, policy: Arc::default() }
 }
 
+/// The most cores of a gateway in these tests.
+const CORES: usize = 8;
+
+/// The service `auth` with this policy.
+pub(crate) fn auth_with(policy: ServicePolicy, addresses: &[SocketAddr]) -> Service {
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    Service { policy: Arc::new(policy), ..service("auth", &urls.iter().map(String::as_str).collect::<Vec<_>>()) }
+}
+
 /// The instance at this URL. `localhost` is found, no other name.
 pub(crate) fn instance(url: &str) -> Instance {
     let url: ServiceUrl = url.parse().unwrap();
@@ -278,11 +289,16 @@ pub(crate) fn snapshot(
     routes: impl IntoIterator<Item = Route>,
     services: impl IntoIterator<Item = Service>,
 ) -> Snapshot {
-    let services: HashMap<_, _> =
-        services.into_iter().map(|service| (service.name.clone(), Arc::new(service))).collect();
+    let services: HashMap<_, _> = services
+        .into_iter()
+        .map(|service| {
+            (service.name.clone(), Arc::new(ServiceState::of(Arc::new(service), None, CORES, Instant::now())))
+        })
+        .collect();
     Snapshot {
         routes: Arc::new(RouteTable::with_defaults(routes, services.keys())),
         services: Arc::new(services),
+        salt: 7,
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),

@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::sleep};
 use crate::edge::error::Failure;
 
 /// How long the next address of a host waits for the one before it (RFC 8305 §5).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+pub(crate) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Opens sockets to one endpoint.
 pub(crate) struct Connector {

@@ -46,7 +46,7 @@ pub(crate) enum Destination<'v> {
 
 impl Router {
     /// The router of `snapshot`. Keeps the state that `before` has for endpoints that are still configured.
-    pub(crate) fn of(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+    pub(crate) fn of(snapshot: Arc<Snapshot>, core: usize, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
         {
@@ -55,9 +55,9 @@ impl Router {
         let clusters = snapshot
             .services
             .iter()
-            .map(|(name, service)| {
+            .map(|(name, state)| {
                 let known = before.and_then(|before| before.clusters.get(name));
-                (name.clone(), Cluster::of(service, known))
+                (name.clone(), Cluster::of(state, core, snapshot.salt, known))
             })
             .collect();
         Self { snapshot, clusters: Rc::new(clusters) }
@@ -77,6 +77,11 @@ impl Router {
                 Some(_) | None => Destination::OwnPath,
             },
         }
+    }
+
+    /// The services.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.values()
     }
 
     /// Closes one idle HTTP/1.1 connection, if there is one.
@@ -99,7 +104,7 @@ mod tests {
     };
 
     fn made_of(snapshot: Snapshot, before: Option<&Router>) -> Router {
-        Router::of(Arc::new(snapshot), before)
+        Router::of(Arc::new(snapshot), 0, before)
     }
 
     fn goes(router: &Router, path: &str) -> String {

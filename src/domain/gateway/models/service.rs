@@ -20,7 +20,7 @@ mod table;
 mod url;
 
 pub use self::{
-    instance::{Instance, Source, UpstreamProtocol},
+    instance::{Instance, InstanceIdentity, Source, UpstreamProtocol},
     methods::{InvalidMethods, Methods},
     policy::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
     table::{Found, RouteTable, Wanted},

@@ -7,7 +7,7 @@
 mod names;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -174,13 +174,7 @@ impl State {
 
 /// Two sources may know the same instance: the first one counts.
 fn without_doubles(instances: impl Iterator<Item = Arc<Instance>>) -> Vec<Arc<Instance>> {
-    let mut kept: Vec<Arc<Instance>> = Vec::new();
-    let mut known = std::collections::HashSet::new();
-    for instance in instances {
-        let key = (instance.addresses.clone(), instance.port, instance.host.clone(), instance.base_path.clone());
-        if known.insert((key, instance.protocol, instance.tls)) {
-            kept.push(instance);
-        }
-    }
-    kept
+    let instances: Vec<Arc<Instance>> = instances.collect();
+    let mut known = HashSet::new();
+    instances.iter().filter(|instance| known.insert(instance.identity())).cloned().collect()
 }

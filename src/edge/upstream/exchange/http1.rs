@@ -171,7 +171,7 @@ impl Http1Exchange {
     pub(crate) fn give_back(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if self.stays_open && self.writer.has_ended && !self.writer.is_refused && self.writer.output.is_empty() {
-            self.endpoint.http1.put(connection, std::time::Instant::now());
+            self.endpoint.http1.put(connection, std::time::Instant::now(), self.endpoint.connection_age());
         }
     }
 
@@ -181,7 +181,7 @@ impl Http1Exchange {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
-            return Poll::Ready(Some(Err(io::Error::other("the request broke off during the response"))));
+            return Poll::Ready(Some(Err(super::request_broke_off())));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {

@@ -18,6 +18,7 @@ pub(crate) struct Connection {
     pub(crate) stream: Tcp,
     /// The unparsed input.
     pub(crate) input: BytesMut,
+    opened_at: Instant,
     /// The permit for this socket.
     _permit: Permit,
 }
@@ -68,11 +69,12 @@ impl Http1Pool {
         self.kept_for.set(timeout.map(|seconds| Duration::from_secs(seconds).saturating_sub(AHEAD)));
     }
 
-    /// Keeps a connection for the next request, unless it has unexpected input. Whether it is still open is checked
+    /// Keeps a connection for the next request, unless it has unexpected input or is older than `max_age`. Whether it is still open is checked
     /// when it is taken.
-    pub(crate) fn put(&self, mut connection: Connection, now: Instant) {
+    pub(crate) fn put(&self, mut connection: Connection, now: Instant, max_age: Option<Duration>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < MAX_IDLE && connection.input.is_empty() {
+        let is_old = max_age.is_some_and(|most| now.saturating_duration_since(connection.opened_at) >= most);
+        if idle.len() < MAX_IDLE && connection.input.is_empty() && !is_old {
             connection.input = BytesMut::new();
             idle.push(Idle { connection, since: now });
         }
@@ -95,7 +97,7 @@ impl Http1Pool {
 /// Opens a connection.
 pub(crate) async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let stream = connector.connect(limit).await?;
-    Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), _permit: permit })
+    Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), opened_at: Instant::now(), _permit: permit })
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ struct Connection {
     driver: AbortHandle,
     streams: Cell<usize>,
     used_at: Cell<Instant>,
+    opened_at: Instant,
     /// A response took too long on it: it may be dead, and gets no more requests.
     suspect: Cell<bool>,
     /// The permit for this socket.
@@ -181,12 +182,13 @@ impl Drop for Stream {
 }
 
 impl Http2Pool {
-    /// A stream on an open connection, if one is free or no more connections may be opened. Connections that do not
+    /// A stream on an open connection that is younger than `max_age`, if one is free or no more connections may be opened. Connections that do not
     /// suit the request do not count towards the maximum: each is held by a request, and requests are limited.
-    pub(crate) fn take(&self, load: Load) -> Option<Stream> {
+    pub(crate) fn take(&self, load: Load, max_age: Option<Duration>) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.is_usable());
-        let fit = || connections.iter().filter(|connection| connection.suits(load));
+        let is_young = |connection: &Connection| max_age.is_none_or(|most| connection.opened_at.elapsed() < most);
+        let fit = || connections.iter().filter(|connection| connection.suits(load) && is_young(connection));
         let free = fit().find(|connection| !connection.is_full());
         let least = || fit().min_by_key(|connection| connection.streams.get());
         free.or_else(|| least().filter(|_| fit().count() >= MAX_CONNECTIONS))
@@ -263,6 +265,7 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
         driver: driver.abort_handle(),
         streams: Cell::new(0),
         used_at: Cell::new(Instant::now()),
+        opened_at: Instant::now(),
         suspect: Cell::new(false),
         _permit: permit,
         is_exclusive: Cell::new(false),

@@ -50,6 +50,9 @@ impl fmt::Display for Source {
 /// The default weight of an instance.
 const USUAL_WEIGHT: u16 = 1;
 
+/// What tells an instance from others: addresses, port, host, base path, protocol, and whether it is called by TLS.
+pub type InstanceIdentity<'i> = (&'i [IpAddr], u16, &'i str, &'i str, UpstreamProtocol, bool);
+
 /// One instance of a service: a process that listens at a known address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Instance {
@@ -100,14 +103,8 @@ impl Instance {
         }
     }
 
-    /// Whether this is the same process as `other`, as far as addresses tell: a changed weight or source does not make it
-    /// another.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.addresses == other.addresses
-            && self.port == other.port
-            && self.host == other.host
-            && self.protocol == other.protocol
-            && self.tls == other.tls
-            && self.base_path == other.base_path
+    /// What tells it from other instances. Its weight and source may change.
+    pub fn identity(&self) -> InstanceIdentity<'_> {
+        (&self.addresses, self.port, &self.host, &self.base_path, self.protocol, self.tls)
     }
 }
