@@ -199,7 +199,8 @@ impl App {
             providers: settings.providers.clone(),
         }
         .start(&mut tasks, &probes.handle, &stopped);
-        let discovery = Discovery::new(Arc::new(SystemNames), services.publisher.clone());
+        let discovery =
+            Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), services.publisher.clone());
         discovery.declare(settings.services.clone());
         // Names are found at once, as a rule. Those that are not must not delay the start.
         discovery.first_answers(FIRST_ANSWERS).await;
