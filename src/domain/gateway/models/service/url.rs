@@ -104,10 +104,7 @@ mod tests {
         assert_eq!(read("http://localhost:8001"), Ok(("localhost:8001".to_owned(), String::new(), false, false)));
         assert_eq!(read("http://[::1]/base/"), Ok(("[::1]:80".to_owned(), "/base".to_owned(), false, false)));
         assert_eq!(read("https://a"), Ok(("a:443".to_owned(), String::new(), true, false)));
-        assert_eq!(
-            read("srv+https://_api._tcp.a.b/x"),
-            Ok(("_api._tcp.a.b".to_owned(), "/x".to_owned(), true, true))
-        );
+        assert_eq!(read("srv+https://_api._tcp.a.b/x"), Ok(("_api._tcp.a.b".to_owned(), "/x".to_owned(), true, true)));
         for text in [
             "",
             "localhost:8001",
