@@ -5,6 +5,7 @@
 mod certificate;
 mod listener;
 mod misspelt;
+mod names;
 mod providers;
 mod public;
 mod reading;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub service_documents: HashMap<ServiceName, Option<String>>,
     /// The routes of `gateway.toml`, or the shipped ones.
     pub routes: Vec<Route>,
+    /// `DNS_SERVERS`: the name servers that know the names of services; none for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Limits for requests to services.
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: the providers for signing in.
@@ -127,6 +130,7 @@ impl Settings {
         let with_address: Vec<&str> = with_address.chain(sample).collect();
         let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address) };
         let routes = routes::read(&mut reader, known);
+        let dns_servers = names::read_servers(&mut reader);
         let upstream = services::read_upstream(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
@@ -147,6 +151,7 @@ impl Settings {
                 services,
                 service_documents,
                 routes,
+                dns_servers: dns_servers?,
                 upstream: upstream?,
                 providers: providers?,
                 oauth_refresh_ahead: oauth_refresh_ahead?,

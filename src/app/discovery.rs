@@ -30,7 +30,7 @@ pub(super) async fn start(
     tasks: &mut JoinSet<()>,
     mut stopped: watch::Receiver<bool>,
 ) -> (Arc<Discovery>, UnboundedSender<ServiceName>) {
-    let discovery = Discovery::new(Arc::new(SystemNames), publisher);
+    let discovery = Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), publisher);
     discovery.declare(settings.services.clone());
     discovery.first_answers(FIRST_ANSWERS).await;
     let (unreachable, mut suspected) = unbounded_channel();

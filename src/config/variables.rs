@@ -83,6 +83,7 @@ variables! {
     MAX_REQUESTS_PER_CLIENT, Text("1000"), "Maximum number of requests in flight of one client address, each stream and WebSocket included; further ones get 503 `overloaded`. Requests to the gateway's own paths are counted separately. Behind a proxy raise this, too, unless `TRUSTED_PROXIES` names the proxy";
     TRUSTED_PROXIES, Derived("none"), "The proxies in front of the gateway that are trusted with the address, scheme and host of their clients: addresses or CIDRs separated by commas";
     CLIENT_ADDRESS_HEADER, Text("X-Forwarded-For"), "The header in which these proxies send the address: `X-Forwarded-For` (`X-Real-IP` if a request has neither that nor `Forwarded`), or `X-Real-IP` alone. Choose the one that your proxy writes itself";
+    DNS_SERVERS, Derived("the system's"), "The name servers that know the names of services: addresses, with a port if it is not 53, separated by commas, such as `127.0.0.1:8600` for Consul. Each must know every name";
     CONNECT_TIMEOUT, Text("2s"), "Time limit for connecting to a service";
     FIRST_BYTE_TIMEOUT, Text("30s"), "Time limit for a service, from the end of the request to the head of its response";
     UPSTREAM_IDLE_TIMEOUT, Text("4s"), "An unused connection to a service is closed after this time, or earlier if the service says so (`Keep-Alive: timeout=5`). Choose less than the service's own limit: uvicorn and Node close theirs after 5 seconds, and a request that is then on its way is lost";
@@ -127,7 +128,7 @@ variables! {
 pub const SERVICE_URL: Variable = Variable {
     name: "<NAME>_SERVICE_URL",
     fallback: Derived("none; development starts the sample AUTH service"),
-    meaning: "The address of a service: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Several instances are separated by commas",
+    meaning: "The address of a service: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Every address of a name is an instance. Several URLs are separated by commas",
     secret: false,
 };
 

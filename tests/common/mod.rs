@@ -6,6 +6,7 @@
 pub(crate) mod browser;
 pub(crate) mod clients;
 pub(crate) mod database;
+pub(crate) mod dns;
 pub(crate) mod recorder;
 pub(crate) mod redis;
 pub(crate) mod stand_in;

@@ -71,7 +71,7 @@ mod tests {
         let readiness = StoreReadiness::default();
         let [start] = readiness.check().await.try_into().unwrap();
         assert!(!start.ok && start.name == "start");
-        let discovery = Discovery::new(Arc::new(SystemNames), Arc::new(Nowhere));
+        let discovery = Discovery::new(Arc::new(SystemNames::new(Vec::new())), Arc::new(Nowhere));
         readiness.complete(store, Arc::new(feed), discovery);
         assert!(readiness.check().await.iter().all(|check| check.ok));
     }

@@ -1,23 +1,33 @@
 //! Knows where the instances of every service are. Each source (settings, DNS, registrations, containers) keeps its own
 //! list; this merges them into one list per service, and publishes it when it changes.
 //!
-//! A source that fails, or suddenly has nothing, keeps its last list for [`KEPT_FOR`]: a name server that is away must
-//! not take down a service that works.
+//! A name that cannot be looked up, or suddenly has no address, keeps its last ones for [`KEPT_FOR`]: a name server that
+//! is away must not take down a service that works.
 
+mod following;
+mod lookup;
 mod names;
+mod records;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
+    sync::{Notify, watch},
+    task,
+    time::{Instant, sleep, timeout},
 };
 
-use self::names::{NameKey, Names};
+use self::{
+    following::follow,
+    lookup::{Lookup, Lookups},
+    names::Names,
+    records::{NameKey, Outcome},
+};
 use super::ports::{NameResolver, ServicePublisher};
 use crate::domain::gateway::models::service::{DeclaredService, Instance, Service, ServiceName, ServiceUrl, Source};
 
@@ -28,14 +38,13 @@ pub type Found = BTreeMap<ServiceName, Vec<Arc<Instance>>>;
 
 /// Knows where the instances of every service are.
 pub struct Discovery {
+    /// For tasks, which must not keep it alive.
+    this: Weak<Self>,
     resolver: Arc<dyn NameResolver>,
     publisher: Arc<dyn ServicePublisher>,
+    lookups: Lookups,
     state: Mutex<State>,
-    /// Limits lookups of names that were found before, and of those that were not: names without an answer affect only
-    /// their own services.
-    lookups: Arc<Semaphore>,
-    doubtful_lookups: Arc<Semaphore>,
-    /// How many names have not been looked up yet.
+    /// How many of the first names have not been looked up yet.
     unknown: watch::Sender<usize>,
 }
 
@@ -45,34 +54,43 @@ struct State {
     names: Names,
     found: BTreeMap<Source, Found>,
     published: Vec<Service>,
+    /// The time of the first declaration.
+    declared_at: Option<Instant>,
+    /// Whether every name of the first declaration was looked up once.
+    has_first_answers: bool,
+    /// Whether a publication is due.
+    is_due: bool,
 }
 
-/// The most concurrent lookups.
-const MAX_LOOKUPS: usize = 64;
-/// The most concurrent lookups of names that have no known address.
-const MAX_DOUBTFUL_LOOKUPS: usize = 32;
+/// How long news of names are collected before they are published: the first answers of a thousand names are not a
+/// thousand publications.
+const PUBLISH_DELAY: Duration = Duration::from_millis(10);
+
+/// The first answers are waited for this long. After that, names without an answer concern their own services alone.
+pub const FIRST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Discovery {
     /// Knows no service yet.
     pub fn new(resolver: Arc<dyn NameResolver>, publisher: Arc<dyn ServicePublisher>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             resolver,
             publisher,
+            lookups: Lookups::default(),
             state: Mutex::default(),
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-            doubtful_lookups: Arc::new(Semaphore::new(MAX_DOUBTFUL_LOOKUPS)),
             unknown: watch::Sender::new(0),
         })
     }
 
     /// Replaces the declared services. Names that stay keep their addresses; new ones are looked up at once.
-    pub fn declare(self: &Arc<Self>, services: Vec<DeclaredService>) {
+    pub fn declare(&self, services: Vec<DeclaredService>) {
         let wanted = services.iter().flat_map(|service| &service.urls).filter_map(NameKey::of);
         let mut state = self.state();
         let new = state.names.retain(wanted.collect());
         state.declared = services;
+        state.declared_at.get_or_insert_with(Instant::now);
         for key in new {
-            let follower = tokio::spawn(Arc::clone(self).follow(key.clone()));
+            let follower = task::spawn(follow(Weak::clone(&self.this), key.clone()));
             state.names.is_followed_by(key, follower.abort_handle());
         }
         self.publish(&mut state);
@@ -101,9 +119,11 @@ impl Discovery {
         timeout(limit, unknown.wait_for(|&unknown| unknown == 0)).await.is_ok()
     }
 
-    /// Whether every name was looked up once.
+    /// Whether every name of the first declaration was looked up once, or [`FIRST_ANSWERS_TIMEOUT`] has passed. Once
+    /// true, it stays so: names that are declared later do not make a working gateway unready.
     pub fn has_first_answers(&self) -> bool {
-        *self.unknown.borrow() == 0
+        let waited = || self.state().declared_at.is_some_and(|at| at.elapsed() >= FIRST_ANSWERS_TIMEOUT);
+        *self.unknown.borrow() == 0 || waited()
     }
 
     /// The published services.
@@ -118,16 +138,48 @@ impl Discovery {
         of_service.flat_map(|declared| &declared.urls).filter_map(|url| state.names.state(&NameKey::of(url)?)).collect()
     }
 
+    /// The next lookup of a name.
+    fn lookup(&self, key: &NameKey) -> Lookup {
+        let is_known = self.state().names.is_known(key);
+        self.lookups.of(key.clone(), Arc::clone(&self.resolver), is_known)
+    }
+
+    /// Stores the outcome of a lookup. `None` if the name is not followed any more.
+    fn learn(&self, key: &NameKey, outcome: Outcome) -> Option<Arc<Notify>> {
+        let mut state = self.state();
+        let learnt = state.names.learn(key, outcome, Instant::now())?;
+        if learnt.is_news {
+            self.publish_soon(&mut state);
+        }
+        Some(learnt.wake)
+    }
+
+    fn publish_soon(&self, state: &mut State) {
+        if std::mem::replace(&mut state.is_due, true) {
+            return;
+        }
+        let this = Weak::clone(&self.this);
+        task::spawn(async move {
+            sleep(PUBLISH_DELAY).await;
+            if let Some(discovery) = this.upgrade() {
+                let mut state = discovery.state();
+                state.is_due = false;
+                discovery.publish(&mut state);
+            }
+        });
+    }
+
     /// Publishes the merged list if it has changed.
     fn publish(&self, state: &mut State) {
-        self.unknown.send_if_modified(|unknown| {
-            let before = std::mem::replace(unknown, state.names.unknown());
-            before != *unknown
-        });
         let merged = state.merged();
         if merged != state.published {
             self.publisher.publish_services(&merged);
             state.published = merged;
+        }
+        if !state.has_first_answers {
+            let unknown = state.names.unknown();
+            state.has_first_answers = unknown == 0 && state.declared_at.is_some();
+            self.unknown.send_replace(unknown);
         }
     }
 
@@ -138,16 +190,19 @@ impl Discovery {
 }
 
 impl State {
+    /// One list per service, in an order that depends on the sources alone.
     fn merged(&self) -> Vec<Service> {
         let mut services: BTreeMap<&ServiceName, Service> = BTreeMap::new();
         for declared in &self.declared {
-            let instances = declared.urls.iter().flat_map(|url| self.instances(url));
-            let service = Service {
+            let service = services.entry(&declared.name).or_insert_with(|| Service {
                 name: declared.name.clone(),
-                instances: without_doubles(instances),
+                instances: Vec::new(),
                 policy: Arc::clone(&declared.policy),
-            };
-            services.insert(&declared.name, service);
+            });
+            service.instances.extend(declared.urls.iter().flat_map(|url| self.instances(url)));
+        }
+        for service in services.values_mut() {
+            service.instances = without_doubles(&service.instances);
         }
         for found in self.found.values() {
             for (name, instances) in found.iter().filter(|(_, instances)| !instances.is_empty()) {
@@ -156,8 +211,7 @@ impl State {
                     instances: Vec::new(),
                     policy: Arc::default(),
                 });
-                let all = std::mem::take(&mut service.instances).into_iter().chain(instances.iter().cloned());
-                service.instances = without_doubles(all);
+                add_unknown(&mut service.instances, without_doubles(instances));
             }
         }
         services.into_values().collect()
@@ -172,9 +226,22 @@ impl State {
     }
 }
 
-/// Two sources may know the same instance: the first one counts.
-fn without_doubles(instances: impl Iterator<Item = Arc<Instance>>) -> Vec<Arc<Instance>> {
-    let instances: Vec<Arc<Instance>> = instances.collect();
+/// Within a source an instance counts once. Two names for one address are two instances: the process there may
+/// distinguish them by `Host`.
+fn without_doubles(instances: &[Arc<Instance>]) -> Vec<Arc<Instance>> {
     let mut known = HashSet::new();
     instances.iter().filter(|instance| known.insert(instance.identity())).cloned().collect()
 }
+
+/// Adds the instances of another source. What listens at a known address and port is known already, whatever name the
+/// source has for it.
+fn add_unknown(known: &mut Vec<Arc<Instance>>, others: Vec<Arc<Instance>>) {
+    let sockets = |instance: &Instance| -> Vec<(IpAddr, u16)> {
+        instance.addresses.iter().map(|&address| (address, instance.port)).collect()
+    };
+    let taken: HashSet<_> = known.iter().flat_map(|instance| sockets(instance)).collect();
+    known.extend(others.into_iter().filter(|other| sockets(other).iter().all(|socket| !taken.contains(socket))));
+}
+
+#[cfg(test)]
+mod tests;

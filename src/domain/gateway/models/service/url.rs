@@ -40,9 +40,9 @@ const SCHEMES: [(&str, UpstreamProtocol, bool); 4] = [
 ];
 
 impl ServiceUrl {
-    /// `host:port`, as sent in `Host` and written in logs.
+    /// `host:port`, as sent in `Host` and written in logs. The name of SRV records has no port.
     pub fn authority(&self) -> String {
-        authority(&self.host, self.port)
+        if self.srv { self.host.clone() } else { authority(&self.host, self.port) }
     }
 
     fn scheme(&self) -> &'static str {
@@ -104,10 +104,7 @@ mod tests {
         assert_eq!(read("http://localhost:8001"), Ok(("localhost:8001".to_owned(), String::new(), false, false)));
         assert_eq!(read("http://[::1]/base/"), Ok(("[::1]:80".to_owned(), "/base".to_owned(), false, false)));
         assert_eq!(read("https://a"), Ok(("a:443".to_owned(), String::new(), true, false)));
-        assert_eq!(
-            read("srv+https://_api._tcp.a.b/x"),
-            Ok(("_api._tcp.a.b:0".to_owned(), "/x".to_owned(), true, true))
-        );
+        assert_eq!(read("srv+https://_api._tcp.a.b/x"), Ok(("_api._tcp.a.b".to_owned(), "/x".to_owned(), true, true)));
         for text in [
             "",
             "localhost:8001",

@@ -1,51 +1,26 @@
-//! Follows names: looks each up again when its records expire, sooner when a connection failed, and keeps the last
-//! addresses while name servers give none.
+//! The names in the settings: what is known of each, and whether that is up to date.
+//!
+//! While name servers give no address, the last ones stay in use: an error, or a sudden lack of addresses, is more often
+//! the fault of a name server than of the service. The service's health is checked in other ways.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::{
-    sync::Notify,
-    task::AbortHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use tracing::{info, warn};
 
-use super::Discovery;
+use super::records::{NameKey, Outcome, Records};
 use crate::domain::gateway::{
-    models::service::{Instance, ServiceUrl, Source},
-    services::ports::{NameError, Resolved, SrvTarget},
+    models::service::{Instance, ServiceUrl},
+    services::ports::NameError,
 };
 
-/// How long the last addresses of a name are used while it has none: they might belong to another host by then.
+/// How long the last addresses of a name are used while it has none. If they were used for longer, they might belong to
+/// another host by then.
 pub const KEPT_FOR: Duration = Duration::from_hours(1);
-
-/// The bounds of the time between two lookups of a name. A longer TTL is honoured by looking up sooner: container
-/// engines announce ten minutes, and change within a second.
-const MIN_PERIOD: Duration = Duration::from_secs(1);
-const MAX_PERIOD: Duration = Duration::from_secs(5);
-
-/// The longest time between two lookups of a name that cannot be looked up.
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
-
-/// A name that is looked up.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NameKey {
-    host: String,
-    srv: bool,
-}
-
-impl NameKey {
-    /// `None` for an address, which needs no lookup.
-    pub(super) fn of(url: &ServiceUrl) -> Option<Self> {
-        let is_name = url.host.parse::<IpAddr>().is_err();
-        is_name.then(|| Self { host: url.host.clone(), srv: url.srv })
-    }
-}
 
 /// The state of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +31,6 @@ pub struct NameState {
     pub trouble: Option<String>,
 }
 
-/// The records that a lookup found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Records {
-    Addresses(Vec<IpAddr>),
-    Targets(Vec<SrvTarget>),
-}
-
 /// Every name that is followed.
 #[derive(Default)]
 pub(super) struct Names(BTreeMap<NameKey, Name>);
@@ -70,8 +38,9 @@ pub(super) struct Names(BTreeMap<NameKey, Name>);
 #[derive(Default)]
 struct Name {
     records: Option<Records>,
-    /// The time at which the records were last confirmed.
-    confirmed_at: Option<Instant>,
+    /// The time of the last lookup that found records, and of the last one that found all of them.
+    found_at: Option<Instant>,
+    all_found_at: Option<Instant>,
     was_looked_up: bool,
     trouble: Option<NameError>,
     wake: Arc<Notify>,
@@ -84,6 +53,14 @@ impl Drop for Name {
             follower.abort();
         }
     }
+}
+
+/// What follows from a lookup.
+pub(super) struct Learnt {
+    /// Whether the records are others than before, or the first answer is there.
+    pub(super) is_news: bool,
+    /// Ends the follower's pause.
+    pub(super) wake: Arc<Notify>,
 }
 
 impl Names {
@@ -111,107 +88,67 @@ impl Names {
         self.0.values().filter(|name| !name.was_looked_up).count()
     }
 
+    /// Whether a name has an address.
+    pub(super) fn is_known(&self, key: &NameKey) -> bool {
+        self.0.get(key).is_some_and(|name| name.records.is_some())
+    }
+
     pub(super) fn state(&self, key: &NameKey) -> Option<NameState> {
         let trouble = self.0.get(key)?.trouble.as_ref();
-        Some(NameState { name: key.host.clone(), trouble: trouble.map(ToString::to_string) })
+        Some(NameState { name: key.host().to_owned(), trouble: trouble.map(ToString::to_string) })
     }
 
     /// The instances that a URL with this name stands for.
     pub(super) fn instances(&self, key: &NameKey, url: &ServiceUrl) -> Vec<Arc<Instance>> {
-        match self.0.get(key).and_then(|name| name.records.as_ref()) {
-            None => Vec::new(),
-            Some(Records::Addresses(addresses)) => {
-                let hosts = hosts(addresses).into_iter();
-                hosts.map(|addresses| Arc::new(Instance::at(url, url.port, addresses, Source::Dns))).collect()
-            }
-            Some(Records::Targets(targets)) => {
-                let first = targets.iter().map(|target| target.priority).min();
-                let used = targets.iter().filter(|target| Some(target.priority) == first);
-                used.flat_map(|target| {
-                    hosts(&target.addresses).into_iter().map(|addresses| {
-                        let instance = Instance::at(url, target.port, addresses, Source::Dns);
-                        Arc::new(Instance { host: target.host.clone(), weight: target.weight.max(1), ..instance })
-                    })
-                })
-                .collect()
-            }
-        }
-    }
-}
-
-/// One IPv4 and one IPv6 address are one host, which is reached by either; of more addresses, each is a host.
-fn hosts(addresses: &[IpAddr]) -> Vec<Vec<IpAddr>> {
-    match addresses {
-        [one, other] if one.is_ipv4() != other.is_ipv4() => vec![addresses.to_vec()],
-        _ => addresses.iter().map(|&address| vec![address]).collect(),
-    }
-}
-
-impl Discovery {
-    /// Looks a name up for as long as it is declared.
-    pub(super) async fn follow(self: Arc<Self>, key: NameKey) {
-        let mut failures = 0_u32;
-        loop {
-            let outcome = self.look_up(&key).await;
-            failures = if outcome.is_ok() { 0 } else { failures.saturating_add(1) };
-            let period = match &outcome {
-                Ok((_, ttl)) => (*ttl).clamp(MIN_PERIOD, MAX_PERIOD),
-                Err(_) => (MIN_PERIOD * 2_u32.pow(failures.clamp(1, 6) - 1)).min(MAX_BACKOFF),
-            };
-            let Some(wake) = self.learn(&key, outcome) else { return };
-            // The shortest pause holds even for a name that is suspected all the time.
-            sleep(MIN_PERIOD).await;
-            let _ = timeout(period.saturating_sub(MIN_PERIOD), wake.notified()).await;
-        }
-    }
-
-    async fn look_up(&self, key: &NameKey) -> Result<(Records, Duration), NameError> {
-        let is_known = self.state().names.0.get(key).is_some_and(|name| name.records.is_some());
-        let lookups = if is_known { &self.lookups } else { &self.doubtful_lookups };
-        // The semaphores are never closed.
-        let _permit = lookups.acquire().await;
-        if key.srv {
-            let Resolved { mut records, ttl } = self.resolver.targets(&key.host).await?;
-            records.sort_by(|a, b| (&a.host, a.port).cmp(&(&b.host, b.port)));
-            return Ok((Records::Targets(records), ttl));
-        }
-        let Resolved { mut records, ttl } = self.resolver.addresses(&key.host).await?;
-        // Sorted, as name servers rotate them. IPv6 first (RFC 8305 §4).
-        records.sort_by_key(|address| (address.is_ipv4(), *address));
-        records.dedup();
-        Ok((Records::Addresses(records), ttl))
+        let records = self.0.get(key).and_then(|name| name.records.as_ref());
+        records.map(|records| records.instances(url)).unwrap_or_default()
     }
 
     /// Stores the outcome of a lookup. `None` if the name is not followed any more.
-    fn learn(&self, key: &NameKey, outcome: Result<(Records, Duration), NameError>) -> Option<Arc<Notify>> {
-        let now = Instant::now();
-        let mut state = self.state();
-        let name = state.names.0.get_mut(key)?;
-        name.was_looked_up = true;
-        let host = &key.host;
+    pub(super) fn learn(&mut self, key: &NameKey, outcome: Outcome, now: Instant) -> Option<Learnt> {
+        let name = self.0.get_mut(key)?;
+        let is_first = !std::mem::replace(&mut name.was_looked_up, true);
+        let before = name.records.clone();
         match outcome {
-            Ok((records, _)) => {
-                if name.trouble.take().is_some() {
-                    info!(name = host, "the name can be looked up again");
+            Ok(found) => {
+                let is_recent = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < KEPT_FOR);
+                let filler = name.records.as_ref().filter(|_| !found.is_complete && is_recent(name.all_found_at));
+                let records = found.records.filled_from(filler);
+                if records.is_empty() {
+                    name.has_failed(key.host(), NameError::Unanswered("its targets cannot be looked up".into()), now);
+                } else {
+                    name.has_been_found(key.host(), records, found.is_complete, now);
                 }
-                name.records = Some(records);
-                name.confirmed_at = Some(now);
             }
-            Err(error) => {
-                let is_kept = name.confirmed_at.is_some_and(|at| now.duration_since(at) < KEPT_FOR);
-                if name.trouble.as_ref() != Some(&error) {
-                    let then =
-                        if is_kept { "its last addresses stay in use" } else { "its service has no instance there" };
-                    warn!(name = host, %error, "a name cannot be looked up: {then}");
-                }
-                if !is_kept {
-                    name.records = None;
-                }
-                name.trouble = Some(error);
-            }
+            Err(error) => name.has_failed(key.host(), error, now),
         }
-        let wake = Arc::clone(&name.wake);
-        self.publish(&mut state);
-        Some(wake)
+        Some(Learnt { is_news: is_first || name.records != before, wake: Arc::clone(&name.wake) })
+    }
+}
+
+impl Name {
+    fn has_been_found(&mut self, host: &str, records: Records, is_complete: bool, now: Instant) {
+        if self.trouble.take().is_some() {
+            info!(name = host, "the name of a service can be looked up again");
+        }
+        self.records = Some(records);
+        self.found_at = Some(now);
+        if is_complete {
+            self.all_found_at = Some(now);
+        }
+    }
+
+    /// One line tells that a trouble begins, and one that it is over.
+    fn has_failed(&mut self, host: &str, error: NameError, now: Instant) {
+        let is_kept = self.found_at.is_some_and(|at| now.duration_since(at) < KEPT_FOR);
+        let is_begin = self.trouble.is_none();
+        if !is_kept && self.records.take().is_some() {
+            warn!(name = host, %error, "a name cannot be looked up for too long: its last addresses are no longer used");
+        } else if is_begin && is_kept {
+            warn!(name = host, %error, "a name cannot be looked up: its last addresses stay in use");
+        } else if is_begin {
+            warn!(name = host, %error, "a name cannot be looked up: its service has no instance there");
+        }
+        self.trouble = Some(error);
     }
 }

@@ -14,6 +14,9 @@ pub struct Resolved<T> {
     pub records: Vec<T>,
     /// How long they may be used (the shortest TTL of them).
     pub ttl: Duration,
+    /// Whether every question got an answer. Otherwise there may be further records: of the other kind of address, or
+    /// the addresses of targets that have none here.
+    pub is_complete: bool,
 }
 
 /// The target of an SRV record (RFC 2782), with its addresses.
@@ -27,7 +30,7 @@ pub struct SrvTarget {
     pub priority: u16,
     /// The target's share of the requests, relative to others of its priority.
     pub weight: u16,
-    /// The addresses of the host.
+    /// The addresses of the host; none if no name server gave an answer about it.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -48,7 +51,7 @@ pub trait NameResolver: Send + Sync + 'static {
     /// The IPv4 and IPv6 addresses of a host.
     async fn addresses(&self, host: &str) -> Result<Resolved<IpAddr>, NameError>;
 
-    /// The targets of SRV records with their addresses. Targets without an address are left out.
+    /// The targets of SRV records with their addresses. Targets whose name has no address are left out.
     async fn targets(&self, name: &str) -> Result<Resolved<SrvTarget>, NameError>;
 }
 
