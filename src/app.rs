@@ -13,6 +13,7 @@ mod health;
 pub mod logging;
 mod policies;
 mod resolver;
+mod service_tls;
 mod services;
 mod store;
 
@@ -203,6 +204,7 @@ impl App {
         discovery.declare(settings.services.clone());
         // Names are found at once, as a rule. Those that are not must not delay the start.
         discovery.first_answers(FIRST_ANSWERS).await;
+        tasks.spawn(services.publisher.service_tls().keep(stopped.clone()));
         let keeper = described::Keeper {
             documents: api.documents(),
             snapshots: services.publisher.snapshots(),

@@ -5,9 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::{ArcSwap, Cache};
 
+use super::net::origination::Originator;
 use crate::domain::gateway::models::{
     oauth::GrantChanges,
-    service::{RouteTable, Service, ServiceName},
+    service::{RouteTable, Service, ServiceName, ServiceTls},
     token::{Expectations, Revocations, SignatureVerifier},
 };
 
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub routes: Arc<RouteTable>,
     /// The services, by name.
     pub services: Arc<HashMap<ServiceName, Arc<Service>>>,
+    /// TLS to the services that have an instance with it, by their policies.
+    pub originators: Arc<HashMap<ServiceTls, Arc<Originator>>>,
     /// Checks the signatures of access tokens.
     pub keys: Arc<dyn SignatureVerifier>,
     /// The required claims of a token.

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    app::policies::routes_in_force,
+    app::{policies::routes_in_force, service_tls::ServiceTlsKeeper},
     config::Settings,
     domain::gateway::{
         models::{
@@ -25,6 +25,7 @@ use crate::{
 /// Publishes snapshots.
 pub(in crate::app) struct SnapshotPublisher {
     snapshots: Arc<SnapshotCell>,
+    service_tls: Arc<ServiceTlsKeeper>,
     /// The routes without those that services have by default.
     routes: Mutex<Vec<Route>>,
 }
@@ -35,16 +36,21 @@ impl SnapshotPublisher {
         let snapshots = Arc::new(SnapshotCell::new(Snapshot {
             routes: Arc::new(routes_in_force(settings)),
             services: Arc::default(),
+            originators: Arc::default(),
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
             revocations: Revocations::default(),
             grant_changes: GrantChanges::default(),
         }));
-        Self { snapshots, routes: Mutex::new(settings.routes.clone()) }
+        Self { snapshots, service_tls: Arc::default(), routes: Mutex::new(settings.routes.clone()) }
     }
 
     pub(in crate::app) fn snapshots(&self) -> Arc<SnapshotCell> {
         self.snapshots.clone()
+    }
+
+    pub(in crate::app) fn service_tls(&self) -> Arc<ServiceTlsKeeper> {
+        self.service_tls.clone()
     }
 }
 
@@ -70,6 +76,7 @@ impl ServicePublisher for SnapshotPublisher {
         let declared = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let routes = RouteTable::with_defaults(declared.iter().cloned(), services.iter().map(|service| &service.name));
         let routes = Arc::new(routes);
+        let originators = Arc::new(self.service_tls.originators_of(services));
         let services: HashMap<_, _> =
             services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
         let services = Arc::new(services);
@@ -78,6 +85,7 @@ impl ServicePublisher for SnapshotPublisher {
                 snapshot.routes = routes.clone();
             }
             snapshot.services = services.clone();
+            snapshot.originators = originators.clone();
         });
     }
 }

@@ -283,6 +283,7 @@ pub(crate) fn snapshot(
     Snapshot {
         routes: Arc::new(RouteTable::with_defaults(routes, services.keys())),
         services: Arc::new(services),
+        originators: Arc::default(),
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, OnceCell},
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,9 +13,12 @@ use super::{
 };
 use crate::{
     domain::gateway::models::service::{Service, ServiceName},
-    edge::limits::{
-        in_flight::CoreLimits,
-        permit::{CorePermits, Permit},
+    edge::{
+        limits::{
+            in_flight::CoreLimits,
+            permit::{CorePermits, Permit},
+        },
+        net::origination::Originator,
     },
 };
 
@@ -28,10 +32,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Keeps the endpoints of `before` that are still configured, with their state.
-    pub(crate) fn of(service: &Service, before: Option<&Self>) -> Self {
+    pub(crate) fn of(service: &Service, originator: Option<&Arc<Originator>>, before: Option<&Self>) -> Self {
         let endpoints = service.instances.iter().filter_map(|instance| {
             let known = before.and_then(|before| before.endpoints.iter().find(|known| known.instance == *instance));
-            known.map(Rc::clone).or_else(|| Endpoint::new(instance))
+            let known = known.filter(|known| known.connector.uses(originator));
+            known.map(Rc::clone).or_else(|| Endpoint::new(instance, originator))
         });
         Self {
             endpoints: endpoints.collect(),

@@ -14,7 +14,10 @@ use super::{
     connector::Connector,
     pool::{http1::Http1Pool, http2::Http2Pool},
 };
-use crate::domain::gateway::models::service::{Instance, UpstreamProtocol};
+use crate::{
+    domain::gateway::models::service::{Instance, UpstreamProtocol},
+    edge::net::origination::Originator,
+};
 
 /// How long an endpoint is ejected after a failed connect. Long enough that trying it again costs next to nothing of
 /// the retry budget, short enough that a recovered endpoint is soon found.
@@ -33,7 +36,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// `None` if the address cannot be used in a request.
-    pub(crate) fn new(instance: &Arc<Instance>) -> Option<Rc<Self>> {
+    pub(crate) fn new(instance: &Arc<Instance>, originator: Option<&Arc<Originator>>) -> Option<Rc<Self>> {
         let authority = instance.authority();
         if HeaderValue::try_from(&authority).is_err() {
             error!(instance = authority, "an instance has an address that requests cannot be sent to");
@@ -42,7 +45,7 @@ impl Endpoint {
         Some(Rc::new(Self {
             instance: Arc::clone(instance),
             authority: authority.into(),
-            connector: Rc::new(Connector::new(&instance.addresses, instance.port)),
+            connector: Rc::new(Connector::new(instance, originator)),
             http1: Http1Pool::default(),
             http2: Rc::default(),
             ejected_until: Cell::default(),

@@ -120,15 +120,16 @@ impl Discovery {
 
     /// Publishes the merged list if it has changed.
     fn publish(&self, state: &mut State) {
-        self.unknown.send_if_modified(|unknown| {
-            let before = std::mem::replace(unknown, state.names.unknown());
-            before != *unknown
-        });
         let merged = state.merged();
         if merged != state.published {
             self.publisher.publish_services(&merged);
             state.published = merged;
         }
+        // Only now: who waits for the first answers expects them to be published.
+        self.unknown.send_if_modified(|unknown| {
+            let before = std::mem::replace(unknown, state.names.unknown());
+            before != *unknown
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
