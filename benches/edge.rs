@@ -157,6 +157,7 @@ impl World {
             routes: Arc::new(routes()),
             services: Arc::new(services.collect()),
             salt: 0,
+            originators: Arc::default(),
             keys,
             expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
             revocations: Revocations::default(),

@@ -14,6 +14,7 @@ mod health;
 pub mod logging;
 mod policies;
 mod resolver;
+mod service_tls;
 mod services;
 mod store;
 
@@ -197,6 +198,7 @@ impl App {
         .start(&mut tasks, &probes.handle, &stopped);
         let (discovery, unreachable) =
             discovery::start(&settings, services.publisher.clone(), &mut tasks, stopped.clone()).await;
+        tasks.spawn(services.publisher.service_tls().keep(stopped.clone()));
         let keeper = described::Keeper {
             documents: api.documents(),
             snapshots: services.publisher.snapshots(),

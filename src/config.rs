@@ -10,6 +10,7 @@ mod providers;
 mod public;
 mod reading;
 mod routes;
+mod service_tls;
 mod services;
 mod session;
 mod store;
@@ -33,6 +34,7 @@ pub use reading::{
     report::{Mistake, Mistakes},
     source::Sources,
 };
+pub use service_tls::{ServiceCredentials, UnfitServiceFile};
 pub use services::{SAMPLE_SERVICE, service_variable};
 pub use store::DEVELOPMENT_VAULT_KEY;
 

@@ -36,5 +36,5 @@ mod tests;
 pub use self::{
     auth::browser,
     listener::{parts::Parts, server::Edge},
-    net::tls,
+    net::{origination, tls},
 };

@@ -8,14 +8,14 @@ use tokio::{sync::watch, time::sleep};
 use tracing::{info, warn};
 
 use crate::{
-    adapters::service_documents::{Described, ServiceDocuments, Unreadable, described, of_routes},
+    adapters::service_documents::{Described, DocumentTls, ServiceDocuments, Unreadable, described, of_routes},
     api::{DescribedService, Documents},
     config::Environment,
     domain::gateway::models::{
         provider::STAND_IN,
         service::{RouteTable, Service, ServiceName},
     },
-    edge::snapshot::SnapshotCell,
+    edge::snapshot::{Snapshot, SnapshotCell},
 };
 
 /// How often services are polled. In development they restart often.
@@ -55,7 +55,7 @@ impl Keeper {
             table = snapshot.routes.clone();
             let asked = snapshot.services.values().filter(|state| state.service.name.as_str() != STAND_IN);
             // Concurrently: a slow service does not delay the others.
-            for (name, found) in join_all(asked.map(|state| self.ask(&fetcher, &state.service))).await {
+            for (name, found) in join_all(asked.map(|state| self.ask(&fetcher, &state.service, &snapshot))).await {
                 if known.get(&name) != Some(&found) {
                     changed = true;
                     known.insert(name, found);
@@ -77,7 +77,12 @@ impl Keeper {
     }
 
     /// The document of the first instance that has one.
-    async fn ask(&self, fetcher: &ServiceDocuments, service: &Service) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
+    async fn ask(
+        &self,
+        fetcher: &ServiceDocuments,
+        service: &Service,
+        snapshot: &Snapshot,
+    ) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
         let path = match self.paths.get(&service.name) {
             Some(Some(path)) => path,
             Some(None) => return (service.name.clone(), Err(Unreadable::Off)),
@@ -85,7 +90,15 @@ impl Keeper {
         };
         let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
         for instance in &service.instances {
-            outcome = fetcher.fetch(instance, path).await;
+            let config = snapshot.originators.get(&service.policy.tls).map(|originator| originator.config());
+            let server_name = service.policy.tls.server_name.as_deref().unwrap_or(&instance.host);
+            outcome = match config.transpose() {
+                Ok(config) => {
+                    let tls = config.as_deref().map(|config| DocumentTls { config, server_name });
+                    fetcher.fetch(instance, tls, path).await
+                }
+                Err(why) => Err(Unreadable::Unreachable(why)),
+            };
             if outcome.is_ok() {
                 break;
             }

@@ -110,9 +110,6 @@ fn urls(text: &str, mut mistake: impl FnMut(String)) -> Vec<ServiceUrl> {
                 let rule = format!("must be the URL of a service; {InvalidServiceUrl}");
                 mistake(broken(&rule, entry));
             }
-            Ok(url) if url.tls => {
-                mistake(format!("must be http:// or h2c://, not {entry:?}; TLS is not supported yet"));
-            }
             Ok(known) if urls.contains(&known) => {
                 mistake(format!("must name each instance once; {entry:?} is there twice"));
             }

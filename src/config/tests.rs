@@ -265,7 +265,7 @@ fn production_wants_https() {
 fn every_variable_is_read_and_its_mistake_is_told_with_all_the_others() {
     let read: Vec<_> = variables::ALL.iter().filter(|variable| **variable != variables::GATEWAY_CONFIG).collect();
     let bad: Vec<_> = read.iter().map(|variable| (variable.name, "\u{1}")).collect();
-    let said = said(&[bad.as_slice(), &[("A.B_SERVICE_URL", "http://a"), ("B_SERVICE_URL", "https://b")]].concat());
+    let said = said(&[bad.as_slice(), &[("A.B_SERVICE_URL", "http://a"), ("B_SERVICE_URL", "ftp://b")]].concat());
     for variable in &read {
         let begin = format!("{} ", variable.name);
         assert_eq!(said.iter().filter(|line| line.starts_with(&begin)).count(), 1, "{begin}{said:#?}");

@@ -53,7 +53,7 @@ impl Instances {
         });
         let service = Service { name, instances: instances.collect(), policy: Arc::default() };
         let state = ServiceState::of(Arc::new(service), None, 2, Instant::now());
-        Self(Cluster::of(&Arc::new(state), 0, 0, None))
+        Self(Cluster::of(&Arc::new(state), 0, 0, None, None))
     }
 
     /// Whether there is an instance for a request; it is in flight there meanwhile.

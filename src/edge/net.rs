@@ -2,6 +2,8 @@
 
 pub(crate) mod client_stream;
 pub(crate) mod lingering_close;
+pub mod origination;
+pub(crate) mod service_stream;
 pub(crate) mod tcp;
 pub mod tls;
 pub(crate) mod turn;

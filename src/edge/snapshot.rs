@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::{ArcSwap, Cache};
 
-use super::health::ServiceState;
+use super::{health::ServiceState, net::origination::Originator};
 use crate::domain::gateway::models::{
     oauth::GrantChanges,
-    service::{RouteTable, ServiceName},
+    service::{RouteTable, ServiceName, ServiceTls},
     token::{Expectations, Revocations, SignatureVerifier},
 };
 
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub services: Arc<HashMap<ServiceName, Arc<ServiceState>>>,
     /// Hides the addresses of instances in sticky cookies. The same on all replicas.
     pub salt: u64,
+    /// TLS to the services that have an instance with it, by their policies.
+    pub originators: Arc<HashMap<ServiceTls, Arc<Originator>>>,
     /// Checks the signatures of access tokens.
     pub keys: Arc<dyn SignatureVerifier>,
     /// The required claims of a token.

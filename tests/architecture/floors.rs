@@ -26,13 +26,18 @@ const PURE: Libraries = AllBut(&[
 pub(crate) const FLOORS: [Layer; 17] = [
     // What all cores know of the services.
     Layer { name: "edge/health", module: "edge::health", layers: &["models"], libraries: PURE },
-    // The snapshot of the control plane, and the ports to it.
+    // The ports to the control plane.
     Layer { name: "edge/ports", module: "edge::ports", layers: &["models"], libraries: LIBRARIES },
-    Layer { name: "edge/snapshot", module: "edge::snapshot", layers: &["edge/health", "models"], libraries: LIBRARIES },
     Layer { name: "edge/limits", module: "edge::limits", layers: &["models"], libraries: PURE },
     Layer { name: "edge/http", module: "edge::http", layers: &["config", "edge/limits", "models"], libraries: PURE },
     Layer { name: "edge/timer", module: "edge::timer", layers: &["models"], libraries: LIBRARIES },
     Layer { name: "edge/net", module: "edge::net", layers: &["config", "edge/timer"], libraries: LIBRARIES },
+    Layer {
+        name: "edge/snapshot",
+        module: "edge::snapshot",
+        layers: &["edge/health", "edge/net", "models"],
+        libraries: LIBRARIES,
+    },
     Layer {
         name: "edge/http1",
         module: "edge::http1",

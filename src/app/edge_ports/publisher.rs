@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    app::policies::routes_in_force,
+    app::{policies::routes_in_force, service_tls::ServiceTlsKeeper},
     config::Settings,
     domain::gateway::{
         models::{
@@ -29,6 +29,7 @@ use crate::{
 /// Publishes snapshots.
 pub(in crate::app) struct SnapshotPublisher {
     snapshots: Arc<SnapshotCell>,
+    service_tls: Arc<ServiceTlsKeeper>,
     /// The routes without those that services have by default.
     routes: Mutex<Vec<Route>>,
     cores: usize,
@@ -41,16 +42,21 @@ impl SnapshotPublisher {
             routes: Arc::new(routes_in_force(settings)),
             services: Arc::default(),
             salt,
+            originators: Arc::default(),
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
             revocations: Revocations::default(),
             grant_changes: GrantChanges::default(),
         }));
-        Self { snapshots, routes: Mutex::new(settings.routes.clone()), cores }
+        Self { snapshots, service_tls: Arc::default(), routes: Mutex::new(settings.routes.clone()), cores }
     }
 
     pub(in crate::app) fn snapshots(&self) -> Arc<SnapshotCell> {
         self.snapshots.clone()
+    }
+
+    pub(in crate::app) fn service_tls(&self) -> Arc<ServiceTlsKeeper> {
+        self.service_tls.clone()
     }
 }
 
@@ -87,6 +93,7 @@ impl ServicePublisher for SnapshotPublisher {
                 }
             }
         };
+        let originators = Arc::new(self.service_tls.originators_of(services));
         let services: HashMap<_, _> =
             services.iter().map(|service| (service.name.clone(), state_of(service))).collect();
         let services = Arc::new(services);
@@ -95,6 +102,7 @@ impl ServicePublisher for SnapshotPublisher {
                 snapshot.routes = routes.clone();
             }
             snapshot.services = services.clone();
+            snapshot.originators = originators.clone();
         });
     }
 }

@@ -275,6 +275,11 @@ pub(crate) fn auth_with(policy: ServicePolicy, addresses: &[SocketAddr]) -> Serv
     Service { policy: Arc::new(policy), ..service("auth", &urls.iter().map(String::as_str).collect::<Vec<_>>()) }
 }
 
+/// The state of a new service.
+pub(crate) fn state_of(service: Service) -> Arc<ServiceState> {
+    Arc::new(ServiceState::of(Arc::new(service), None, CORES, Instant::now()))
+}
+
 /// The instance at this URL. `localhost` is found, no other name.
 pub(crate) fn instance(url: &str) -> Instance {
     let url: ServiceUrl = url.parse().unwrap();
@@ -289,16 +294,13 @@ pub(crate) fn snapshot(
     routes: impl IntoIterator<Item = Route>,
     services: impl IntoIterator<Item = Service>,
 ) -> Snapshot {
-    let services: HashMap<_, _> = services
-        .into_iter()
-        .map(|service| {
-            (service.name.clone(), Arc::new(ServiceState::of(Arc::new(service), None, CORES, Instant::now())))
-        })
-        .collect();
+    let services: HashMap<_, _> =
+        services.into_iter().map(|service| (service.name.clone(), state_of(service))).collect();
     Snapshot {
         routes: Arc::new(RouteTable::with_defaults(routes, services.keys())),
         services: Arc::new(services),
         salt: 7,
+        originators: Arc::default(),
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),

@@ -235,7 +235,8 @@ async fn ask_on_stream(
     let stream = stream.ok_or(Failure::HungUp)?;
     let mut request = Request::new(RequestBody::Empty);
     *request.method_mut() = method;
-    let uri = format!("http://{}{path}", endpoint.authority);
+    let scheme = if endpoint.instance.tls { "https" } else { "http" };
+    let uri = format!("{scheme}://{}{path}", endpoint.authority);
     *request.uri_mut() = Uri::try_from(uri).map_err(|_| Failure::Internal)?;
     request.headers_mut().insert(USER_AGENT, http::HeaderValue::from_static(AGENT));
     let waiting = Waiting::new(deadlines, tokio::time::Instant::now(), limit);

@@ -22,6 +22,7 @@ use crate::{
             in_flight::CoreLimits,
             permit::{CorePermits, Permit},
         },
+        net::origination::Originator,
     },
 };
 
@@ -56,10 +57,17 @@ struct Available {
 
 impl Cluster {
     /// Keeps the endpoints of `before` that are still there, with their connections.
-    pub(crate) fn of(state: &Arc<ServiceState>, core: usize, salt: u64, before: Option<&Self>) -> Self {
+    pub(crate) fn of(
+        state: &Arc<ServiceState>,
+        core: usize,
+        salt: u64,
+        originator: Option<&Arc<Originator>>,
+        before: Option<&Self>,
+    ) -> Self {
         let known: HashMap<_, _> = before
             .iter()
             .flat_map(|before| &before.endpoints)
+            .filter(|endpoint| endpoint.connector.uses(originator))
             .map(|endpoint| (endpoint.instance.identity(), endpoint))
             .collect();
         let endpoints: Vec<Rc<Endpoint>> = state
@@ -70,7 +78,7 @@ impl Cluster {
                     endpoint.follow(instance, state);
                     Some(Rc::clone(endpoint))
                 }
-                None => Endpoint::new(instance, state, core, salt),
+                None => Endpoint::new(instance, state, core, salt, originator),
             })
             .collect();
         let policy = &state.service.policy;

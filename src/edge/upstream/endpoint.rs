@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::gateway::models::service::{Instance, UpstreamProtocol},
-    edge::health::{InstanceState, ServiceState},
+    edge::{
+        health::{InstanceState, ServiceState},
+        net::origination::Originator,
+    },
 };
 
 /// With at most this many cores, their counters are read for each request. With more, that would cost more than it is
@@ -65,6 +68,7 @@ impl Endpoint {
         of_service: &Arc<ServiceState>,
         core: usize,
         salt: u64,
+        originator: Option<&Arc<Originator>>,
     ) -> Option<Rc<Self>> {
         let instance = &state.instance;
         let authority = instance.authority();
@@ -78,7 +82,7 @@ impl Endpoint {
             instance: Arc::clone(instance),
             authority: authority.into(),
             address: address.into(),
-            connector: Rc::new(Connector::new(&instance.addresses, instance.port)),
+            connector: Rc::new(Connector::new(instance, originator)),
             http1: Http1Pool::default(),
             http2: Rc::default(),
             watch: RefCell::default(),

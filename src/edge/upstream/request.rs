@@ -183,7 +183,8 @@ impl<'r> UpstreamRequest<'r> {
         let mut request = Request::new(self.body.share());
         *request.method_mut() = self.head.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        let uri = ["http://", self.facts.host_at(endpoint)].into_iter().chain(self.target_at(endpoint));
+        let scheme = if endpoint.instance.tls { "https://" } else { "http://" };
+        let uri = [scheme, self.facts.host_at(endpoint)].into_iter().chain(self.target_at(endpoint));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
         let length = match self.head.length {

@@ -49,6 +49,7 @@ impl Router {
     pub(crate) fn of(snapshot: Arc<Snapshot>, core: usize, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
+            && Arc::ptr_eq(&before.snapshot.originators, &snapshot.originators)
         {
             return Self { snapshot, clusters: Rc::clone(&before.clusters) };
         }
@@ -57,7 +58,8 @@ impl Router {
             .iter()
             .map(|(name, state)| {
                 let known = before.and_then(|before| before.clusters.get(name));
-                (name.clone(), Cluster::of(state, core, snapshot.salt, known))
+                let originator = snapshot.originators.get(&state.service.policy.tls);
+                (name.clone(), Cluster::of(state, core, snapshot.salt, originator, known))
             })
             .collect();
         Self { snapshot, clusters: Rc::new(clusters) }

@@ -3,19 +3,16 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 use crate::{
     domain::gateway::models::service::{Balancing, Service, ServicePolicy},
-    edge::{
-        health::ServiceState,
-        tests::{
-            harness::{PATIENCE, Setup, Upstream, get, nobody, post, soon, until},
-            support::{auth_with, service},
-        },
+    edge::tests::{
+        harness::{PATIENCE, Setup, Upstream, get, nobody, post, soon, until},
+        support::{auth_with, service, state_of},
     },
 };
 
@@ -305,8 +302,7 @@ async fn endpoints_take_turns_if_asked_to_and_changes_take_effect_at_once() {
     assert_eq!((a.received().len(), b.received().len()), (3, 3));
     let auth = service("auth", &[&format!("http://{}", c.address)]);
     gateway.snapshots.update(|next| {
-        let state = ServiceState::of(Arc::new(auth.clone()), None, 1, Instant::now());
-        next.services = Arc::new([(auth.name.clone(), Arc::new(state))].into());
+        next.services = Arc::new([(auth.name.clone(), state_of(auth.clone()))].into());
     });
     client.ask(&get("/api/users", "")).await;
     assert_eq!(c.received().len(), 1);

@@ -31,7 +31,7 @@ use crate::edge::{
         turn::{TURN_BYTES, end_turn},
     },
     timer::deadlines::Waiting,
-    upstream::{endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
+    upstream::{connector::Connector, endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
 };
 
 /// The size of one body read, for most bodies and for those that fill it: each read costs two system calls and, on a
@@ -128,7 +128,7 @@ impl Http1Exchange {
                 return Poll::Ready(Err(failure));
             }
             let Some(connection) = &mut exchange.connection else { return Poll::Ready(Err(Failure::Internal)) };
-            if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
+            if let Poll::Ready(head) = poll_head(connection, &exchange.endpoint.connector, &mut interim, context) {
                 return Poll::Ready(head);
             }
             if waiting.poll(|| exchange.writer.body.service_awaited_since(), context).is_ready() {
@@ -246,6 +246,7 @@ impl Http1Exchange {
 /// The head of the response, after the interim ones, which have `interim` bytes in total.
 fn poll_head(
     connection: &mut Connection,
+    connector: &Connector,
     interim: &mut usize,
     context: &mut Context<'_>,
 ) -> Poll<Result<ResponseHead, Failure>> {
@@ -269,7 +270,11 @@ fn poll_head(
         }
         match ready!(fill(connection, 0, 0, context)) {
             Ok(1..) => {}
-            Ok(0) | Err(_) => return Poll::Ready(Err(Failure::HungUp)),
+            Ok(0) => return Poll::Ready(Err(Failure::HungUp)),
+            Err(error) => {
+                connector.on_broken(&error);
+                return Poll::Ready(Err(Failure::HungUp));
+            }
         }
     }
 }

@@ -8,14 +8,16 @@ use std::{
 
 use bytes::BytesMut;
 
-use crate::edge::{error::Failure, limits::permit::Permit, net::tcp::Tcp, upstream::connector::Connector};
+use crate::edge::{
+    error::Failure, limits::permit::Permit, net::service_stream::ServiceStream, upstream::connector::Connector,
+};
 
 /// The most idle connections that are kept to one endpoint.
 const MAX_IDLE: usize = 256;
 
 /// An HTTP/1.1 connection to an endpoint.
 pub(crate) struct Connection {
-    pub(crate) stream: Tcp,
+    pub(crate) stream: ServiceStream,
     /// The unparsed input.
     pub(crate) input: BytesMut,
     opened_at: Instant,
@@ -25,7 +27,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Whether no input has come and the other side is open, as far as is known: without a request, no input may come.
-    fn is_quiet(&self) -> bool {
+    fn is_quiet(&mut self) -> bool {
         self.input.is_empty() && self.stream.is_quiet()
     }
 }
@@ -51,7 +53,7 @@ impl Http1Pool {
     pub(crate) fn take(&self, now: Instant, idle_timeout: Duration) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         let idle_timeout = self.kept_for.get().map_or(idle_timeout, |kept_for| kept_for.min(idle_timeout));
-        while let Some(Idle { connection, since }) = idle.pop() {
+        while let Some(Idle { mut connection, since }) = idle.pop() {
             if now.saturating_duration_since(since) < idle_timeout && connection.is_quiet() {
                 return Some(connection);
             }
@@ -90,14 +92,14 @@ impl Http1Pool {
     /// Closes connections that are dead or were idle for `idle_timeout`.
     pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         let is_young = |idle: &Idle| now.saturating_duration_since(idle.since) < idle_timeout;
-        self.idle.borrow_mut().retain(|idle| is_young(idle) && idle.connection.is_quiet());
+        self.idle.borrow_mut().retain_mut(|idle| is_young(idle) && idle.connection.is_quiet());
     }
 }
 
 /// Opens a connection.
 pub(crate) async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let stream = connector.connect(limit).await?;
-    Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), opened_at: Instant::now(), _permit: permit })
+    Ok(Connection { stream, input: BytesMut::new(), opened_at: Instant::now(), _permit: permit })
 }
 
 #[cfg(test)]

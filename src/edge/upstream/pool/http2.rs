@@ -18,7 +18,6 @@ use http::{Request, header::CONTENT_LENGTH};
 use http_body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::watch,
     task::AbortHandle,
 };
@@ -30,6 +29,7 @@ use crate::edge::{
     http1::{body_framing::number, response_head::MAX_RESPONSE_HEAD_BYTES},
     http2::trailers::ExpectedTrailers,
     limits::permit::Permit,
+    net::service_stream::ServiceStream,
     upstream::connector::Connector,
 };
 
@@ -243,9 +243,13 @@ impl Http2Pool {
     }
 }
 
-async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
+async fn connect(connector: &Rc<Connector>, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let frames = Rc::new(RefCell::new(ServiceFrames::new()));
-    let stream = Observed { stream: connector.connect(limit).await?, frames: Rc::clone(&frames) };
+    let stream = Observed {
+        stream: connector.connect(limit).await?,
+        frames: Rc::clone(&frames),
+        connector: Rc::clone(connector),
+    };
     let (requests, driver) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(u32::try_from(MAX_RESPONSE_HEAD_BYTES).unwrap_or(u32::MAX))
@@ -276,15 +280,18 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
 
 /// The service's socket as h2 sees it; the frames on it are tracked.
 struct Observed {
-    stream: TcpStream,
+    stream: ServiceStream,
     frames: Rc<RefCell<ServiceFrames>>,
+    connector: Rc<Connector>,
 }
 
 impl AsyncRead for Observed {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buf))?;
+        // The library tells its streams only that the connection has broken, not why.
+        ready!(Pin::new(&mut this.stream).poll_read(context, buf))
+            .inspect_err(|error| this.connector.on_broken(error))?;
         this.frames.borrow_mut().read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }

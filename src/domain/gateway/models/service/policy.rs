@@ -106,7 +106,7 @@ impl Default for Ejection {
 }
 
 /// TLS to a service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ServiceTls {
     /// A PEM file with the certificates that its certificate must lead to; `None` for those of the system.
     pub ca: Option<PathBuf>,
