@@ -362,6 +362,7 @@ const PARALLELS: &[Parallel] = &[
         folder: "src/domain/gateway/services",
         like: "src/domain/gateway/models",
         apart: &[
+            ("discovery", "finds the instances of models/service"),
             ("ports", "what the services ask of the world"),
             ("resealing", "is about whatever is sealed, which are grants and signing keys"),
             ("revocation", "follows the deny-list, which is a part of models/token"),
