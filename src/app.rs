@@ -47,15 +47,13 @@ use crate::{
         clock::WallClock,
         console::Console,
         entropy::SystemEntropy,
-        names::SystemNames,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
-    api::Api,
+    api::{Api, LateServices},
     config::{Database, LogFormat, Settings},
     domain::gateway::services::{
         Failure,
-        discovery::Discovery,
         ports::DummyConsole,
         resealing::{Resealed, Resealing},
         signing_key::SigningKeyError,
@@ -159,6 +157,8 @@ impl App {
         let admin = listen(settings.admin_address, "ADMIN_ADDR").await?;
         let address = local_address(&listener);
         let admin_address = local_address(&admin);
+        // With the ports that the system chose for 0.
+        (settings.listener.address, settings.admin_address) = (address, admin_address);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
         // Probes are served while the store is awaited: otherwise an orchestrator would restart the gateway as
@@ -169,7 +169,8 @@ impl App {
         let healths = healths_of(&providers, &world.clock);
         let status = Arc::new(GatewayStatus { healths: healths.clone(), timezone: settings.public.timezone });
         let admin = admin.into_std().map_err(StartError::Edge)?;
-        let operators = Api::operators(readiness.clone(), status);
+        let directory = LateServices::default();
+        let operators = Api::operators(readiness.clone(), status, directory.clone());
         tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
 
         let preparing = spawn_blocking(|| preparation.run());
@@ -192,6 +193,8 @@ impl App {
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
             notices: store.notices.clone(),
+            registered: store.registrations.clone(),
+            registrations: services.registrations.clone(),
             snapshots: services.publisher.snapshots(),
             clock: world.clock.clone(),
             oauth: services.oauth.clone(),
@@ -199,8 +202,10 @@ impl App {
             providers: settings.providers.clone(),
         }
         .start(&mut tasks, &probes.handle, &stopped);
-        let discovery = Discovery::new(Arc::new(SystemNames), services.publisher.clone());
+        let discovery = services.discovery.clone();
         discovery.declare(settings.services.clone());
+        // The first request may be for a service whose instances have registered.
+        services.registrations.follow().await.map_err(StoreError::from)?;
         // Names are found at once, as a rule. Those that are not must not delay the start.
         discovery.first_answers(FIRST_ANSWERS).await;
         let keeper = described::Keeper {
@@ -242,6 +247,7 @@ impl App {
         .map_err(StartError::Edge)?;
         // Until here the gateway reports that it is not ready: the start may still fail.
         preparing.await??;
+        directory.complete(services.directory(&settings));
         readiness.complete(store, services.feed.clone(), discovery);
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })

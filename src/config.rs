@@ -78,6 +78,8 @@ pub struct Settings {
     pub service_documents: HashMap<ServiceName, Option<String>>,
     /// The routes of `gateway.toml`, or the shipped ones.
     pub routes: Vec<Route>,
+    /// `SERVICE_CIDRS`: the networks in which instances may register themselves.
+    pub service_networks: Vec<IpNet>,
     /// Limits for requests to services.
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: the providers for signing in.
@@ -128,6 +130,7 @@ impl Settings {
         let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address) };
         let routes = routes::read(&mut reader, known);
         let upstream = services::read_upstream(&mut reader);
+        let service_networks = services::read_networks(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
         let warnings = warnings::of(&reader, listener.as_ref(), tokens.as_ref(), sessions.as_ref());
@@ -147,6 +150,7 @@ impl Settings {
                 services,
                 service_documents,
                 routes,
+                service_networks: service_networks?,
                 upstream: upstream?,
                 providers: providers?,
                 oauth_refresh_ahead: oauth_refresh_ahead?,

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use self::{
     addresses::{AddressPolicy, AddressRefusal},
-    url::{InvalidInstanceUrl, InstanceUrl, MAX_URL_BYTES},
+    url::{InstanceUrl, InvalidInstanceUrl, MAX_URL_BYTES},
 };
 use super::{
     provider::STAND_IN,
@@ -15,15 +15,8 @@ use super::{
     values::id::RegistrationId,
 };
 
-/// The bounds of a lease's duration, in seconds. A shorter one would end because of one slow heartbeat, and a longer one
-/// would keep a dead instance in the list for too long.
-pub const TTL_SECONDS: std::ops::RangeInclusive<i64> = 5..=3600;
-
 /// The duration of a lease that names none, in seconds: three heartbeats of ten seconds.
-pub const USUAL_TTL_SECONDS: i64 = 30;
-
-/// The bounds of a weight.
-pub const WEIGHTS: std::ops::RangeInclusive<u16> = 1..=1000;
+pub const USUAL_TTL_SECONDS: u16 = 30;
 
 /// The weight of an instance that names none.
 pub const USUAL_WEIGHT: u16 = 1;
@@ -56,6 +49,29 @@ pub enum RegistrationLimit {
     Instances,
 }
 
+/// The address of an instance in a request to register it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceAddress {
+    /// The instance is at this URL.
+    Url(InstanceUrl),
+    /// It is at the address that the request came from, at this port, and speaks HTTP/1.1 without TLS.
+    OfCaller {
+        /// TCP port.
+        port: u16,
+    },
+}
+
+/// A request to register an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationRequest {
+    /// Its address.
+    pub address: InstanceAddress,
+    /// Its share of the requests, relative to the other instances.
+    pub weight: u16,
+    /// The duration of its lease.
+    pub ttl: TimeDelta,
+}
+
 /// An instance that registered itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -75,10 +91,7 @@ impl Registration {
     /// The instance.
     pub fn instance(&self) -> Instance {
         let url = self.url.as_service_url();
-        Instance {
-            weight: self.weight,
-            ..Instance::at(url, url.port, vec![self.url.address()], Source::Registered)
-        }
+        Instance { weight: self.weight, ..Instance::at(url, url.port, vec![self.url.address()], Source::Registered) }
     }
 }
 

@@ -61,7 +61,8 @@ impl AddressPolicy {
 /// Whether the address and port reach the listener. Which addresses the machine has besides loopback is not known.
 fn reaches(address: IpAddr, port: u16, listener: SocketAddr) -> bool {
     let here = listener.ip().to_canonical();
-    port == listener.port() && (address == here || (address.is_loopback() && (here.is_unspecified() || here.is_loopback())))
+    port == listener.port()
+        && (address == here || (address.is_loopback() && (here.is_unspecified() || here.is_loopback())))
 }
 
 /// The reason why an address may not be registered, whatever the settings say.
@@ -76,10 +77,8 @@ fn never(address: IpAddr) -> Option<AddressRefusal> {
 const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
 
 /// The same in IPv6: Google Cloud, Oracle Cloud. AWS reserves the whole network `fd00:ec2::/32`.
-const METADATA_V6: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
-    Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
-];
+const METADATA_V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254), Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)];
 
 fn never_v4(address: Ipv4Addr) -> Option<AddressRefusal> {
     // All of 0.0.0.0/8 is "this network" (RFC 1122 §3.2.1.3); Linux takes 0.0.0.0 for loopback.
@@ -166,7 +165,14 @@ mod tests {
             ),
             (
                 Metadata,
-                &["100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe"],
+                &[
+                    "100.100.100.200",
+                    "168.63.129.16",
+                    "fd00:ec2::254",
+                    "fd00:ec2::23",
+                    "fd20:ce::254",
+                    "fd00:c1::a9fe:a9fe",
+                ],
             ),
         ] {
             for address in addresses {

@@ -23,7 +23,9 @@ pub enum InvalidInstanceUrl {
     )]
     Malformed,
     /// Its host is a name. The gateway does not look it up: the name could mean another address later.
-    #[error("must have an IP address as its host, such as http://10.0.0.7:8001; to register the address that you call from, send `port` instead")]
+    #[error(
+        "must have an IP address as its host, such as http://10.0.0.7:8001; to register the address that you call from, send `port` instead"
+    )]
     Name,
 }
 
