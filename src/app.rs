@@ -52,7 +52,7 @@ use crate::{
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
-    api::Api,
+    api::{Api, LateServices},
     config::{Database, LogFormat, Settings},
     domain::gateway::services::{
         Failure,
@@ -156,6 +156,8 @@ impl App {
         let admin = listen(settings.admin_address, "ADMIN_ADDR").await?;
         let address = local_address(&listener);
         let admin_address = local_address(&admin);
+        // With the ports that the system chose for 0.
+        (settings.listener.address, settings.admin_address) = (address, admin_address);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
         // Probes are served while the store is awaited: otherwise an orchestrator would restart the gateway as
@@ -166,7 +168,8 @@ impl App {
         let healths = healths_of(&providers, &world.clock);
         let status = Arc::new(GatewayStatus { healths: healths.clone(), timezone: settings.public.timezone });
         let admin = admin.into_std().map_err(StartError::Edge)?;
-        let operators = Api::operators(readiness.clone(), status);
+        let directory = LateServices::default();
+        let operators = Api::operators(readiness.clone(), status, directory.clone());
         tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
 
         let preparing = spawn_blocking(|| preparation.run());
@@ -189,6 +192,8 @@ impl App {
             attempts: store.attempts.clone(),
             clients: store.clients.clone(),
             notices: store.notices.clone(),
+            registered: store.registrations.clone(),
+            registrations: services.registrations.clone(),
             snapshots: services.publisher.snapshots(),
             clock: world.clock.clone(),
             oauth: services.oauth.clone(),
@@ -196,9 +201,7 @@ impl App {
             providers: settings.providers.clone(),
         }
         .start(&mut tasks, &probes.handle, &stopped);
-        let (discovery, unreachable) =
-            discovery::start(&settings, services.publisher.clone(), &mut tasks, stopped.clone()).await;
-        tasks.spawn(services.publisher.service_tls().keep(stopped.clone()));
+        let unreachable = discovery::start(&settings, &services, &mut tasks, stopped.clone()).await?;
         let keeper = described::Keeper {
             documents: api.documents(),
             snapshots: services.publisher.snapshots(),
@@ -239,7 +242,8 @@ impl App {
         .map_err(StartError::Edge)?;
         // Until here the gateway reports that it is not ready: the start may still fail.
         preparing.await??;
-        readiness.complete(store, services.feed.clone(), discovery);
+        directory.complete(services.directory(&settings));
+        readiness.complete(store, services.feed.clone(), services.discovery.clone());
         banner::show(&settings, address, admin_address, &helpers);
         Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
     }

@@ -83,6 +83,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// `DNS_SERVERS`: the name servers that know the names of services; none for those of the system.
     pub dns_servers: Vec<SocketAddr>,
+    /// `SERVICE_CIDRS`: the networks in which instances may register themselves.
+    pub service_networks: Vec<IpNet>,
     /// Limits for requests to services.
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: the providers for signing in.
@@ -134,6 +136,7 @@ impl Settings {
         let routes = routes::read(&mut reader, known);
         let dns_servers = names::read_servers(&mut reader);
         let upstream = services::read_upstream(&mut reader);
+        let service_networks = services::read_networks(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
         let warnings = warnings::of(&reader, listener.as_ref(), tokens.as_ref(), sessions.as_ref());
@@ -154,6 +157,7 @@ impl Settings {
                 service_documents,
                 routes,
                 dns_servers: dns_servers?,
+                service_networks: service_networks?,
                 upstream: upstream?,
                 providers: providers?,
                 oauth_refresh_ahead: oauth_refresh_ahead?,

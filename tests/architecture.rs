@@ -46,6 +46,7 @@ const LAYERS: &[Layer] = &[
             "chrono",
             "foldhash",
             "imbl",
+            "ipnet",
             "serde_json",
             "sha2",
             "short_uuid",

@@ -1,6 +1,6 @@
-//! Starts discovery: the addresses of services are looked up before requests are served.
+//! Starts discovery: services are found before requests are served.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     sync::{
@@ -10,14 +10,8 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    adapters::names::SystemNames,
-    config::Settings,
-    domain::gateway::{
-        models::service::ServiceName,
-        services::{discovery::Discovery, ports::ServicePublisher},
-    },
-};
+use super::{StartError, services::Services, store::StoreError};
+use crate::{config::Settings, domain::gateway::models::service::ServiceName};
 
 /// How long the start waits for the addresses of services. Names are found at once, as a rule; those that are not must
 /// not delay the start.
@@ -26,24 +20,24 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 /// Starts discovery. The data plane tells the sender of services with an instance that cannot be reached.
 pub(super) async fn start(
     settings: &Settings,
-    publisher: Arc<dyn ServicePublisher>,
+    services: &Services,
     tasks: &mut JoinSet<()>,
     mut stopped: watch::Receiver<bool>,
-) -> (Arc<Discovery>, UnboundedSender<ServiceName>) {
-    let discovery = Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), publisher);
+) -> Result<UnboundedSender<ServiceName>, StartError> {
+    let discovery = services.discovery.clone();
+    tasks.spawn(services.publisher.service_tls().keep(stopped.clone()));
     discovery.declare(settings.services.clone());
+    // The first request may be for a service whose instances have registered.
+    services.registrations.follow().await.map_err(StoreError::from)?;
     discovery.first_answers(FIRST_ANSWERS).await;
     let (unreachable, mut suspected) = unbounded_channel();
-    tasks.spawn({
-        let discovery = discovery.clone();
-        async move {
-            loop {
-                tokio::select! {
-                    Some(service) = suspected.recv() => discovery.suspect(&service),
-                    _ = stopped.wait_for(|stopped| *stopped) => return,
-                }
+    tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                Some(service) = suspected.recv() => discovery.suspect(&service),
+                _ = stopped.wait_for(|stopped| *stopped) => return,
             }
         }
     });
-    (discovery, unreachable)
+    Ok(unreachable)
 }

@@ -6,30 +6,35 @@ use sha2::{Digest, Sha256};
 
 use super::{
     StartError, World, clients,
-    edge_ports::publisher::SnapshotPublisher,
+    edge_ports::{instances::PublishedInstances, publisher::SnapshotPublisher},
     health::readiness::StoreReadiness,
     open_vault,
     policies::{cookies, expectations, key_schedule, own_origins, page_policy, session_limits, token_policy},
     store::{Store, StoreError},
 };
 use crate::{
-    adapters::{jwt::AwsLcKeyGenerator, passwords::Argon2Passwords},
+    adapters::{jwt::AwsLcKeyGenerator, names::SystemNames, passwords::Argon2Passwords},
     api::ApiParts,
     config::{Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
             account::AccountController, caller::Callers, client::ClientController, login::LoginController,
-            notice::NoticeController, oauth::OAuthController, session::SessionController,
-            signing_key::SigningKeyController, token::TokenController,
+            notice::NoticeController, oauth::OAuthController, registration::RegistrationController,
+            service::ServiceController, session::SessionController, signing_key::SigningKeyController,
+            token::TokenController,
         },
+        models::registration::AddressPolicy,
         services::{
             account::{AccountParts, AccountService},
+            discovery::Discovery,
             login::{LoginParts, LoginService},
             notice::{NoticeParts, NoticeService},
             oauth::{EnabledProvider, OAuthParts, OAuthService},
             ports::Provider,
             provider::ProviderHealths,
+            registration::{RegistrationParts, Registrations},
             revocation::RevocationFeed,
+            service::ServiceDirectory,
             session::{SessionParts, SessionService},
             signing_key::{SigningKeyParts, SigningKeys},
             token::{LiveSessions, TokenParts, TokenService},
@@ -50,6 +55,9 @@ pub(super) struct Services {
     pub(super) sessions: Arc<SessionService>,
     pub(super) logins: Arc<LoginService>,
     pub(super) accounts: AccountService,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) registrations: Arc<Registrations>,
+    instances: Arc<PublishedInstances>,
 }
 
 impl Services {
@@ -140,7 +148,38 @@ impl Services {
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         }));
-        Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })
+        let discovery = Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), publisher.clone());
+        let listeners = vec![settings.listener.address, settings.admin_address];
+        let registrations = Arc::new(Registrations::new(RegistrationParts {
+            store: store.registrations.clone(),
+            discovery: discovery.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            addresses: AddressPolicy::new(settings.service_networks.clone(), listeners),
+        }));
+        let instances = Arc::new(PublishedInstances::new(publisher.snapshots(), world.clock.clone()));
+        Ok(Self {
+            publisher,
+            keys,
+            feed,
+            tokens,
+            clients,
+            oauth,
+            notices,
+            sessions,
+            logins,
+            accounts,
+            discovery,
+            registrations,
+            instances,
+        })
+    }
+
+    /// The list of services, for both listeners.
+    pub(super) fn directory(&self, settings: &Settings) -> ServiceController {
+        let directory =
+            ServiceDirectory::new(self.discovery.clone(), self.registrations.clone(), self.instances.clone());
+        ServiceController::new(Arc::new(directory), self.tokens.clone(), settings.public.timezone)
     }
 
     pub(super) fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
@@ -168,6 +207,8 @@ impl Services {
                 settings.public.base().to_owned(),
             ),
             sessions: SessionController::new(self.sessions.clone(), self.accounts.clone(), callers, cookies, *timezone),
+            services: self.directory(settings),
+            registrations: RegistrationController::new(self.registrations.clone(), self.tokens.clone(), *timezone),
             keys: SigningKeyController::new(self.keys.clone()),
             readiness,
             domain: settings.public.domain().to_owned(),

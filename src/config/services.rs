@@ -2,14 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use ipnet::IpNet;
+
 use super::{
     UpstreamSettings,
-    listener::MANY,
+    listener::{MANY, network},
     reading::{
         reader::{Reader, entries},
         report::{Mistake, broken},
     },
-    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, UPSTREAM_IDLE_TIMEOUT},
+    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, SERVICE_CIDRS, UPSTREAM_IDLE_TIMEOUT},
 };
 use crate::domain::gateway::models::service::{DeclaredService, InvalidServiceUrl, ServiceName, ServiceUrl};
 
@@ -62,6 +64,11 @@ pub(super) fn read_documents(reader: &mut Reader<'_>) -> HashMap<ServiceName, Op
         }
     }
     documents
+}
+
+/// Reads the networks in which instances may register themselves.
+pub(super) fn read_networks(reader: &mut Reader<'_>) -> Option<Vec<IpNet>> {
+    reader.read(&SERVICE_CIDRS, |text| entries(text).map(|entry| network(entry, text)).collect())
 }
 
 /// Reads the limits for requests to services.

@@ -60,6 +60,9 @@ fn development_needs_nothing_else() {
     assert_eq!(settings.oauth_refresh_ahead, Duration::from_mins(10));
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.services, []);
+    let networks: Vec<_> = settings.service_networks.iter().map(ToString::to_string).collect();
+    let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128"];
+    assert_eq!(networks, private);
 }
 
 #[test]
@@ -79,6 +82,7 @@ fn everything_can_be_set() {
         ("OAUTH_REFRESH_AHEAD", "0s"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
         ("CLIENT_ADDRESS_HEADER", "X-Real-IP"),
+        ("SERVICE_CIDRS", "10.1.0.0/16, 192.0.2.7"),
         ("AUTH_SERVICE_URL", "http://localhost:8001,http://localhost:8002"),
         ("USER_PROFILE_SERVICE_URL", "http://profiles"),
     ])
@@ -95,6 +99,7 @@ fn everything_can_be_set() {
     assert_eq!(settings.vault_keys, [VaultKey(STANDARD.decode(a_key()).unwrap().try_into().unwrap())]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
+    assert_eq!(settings.service_networks.len(), 2);
     assert_eq!(settings.listener.client_address_header, ClientAddressHeader::RealIp);
     assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
     assert_eq!(settings.log_format, LogFormat::Json);
@@ -331,6 +336,11 @@ fn values_that_make_no_sense_are_told() {
             "TRUSTED_PROXIES",
             "10.0.0.0/8,all",
             "TRUSTED_PROXIES must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7, not \"10.0.0.0/8,all\"; \"all\" is neither",
+        ),
+        (
+            "SERVICE_CIDRS",
+            "none",
+            "SERVICE_CIDRS must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7, not \"none\"",
         ),
         (
             "CLIENT_ADDRESS_HEADER",

@@ -88,6 +88,7 @@ variables! {
     FIRST_BYTE_TIMEOUT, Text("30s"), "Time limit for a service, from the end of the request to the head of its response";
     UPSTREAM_IDLE_TIMEOUT, Text("4s"), "An unused connection to a service is closed after this time, or earlier if the service says so (`Keep-Alive: timeout=5`). Choose less than the service's own limit: uvicorn and Node close theirs after 5 seconds, and a request that is then on its way is lost";
     MAX_REQUESTS_PER_SERVICE, Text("10000"), "Maximum number of requests in flight to one service, each stream and WebSocket included; further ones get 503 `overloaded`";
+    SERVICE_CIDRS, Text("10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,127.0.0.0/8,fc00::/7,::1/128"), "The networks in which instances may register themselves, as CIDRs separated by commas: by default the private and loopback ones. Link-local addresses and metadata services of clouds are never accepted";
     GOOGLE_CLIENT_ID, Derived("off"), "The client id from console.cloud.google.com. With its secret it enables Google";
     GOOGLE_CLIENT_SECRET, Derived("off"), "The client secret for Google", secret: true;
     GOOGLE_HOSTED_DOMAIN, Derived("no restriction"), "Only people of this one Google Workspace domain may sign in with Google";

@@ -9,7 +9,4 @@ mod instance;
 mod service;
 
 pub(crate) use self::{counters::Sums, instance::Removal};
-pub use self::{
-    instance::{Health, InstanceState},
-    service::ServiceState,
-};
+pub use self::{instance::InstanceState, service::ServiceState};

@@ -9,6 +9,8 @@ pub mod login;
 pub mod notice;
 pub mod oauth;
 pub mod problem;
+pub mod registration;
+pub mod service;
 pub mod session;
 pub mod signing_key;
 pub mod status;

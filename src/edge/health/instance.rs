@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::counters::Counters;
-use crate::domain::gateway::models::service::Instance;
+use crate::domain::gateway::models::service::{Health, Instance};
 
 /// The reasons for which an instance gets no requests, as bits: each ends by itself.
 mod removed {
@@ -46,19 +46,6 @@ impl Removal {
             Self::Suspect => removed::SUSPECT,
         }
     }
-}
-
-/// The health of an instance, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// It gets requests.
-    Healthy,
-    /// Its responses failed, so it gets no requests for a while.
-    Ejected,
-    /// It does not answer, and is tried again periodically.
-    Unreachable,
-    /// Its health check fails.
-    Unhealthy,
 }
 
 /// An instance, and the state of it that all cores share.
@@ -157,6 +144,11 @@ impl InstanceState {
         } else {
             Health::Healthy
         }
+    }
+
+    /// Whether it has responded to a request.
+    pub fn has_answered(&self) -> bool {
+        self.shared.counters.sums().answers != 0
     }
 
     /// Requests in flight, over all cores.

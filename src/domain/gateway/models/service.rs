@@ -16,6 +16,7 @@ use super::{
 mod instance;
 mod methods;
 mod policy;
+mod state;
 mod table;
 mod url;
 
@@ -23,6 +24,7 @@ pub use self::{
     instance::{Instance, InstanceIdentity, Source, UpstreamProtocol},
     methods::{InvalidMethods, Methods},
     policy::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
+    state::{Health, InstanceState},
     table::{Found, RouteTable, Wanted},
     url::{InvalidServiceUrl, ServiceUrl},
 };

@@ -13,7 +13,9 @@ use thiserror::Error;
 
 pub use self::{
     client::{AssertionError, ClientKeyError, ClientKeys, KeyFlaw},
-    discovery::{NameError, NameResolver, Resolved, ServicePublisher, SrvTarget},
+    discovery::{
+        Health, InstanceState, InstanceStates, NameError, NameResolver, Resolved, ServicePublisher, SrvTarget,
+    },
     notice::{
         Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,
     },

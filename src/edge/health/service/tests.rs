@@ -2,8 +2,8 @@ use std::{sync::Barrier, thread};
 
 use super::*;
 use crate::{
-    domain::gateway::models::service::ServicePolicy,
-    edge::{health::Health, tests::support::service},
+    domain::gateway::models::service::{Health, ServicePolicy},
+    edge::tests::support::service,
 };
 
 fn state_of(instances: &[&str], ejection: Ejection) -> ServiceState {

@@ -10,13 +10,10 @@ use std::{
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::{
-    domain::gateway::models::service::{Balancing, Ejection, HealthCheck, ServicePolicy},
-    edge::{
-        health::Health,
-        tests::{
-            harness::{Gateway, PATIENCE, Setup, Upstream, get, nobody, post, until},
-            support::auth_with,
-        },
+    domain::gateway::models::service::{Balancing, Ejection, Health, HealthCheck, ServicePolicy},
+    edge::tests::{
+        harness::{Gateway, PATIENCE, Setup, Upstream, get, nobody, post, until},
+        support::auth_with,
     },
 };
 

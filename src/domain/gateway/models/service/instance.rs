@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::url::{ServiceUrl, authority};
+use super::url::{ServiceUrl, authority, scheme};
 
 /// The protocol of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,6 +93,11 @@ impl Instance {
     /// `host:port`, as sent in `Host`.
     pub fn authority(&self) -> String {
         authority(&self.host, self.port)
+    }
+
+    /// The scheme of its URL: `http`, `https`, `h2c` or `h2s`.
+    pub fn scheme(&self) -> &'static str {
+        scheme(self.protocol, self.tls)
     }
 
     /// The address that it is listed and logged by: `10.0.0.3:8001`.

@@ -46,9 +46,14 @@ impl ServiceUrl {
     }
 
     fn scheme(&self) -> &'static str {
-        let of = |(_, protocol, tls): &&(&str, UpstreamProtocol, bool)| *protocol == self.protocol && *tls == self.tls;
-        SCHEMES.iter().find(of).map_or("http", |(scheme, ..)| scheme)
+        scheme(self.protocol, self.tls)
     }
+}
+
+/// The scheme of a protocol.
+pub(super) fn scheme(protocol: UpstreamProtocol, tls: bool) -> &'static str {
+    let of = |(_, its, by_tls): &&(&str, UpstreamProtocol, bool)| *its == protocol && *by_tls == tls;
+    SCHEMES.iter().find(of).map_or("http", |(scheme, ..)| scheme)
 }
 
 /// `host:port`, with brackets around an IPv6 address.

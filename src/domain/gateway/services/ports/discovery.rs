@@ -5,7 +5,9 @@ use std::{net::IpAddr, time::Duration};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::gateway::models::service::Service;
+use crate::domain::gateway::models::service::{Instance, Service, ServiceName};
+
+pub use crate::domain::gateway::models::service::{Health, InstanceState};
 
 /// The records of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,12 @@ pub trait NameResolver: Send + Sync + 'static {
 
     /// The targets of SRV records with their addresses. Targets whose name has no address are left out.
     async fn targets(&self, name: &str) -> Result<Resolved<SrvTarget>, NameError>;
+}
+
+/// Knows the state of instances, as the data plane sees them.
+pub trait InstanceStates: Send + Sync + 'static {
+    /// The state of an instance of a service; the default for one that the data plane does not know.
+    fn state(&self, service: &ServiceName, instance: &Instance) -> InstanceState;
 }
 
 /// Publishes the services to the data plane.
