@@ -341,7 +341,7 @@ fn values_that_make_no_sense_are_told() {
         (
             "AUTH_SERVICE_URL",
             "localhost:8001",
-            "AUTH_SERVICE_URL must be the URL of an instance, not \"localhost:8001\"; an instance must be",
+            "AUTH_SERVICE_URL must be the URL of a service, not \"localhost:8001\"; it must be",
         ),
     ];
     for (name, value, begin) in rules {
