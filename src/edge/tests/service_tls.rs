@@ -178,15 +178,26 @@ pub(super) fn gateway(address: SocketAddr, scheme: &str, originator: &Arc<Origin
 
 /// The head and the body of the next request; `None` when the connection has ended.
 pub(super) async fn request(stream: &mut Served) -> Option<(String, Vec<u8>)> {
+    let head = head(stream).await?;
+    let body = body(stream, &head).await?;
+    Some((head, body))
+}
+
+/// The head of the next request.
+pub(super) async fn head(stream: &mut Served) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    let head = String::from_utf8(head).unwrap();
+    Some(String::from_utf8(head).unwrap())
+}
+
+/// The body behind this head.
+pub(super) async fn body(stream: &mut Served, head: &str) -> Option<Vec<u8>> {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((head, body))
+    Some(body)
 }
 
 /// Responds with this body.
