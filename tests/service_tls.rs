@@ -1,6 +1,6 @@
 //! Services that are called by TLS, as seen from outside. The authorities of the system are those of `SSL_CERT_FILE`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

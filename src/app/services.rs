@@ -149,14 +149,7 @@ impl Services {
             entropy: world.entropy.clone(),
         }));
         let discovery = Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), publisher.clone());
-        let listeners = vec![settings.listener.address, settings.admin_address];
-        let registrations = Arc::new(Registrations::new(RegistrationParts {
-            store: store.registrations.clone(),
-            discovery: discovery.clone(),
-            clock: world.clock.clone(),
-            entropy: world.entropy.clone(),
-            addresses: AddressPolicy::new(settings.service_networks.clone(), listeners),
-        }));
+        let registrations = Arc::new(registrations(settings, world, store, &discovery));
         let instances = Arc::new(PublishedInstances::new(publisher.snapshots(), world.clock.clone()));
         Ok(Self {
             publisher,
@@ -217,6 +210,17 @@ impl Services {
             development: settings.environment == Environment::Development,
         }
     }
+}
+
+fn registrations(settings: &Settings, world: &World, store: &Store, discovery: &Arc<Discovery>) -> Registrations {
+    let listeners = vec![settings.listener.address, settings.admin_address];
+    Registrations::new(RegistrationParts {
+        store: store.registrations.clone(),
+        discovery: discovery.clone(),
+        clock: world.clock.clone(),
+        entropy: world.entropy.clone(),
+        addresses: AddressPolicy::new(settings.service_networks.clone(), listeners),
+    })
 }
 
 /// Derived from the vault's key, which all replicas share.

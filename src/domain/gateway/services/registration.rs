@@ -237,7 +237,7 @@ impl Registrations {
             return Ok(());
         }
         let live = self.live().await?;
-        self.publish(live.into(), followed.is_some());
+        self.publish(&live.into(), followed.is_some());
         *followed = Some(state);
         Ok(())
     }
@@ -249,11 +249,11 @@ impl Registrations {
     }
 
     /// Publishes a list. The first one is not news for the log.
-    fn publish(&self, live: Arc<[RegisteredInstance]>, is_news: bool) {
+    fn publish(&self, live: &Arc<[RegisteredInstance]>, is_news: bool) {
         let before = std::mem::replace(&mut *self.served.lock().unwrap_or_else(PoisonError::into_inner), live.clone());
         let known = ids(&before);
         let mut found: Found = BTreeMap::new();
-        for RegisteredInstance { registration, .. } in &*live {
+        for RegisteredInstance { registration, .. } in &**live {
             let Registration { id, service, url, .. } = registration;
             // The settings may have changed since, and another replica may have other ones.
             match self.parts.addresses.check(url.address(), url.port()) {
@@ -265,7 +265,7 @@ impl Registrations {
             }
         }
         if is_news {
-            report(&before, &live);
+            report(&before, live);
         }
         self.parts.discovery.provide(Source::Registered, found);
     }

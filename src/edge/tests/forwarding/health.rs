@@ -132,7 +132,7 @@ async fn one_request_without_a_response_in_time_is_enough_for_a_check() {
     setup.services = vec![auth_with(in_turns(), &[hung.address, good.address])];
     setup.upstream.first_byte_timeout = Duration::from_millis(100);
     let gateway = setup.start();
-    while hung.received().len() == 0 {
+    while hung.received().is_empty() {
         gateway.get("/api/users", "").await;
     }
     until("its ejection", || health(&gateway, 0) == Health::Unreachable).await;
@@ -224,7 +224,7 @@ async fn if_no_instance_is_left_all_are_tried() {
     // At once: nobody waits for a check.
     assert_eq!(gateway.get("/api/users", "").await.status, 200);
     until("its return", || health(&gateway, 1) == Health::Healthy).await;
-    assert!(back.received().len() > 0);
+    assert!(!back.received().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

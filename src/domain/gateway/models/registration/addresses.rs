@@ -107,8 +107,9 @@ fn never_v6(address: Ipv6Addr) -> Option<AddressRefusal> {
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
-        [0x0064, 0xff9b, 0 | 1, .., high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => Some(v4(high, low)),
-        [0x2002, high, low, ..] => Some(v4(high, low)),
+        [0x0064, 0xff9b, 0 | 1, .., high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(v4(high, low))
+        }
         [0, 0, 0, 0, 0, 0, high, low] if !address.is_loopback() => Some(v4(high, low)),
         _ => None,
     }

@@ -58,7 +58,9 @@ impl Records {
 
     /// Each host and port once.
     pub(super) fn of_targets(mut targets: Vec<SrvTarget>) -> Self {
-        targets.iter_mut().for_each(|target| sort(&mut target.addresses));
+        for target in &mut targets {
+            sort(&mut target.addresses);
+        }
         targets.sort_by(|a, b| (&a.host, a.port, a.priority, b.weight).cmp(&(&b.host, b.port, b.priority, a.weight)));
         targets.dedup_by(|a, b| a.host == b.host && a.port == b.port);
         Self::Targets(targets)

@@ -214,7 +214,7 @@ async fn while_the_store_is_away_the_last_list_is_served() {
     let registered = here.add("http://10.0.0.7:8001").await;
     here.store.away.store(true, Ordering::SeqCst);
     // All leases end meanwhile.
-    here.store.memory.pass(Duration::from_secs(3600));
+    here.store.memory.pass(Duration::from_hours(1));
     assert!(here.registrations.follow().await.is_err());
     assert_eq!(here.served(), ["10.0.0.7:8001"]);
     let [known] = here.registrations.list().await.try_into().unwrap();
