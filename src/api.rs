@@ -11,6 +11,7 @@ mod health;
 mod login;
 mod notice;
 mod oauth;
+mod reload;
 mod session;
 mod shared;
 mod signing_key;
@@ -34,6 +35,7 @@ use self::{
     login::{LoginApi, SignIns, SignUpPageApi},
     notice::NoticeApi,
     oauth::OAuthApi,
+    reload::ReloadApi,
     session::SessionApi,
     shared::{
         cors::Cors,
@@ -47,6 +49,7 @@ use self::{
 pub use self::{
     docs::{DescribedService, Documents},
     health::Readiness,
+    reload::{Refused, Reloading},
     status::StatusSource,
 };
 use crate::domain::gateway::{
@@ -156,13 +159,17 @@ impl Api {
         Self { endpoint, docs }
     }
 
-    /// The API of the admin listener: `/livez`, `/readyz` and `/status`.
-    pub fn operators(readiness: Arc<dyn Readiness>, status: Arc<dyn StatusSource>) -> BoxEndpoint<'static> {
-        let api = (HealthApi::new(readiness), StatusApi::new(status));
+    /// The API of the admin listener: `/livez`, `/readyz`, `/status` and `/reload`.
+    pub fn operators(
+        readiness: Arc<dyn Readiness>,
+        status: Arc<dyn StatusSource>,
+        reloading: Arc<dyn Reloading>,
+    ) -> BoxEndpoint<'static> {
+        let api = (HealthApi::new(readiness), StatusApi::new(status), ReloadApi::new(reloading));
         let service = OpenApiService::new(api, "Gateway operations", env!("CARGO_PKG_VERSION"));
         finish(
             Route::new().nest("/", service),
-            AllowedMethods::of(<(HealthApi, StatusApi)>::meta()),
+            AllowedMethods::of(<(HealthApi, StatusApi, ReloadApi)>::meta()),
             Cors::new(AllowedOrigins::default()),
         )
     }

@@ -288,6 +288,9 @@ fn each_command_says_how_it_is_written_and_does_nothing_then() {
     for command in [
         &["serve"][..],
         &["check"],
+        &["routes"],
+        &["explain"],
+        &["schema"],
         &["openapi"],
         &["healthcheck"],
         &["client"],

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::{
     domain::gateway::{
         models::{
             oauth::GrantChanges,
-            service::{Route, RouteTable, Service},
+            service::{Route, RouteTable, Service, ServiceName},
             token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
             values::id::AccountId,
         },
@@ -25,8 +25,25 @@ use crate::{
 /// Publishes snapshots.
 pub(in crate::app) struct SnapshotPublisher {
     snapshots: Arc<SnapshotCell>,
+    routing: Mutex<Routing>,
+}
+
+/// The source of the published table. Building one takes a while with many routes, so it is built only for a change: the
+/// addresses of services change far more often.
+struct Routing {
     /// The routes without those that services have by default.
-    routes: Mutex<Vec<Route>>,
+    declared: Arc<[Route]>,
+    services: Vec<ServiceName>,
+    /// The table of both; `None` if it must be built.
+    table: Option<Arc<RouteTable>>,
+}
+
+impl Routing {
+    fn table(&mut self) -> Arc<RouteTable> {
+        let Self { declared, services, table } = self;
+        let build = || Arc::new(RouteTable::with_defaults(declared.iter().cloned(), services.iter()));
+        Arc::clone(table.get_or_insert_with(build))
+    }
 }
 
 impl SnapshotPublisher {
@@ -40,7 +57,27 @@ impl SnapshotPublisher {
             revocations: Revocations::default(),
             grant_changes: GrantChanges::default(),
         }));
-        Self { snapshots, routes: Mutex::new(settings.routes.clone()) }
+        let declared = settings.routes.clone().into();
+        Self { snapshots, routing: Mutex::new(Routing { declared, services: Vec::new(), table: None }) }
+    }
+
+    /// Replaces the declared routes. They are published with the next change of the services, so that both change at
+    /// once, or by [`publish_routes`](Self::publish_routes).
+    pub(in crate::app) fn set_routes(&self, routes: Vec<Route>) {
+        let mut routing = self.routing();
+        routing.declared = routes.into();
+        routing.table = None;
+    }
+
+    /// Publishes the declared routes, unless that was done already.
+    pub(in crate::app) fn publish_routes(&self) {
+        let table = self.routing().table();
+        self.snapshots.update(|snapshot| snapshot.routes = table.clone());
+    }
+
+    fn routing(&self) -> MutexGuard<'_, Routing> {
+        // A panic leaves nothing half done in it.
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(in crate::app) fn snapshots(&self) -> Arc<SnapshotCell> {
@@ -67,16 +104,17 @@ impl GrantStatePublisher for SnapshotPublisher {
 
 impl ServicePublisher for SnapshotPublisher {
     fn publish_services(&self, services: &[Service]) {
-        let declared = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let routes = RouteTable::with_defaults(declared.iter().cloned(), services.iter().map(|service| &service.name));
-        let routes = Arc::new(routes);
+        let mut routing = self.routing();
+        if !services.iter().map(|service| &service.name).eq(&routing.services) {
+            routing.services = services.iter().map(|service| service.name.clone()).collect();
+            routing.table = None;
+        }
+        let routes = routing.table();
         let services: HashMap<_, _> =
             services.iter().map(|service| (service.name.clone(), Arc::new(service.clone()))).collect();
         let services = Arc::new(services);
         self.snapshots.update(|snapshot| {
-            if !snapshot.routes.iter().eq(routes.iter()) {
-                snapshot.routes = routes.clone();
-            }
+            snapshot.routes = routes.clone();
             snapshot.services = services.clone();
         });
     }

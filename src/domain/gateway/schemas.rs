@@ -9,6 +9,7 @@ pub mod login;
 pub mod notice;
 pub mod oauth;
 pub mod problem;
+pub mod reload;
 pub mod session;
 pub mod signing_key;
 pub mod status;

@@ -7,8 +7,11 @@
 mod names;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,6 +40,8 @@ pub struct Discovery {
     doubtful_lookups: Arc<Semaphore>,
     /// How many names have not been looked up yet.
     unknown: watch::Sender<usize>,
+    /// Whether every name that was known at the start has been looked up.
+    is_started: AtomicBool,
 }
 
 #[derive(Default)]
@@ -62,6 +67,7 @@ impl Discovery {
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             doubtful_lookups: Arc::new(Semaphore::new(MAX_DOUBTFUL_LOOKUPS)),
             unknown: watch::Sender::new(0),
+            is_started: AtomicBool::new(false),
         })
     }
 
@@ -69,13 +75,29 @@ impl Discovery {
     pub fn declare(self: &Arc<Self>, services: Vec<DeclaredService>) {
         let wanted = services.iter().flat_map(|service| &service.urls).filter_map(NameKey::of);
         let mut state = self.state();
-        let new = state.names.retain(wanted.collect());
+        self.follow_exactly(&mut state, wanted.collect());
         state.declared = services;
-        for key in new {
+        self.publish(&mut state);
+    }
+
+    /// Looks up the names of services that are about to be declared, for at most `limit`, while the declared ones
+    /// serve: otherwise a service whose name changes would have no instance until the new name is known.
+    pub async fn prepare(self: &Arc<Self>, services: &[DeclaredService], limit: Duration) {
+        {
+            let mut state = self.state();
+            let wanted = services.iter().chain(&state.declared).flat_map(|service| &service.urls);
+            let wanted = wanted.filter_map(NameKey::of).collect();
+            self.follow_exactly(&mut state, wanted);
+            self.count_unknown(&state);
+        }
+        self.first_answers(limit).await;
+    }
+
+    fn follow_exactly(self: &Arc<Self>, state: &mut State, wanted: BTreeSet<NameKey>) {
+        for key in state.names.retain(wanted) {
             let follower = tokio::spawn(Arc::clone(self).follow(key.clone()));
             state.names.is_followed_by(key, follower.abort_handle());
         }
-        self.publish(&mut state);
     }
 
     /// Replaces what another source found.
@@ -101,9 +123,10 @@ impl Discovery {
         timeout(limit, unknown.wait_for(|&unknown| unknown == 0)).await.is_ok()
     }
 
-    /// Whether every name was looked up once.
+    /// Whether every name was looked up once. Once that is so it stays so: a name that is declared later affects only
+    /// its own service.
     pub fn has_first_answers(&self) -> bool {
-        *self.unknown.borrow() == 0
+        self.is_started.load(Ordering::Relaxed) || *self.unknown.borrow() == 0
     }
 
     /// The published services.
@@ -120,15 +143,20 @@ impl Discovery {
 
     /// Publishes the merged list if it has changed.
     fn publish(&self, state: &mut State) {
-        self.unknown.send_if_modified(|unknown| {
-            let before = std::mem::replace(unknown, state.names.unknown());
-            before != *unknown
-        });
+        if self.count_unknown(state) == 0 {
+            self.is_started.store(true, Ordering::Relaxed);
+        }
         let merged = state.merged();
         if merged != state.published {
             self.publisher.publish_services(&merged);
             state.published = merged;
         }
+    }
+
+    fn count_unknown(&self, state: &State) -> usize {
+        let now = state.names.unknown();
+        self.unknown.send_if_modified(|unknown| std::mem::replace(unknown, now) != now);
+        now
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
