@@ -69,9 +69,10 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             say(concat!("gateway ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
-        [known @ ("serve" | "check" | "routes" | "schema" | "openapi" | "healthcheck" | "sample-service"), rest @ ..] => {
-            help::misused(&format!("{known} takes no such argument: {}", rest.join(" ")), &[known])
-        }
+        [
+            known @ ("serve" | "check" | "routes" | "schema" | "openapi" | "healthcheck" | "sample-service"),
+            rest @ ..,
+        ] => help::misused(&format!("{known} takes no such argument: {}", rest.join(" ")), &[known]),
         ["keys"] => help::misused("keys needs a command: rotate", &["keys", "rotate"]),
         ["keys", "rotate", rest @ ..] => {
             help::misused(&format!("keys rotate takes no such argument: {}", rest.join(" ")), &["keys", "rotate"])

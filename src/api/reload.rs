@@ -55,7 +55,9 @@ impl ReloadApi {
     async fn reload(&self, request: &Request) -> Result<Json<Reloaded>, ReloadProblems> {
         // A page that the operator visits could send this request, too.
         if request.headers().contains_key("origin") || request.headers().contains_key("sec-fetch-site") {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site_request", "pages may not reload the settings").into());
+            return Err(
+                Problem::new(StatusCode::FORBIDDEN, "cross_site_request", "pages may not reload the settings").into()
+            );
         }
         match self.reloading.reload().await {
             Ok(reloaded) => Ok(Json(reloaded)),

@@ -126,9 +126,9 @@ impl Reloader {
     pub(super) async fn keep(self: Arc<Self>, stopped: watch::Receiver<bool>) {
         let stopped = until(stopped);
         tokio::pin!(stopped);
-        let mut unsettled: Option<FileTexts> = None;
+        let mut settling = Settling::default();
         loop {
-            let pause = if unsettled.is_some() { SETTLED_AFTER } else { LOOK_EVERY };
+            let pause = if settling.is_unsettled() { SETTLED_AFTER } else { LOOK_EVERY };
             tokio::select! {
                 () = &mut stopped => return,
                 () = self.hang_up.notified() => {
@@ -142,16 +142,13 @@ impl Reloader {
             // It fails only on a panic; the next look may succeed.
             let Ok(Some(texts)) = spawn_blocking(move || sources.file_texts()).await else { continue };
             let is_known = self.state.lock().await.texts.as_ref() == Some(&texts);
-            if is_known {
-                unsettled = None;
-                if self.standing().refused.is_some() {
-                    let _ = self.attempt(Trigger::Again).await;
-                }
-            } else if unsettled.as_ref() == Some(&texts) {
-                unsettled = None;
-                let _ = self.attempt(Trigger::Change).await;
-            } else {
-                unsettled = Some(texts);
+            let trigger = match settling.look(texts, is_known) {
+                Look::Known => self.standing().refused.is_some().then_some(Trigger::Again),
+                Look::Settled => Some(Trigger::Change),
+                Look::Unsettled => None,
+            };
+            if let Some(trigger) = trigger {
+                let _ = self.attempt(trigger).await;
             }
         }
     }
@@ -159,15 +156,8 @@ impl Reloader {
     /// For `GET /status`; `None` while the gateway starts.
     pub(super) fn status(&self) -> Option<SettingsStatus> {
         self.parts.get()?;
-        let local = |time: DateTime<Utc>| time.with_timezone(&self.timezone).fixed_offset();
         let standing = self.standing();
-        let refused = standing.refused.as_ref();
-        Some(SettingsStatus {
-            ok: refused.is_none(),
-            read_at: local(standing.read_at),
-            refused_since: refused.map(|(since, _)| local(*since)),
-            mistakes: refused.map(|(_, mistakes)| mistakes.clone()),
-        })
+        Some(SettingsStatus::new(standing.read_at, standing.refused.clone(), self.timezone))
     }
 
     /// Reads the files, and uses them if they are valid.
@@ -212,11 +202,14 @@ impl Reloader {
         /// The log has as many mistakes of one file. `POST /reload` and `gateway check` list all.
         const MOST: usize = 20;
         let said: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        if trigger == Trigger::Operator || trigger == Trigger::Change || state.told != said {
+        if is_news(trigger, &state.told, &said) {
             let more = said.len().saturating_sub(MOST);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             let shown = said.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join("; ");
-            warn!(mistakes = said.len(), "the changed settings are refused, and the old ones stay in force: {shown}{more}");
+            warn!(
+                mistakes = said.len(),
+                "the changed settings are refused, and the old ones stay in force: {shown}{more}"
+            );
         }
         let mut standing = self.standing();
         let since = standing.refused.take().map_or_else(|| self.clock.now(), |(since, _)| since);
@@ -229,6 +222,49 @@ impl Reloader {
     fn standing(&self) -> MutexGuard<'_, Standing> {
         // A panic leaves nothing half done in it.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether mistakes are logged: not again at every look at the same files.
+fn is_news(trigger: Trigger, told: &[String], mistakes: &[String]) -> bool {
+    match trigger {
+        Trigger::Operator | Trigger::Change => true,
+        Trigger::Again => told != mistakes,
+    }
+}
+
+/// Waits until changed files stay the same.
+#[derive(Default)]
+struct Settling {
+    unsettled: Option<FileTexts>,
+}
+
+/// What a look at the files has found.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// They are as they were at the last attempt.
+    Known,
+    /// They have changed, and have just done so.
+    Unsettled,
+    /// They have changed, and stay as they are.
+    Settled,
+}
+
+impl Settling {
+    fn is_unsettled(&self) -> bool {
+        self.unsettled.is_some()
+    }
+
+    fn look(&mut self, texts: FileTexts, is_known: bool) -> Look {
+        let before = self.unsettled.take();
+        if is_known {
+            Look::Known
+        } else if before.as_ref() == Some(&texts) {
+            Look::Settled
+        } else {
+            self.unsettled = Some(texts);
+            Look::Unsettled
+        }
     }
 }
 

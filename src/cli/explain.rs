@@ -14,7 +14,7 @@ use crate::{
     app::routes_in_force,
     config::{Environment, RouteOrigin, SAMPLE_SERVICE, Settings, Sources, service_variable},
     domain::gateway::models::{
-        http::path::PathPrefix,
+        http::path::{PathPrefix, Spellings},
         service::{DeclaredService, Found, Route, SERVICES_PREFIX, ServiceUrl, Wanted},
     },
     edge::http::path::{BadPath, canonical},
@@ -75,7 +75,12 @@ struct Explanation<'a> {
 enum Outcome {
     Forwarded(Box<Forwarded>),
     /// It does not reach a service: the status, the code, the reason, and what comes near.
-    Refused { status: u16, code: &'static str, why: String, hints: Vec<String> },
+    Refused {
+        status: u16,
+        code: &'static str,
+        why: String,
+        hints: Vec<String>,
+    },
     /// The gateway itself responds.
     OwnPath,
 }
@@ -108,7 +113,7 @@ fn explain<'a>(settings: &Settings, request: &'a Request<'a>) -> Explanation<'a>
             hints: near::methods(routes, request.method),
         },
         Found::Refused(spelling) => {
-            let names: crate::domain::gateway::models::http::path::Spellings = [spelling].into_iter().collect();
+            let names: Spellings = [spelling].into_iter().collect();
             bad_path(spelling.into(), vec![format!("a route lets such paths through with allow = [\"{names}\"]")])
         }
         Found::Ambiguous => Outcome::Refused {

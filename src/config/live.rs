@@ -4,8 +4,7 @@
 //! enables.
 
 use super::{
-    Mistakes, Settings,
-    providers,
+    Mistakes, Settings, providers,
     reading::{
         source::{FileTexts, Sources},
         spelling::is_near,
@@ -110,7 +109,10 @@ mod tests {
         write(folder.path(), "PORT\nSHOP_SERVICE_URL=http://a:1\nAUTH_SERVICES_URL=http://a\n", "x");
         let said = reread(&sources).0.unwrap_err();
         assert!(said[0].starts_with(".env line 2 must be NAME=value"), "{said:?}");
-        assert!(said[1].starts_with(".env line 4 must not set AUTH_SERVICES_URL; did you mean AUTH_SERVICE_URL"), "{said:?}");
+        assert!(
+            said[1].starts_with(".env line 4 must not set AUTH_SERVICES_URL; did you mean AUTH_SERVICE_URL"),
+            "{said:?}"
+        );
         assert!(said[2].starts_with("gateway.toml line 1: cannot be read"), "{said:?}");
     }
 }

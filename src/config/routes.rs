@@ -22,7 +22,8 @@ use crate::domain::gateway::models::{
     http::{header::TokenHeader, path::PathPrefix},
     oauth::ProviderName,
     service::{
-        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, HostSent, Methods, ProviderToken, Route, ServiceName, TimeLimits,
+        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, HostSent, Methods, ProviderToken, Route, ServiceName,
+        TimeLimits,
     },
     signing_key::SigningAlgorithm,
 };

@@ -178,7 +178,9 @@ fn of_a_path_that_the_file_has_a_route_for_no_shipped_route_stays() {
 #[test]
 fn a_copy_of_the_shipped_file_works_without_an_auth_service_like_the_shipped_routes() {
     let shipped = include_str!("../../gateway.toml");
-    for copy in [shipped.to_owned(), shipped.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")] {
+    for copy in
+        [shipped.to_owned(), shipped.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")]
+    {
         for environment in ["development", "production"] {
             let found = origins(environment, &copy).unwrap();
             assert_eq!(found.len(), 3, "{found:?}");
@@ -203,7 +205,12 @@ fn a_route_leads_to_a_service_with_an_address() {
     assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", "http://x")]), Ok(4));
     assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", ",")]), Ok(4), "it is declared, and has no instance now");
     let told = said("user-mali", &[("USER_MAIL_SERVICE_URL", "http://x")]).unwrap_err();
-    assert!(told.contains("USER_MALI_SERVICE_URL is not set; did you mean \"user-mail\"?"), "{told}");
+    assert!(
+        told.contains(
+            "USER_MALI_SERVICE_URL is not set, and there is no [services.user-mali]; did you mean \"user-mail\"?"
+        ),
+        "{told}"
+    );
     assert!(said("auth", &[("GATEWAY_ENV", "production")]).unwrap_err().contains("AUTH_SERVICE_URL is not set"));
 }
 
@@ -396,7 +403,7 @@ fn values_that_make_no_sense_are_told() {
         (
             "AUTH_SERVICE_URL",
             "localhost:8001",
-            "AUTH_SERVICE_URL must be the URL of an instance, not \"localhost:8001\"; an instance must be",
+            "AUTH_SERVICE_URL must be the URL of a service, not \"localhost:8001\"; it must be",
         ),
     ];
     for (name, value, begin) in rules {

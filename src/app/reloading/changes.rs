@@ -34,24 +34,22 @@ impl LivePart {
     /// What is different in `newer`.
     pub(super) fn changes(&self, newer: &Self) -> Reloaded {
         let key = |route: &Route| (route.prefix.to_string(), route.methods.to_string());
-        let routes = |part: &'_ Self| part.routes.iter().map(|route| (key(route), route.clone())).collect();
+        let [before, after]: [BTreeMap<_, _>; 2] =
+            [self, newer].map(|part| part.routes.iter().map(|route| (key(route), route)).collect());
         let written = |(path, methods): &(String, String)| format!("{methods} {path}");
         Reloaded {
-            routes: changed(&routes(self), &routes(newer), written),
-            services: changed(&self.described(), &newer.described(), ServiceName::to_string),
+            routes: changed(&before, &after, written),
+            services: changed(&self.described(), &newer.described(), |name| name.to_string()),
             need_restart: Vec::new(),
         }
     }
 
-    /// The services, and what is known of those that only have a document.
-    fn described(&self) -> BTreeMap<ServiceName, (Option<&DeclaredService>, Option<&Option<String>>)> {
-        let mut services: BTreeMap<_, _> = self
-            .services
-            .iter()
-            .map(|service| (service.name.clone(), (Some(service), self.documents.get(&service.name))))
-            .collect();
+    /// The services, and the paths of their documents. A service that is not declared may have one, too.
+    fn described(&self) -> BTreeMap<&ServiceName, (Option<&DeclaredService>, Option<&str>)> {
+        let mut services: BTreeMap<_, _> =
+            self.services.iter().map(|service| (&service.name, (Some(service), None))).collect();
         for (name, path) in &*self.documents {
-            services.entry(name.clone()).or_insert((None, Some(path)));
+            services.entry(name).or_insert((None, None)).1 = Some(path.as_deref().unwrap_or_default());
         }
         services
     }
@@ -65,15 +63,19 @@ fn changed<K: Ord, V: PartialEq>(
     let added = newer.keys().filter(|key| !older.contains_key(*key)).map(&written);
     let removed = older.keys().filter(|key| !newer.contains_key(*key)).map(&written);
     let changed = newer.iter().filter(|(key, value)| older.get(*key).is_some_and(|older| older != *value));
-    Changed { added: added.collect(), removed: removed.collect(), changed: changed.map(|(key, _)| written(key)).collect() }
+    Changed {
+        added: added.collect(),
+        removed: removed.collect(),
+        changed: changed.map(|(key, _)| written(key)).collect(),
+    }
 }
 
 /// Whether nothing has changed.
 pub(super) fn is_empty(reloaded: &Reloaded) -> bool {
     let Reloaded { routes, services, need_restart: _ } = reloaded;
-    [routes, services].iter().all(|Changed { added, removed, changed }| {
-        added.is_empty() && removed.is_empty() && changed.is_empty()
-    })
+    [routes, services]
+        .iter()
+        .all(|Changed { added, removed, changed }| added.is_empty() && removed.is_empty() && changed.is_empty())
 }
 
 /// The changes in one line, for the log.
@@ -85,7 +87,8 @@ impl fmt::Display for InWords<'_> {
         let parts: Vec<String> = [("route", routes), ("service", services)]
             .into_iter()
             .flat_map(|(what, Changed { added, removed, changed })| {
-                [("added", added), ("removed", removed), ("changed", changed)].map(|(how, names)| words(what, how, names))
+                [("added", added), ("removed", removed), ("changed", changed)]
+                    .map(|(how, names)| words(what, how, names))
             })
             .flatten()
             .collect();

@@ -30,7 +30,7 @@ pub(super) fn routes(table: &RouteTable, path: &str) -> Vec<String> {
 /// How far a route's path is from the beginning of `path` with as many segments, and in what they differ.
 fn near(prefix: &PathPrefix, path: &str) -> Option<(usize, String)> {
     let segments = prefix.as_str().matches('/').count();
-    let end = path.match_indices('/').map(|(at, _)| at).nth(segments + 1).unwrap_or(path.len());
+    let end = path.match_indices('/').map(|(at, _)| at).nth(segments).unwrap_or(path.len());
     let beginning = path.get(..end)?;
     if beginning == prefix.as_str() {
         return None;

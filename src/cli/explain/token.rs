@@ -48,7 +48,11 @@ pub(super) fn report(settings: &Settings, access: &Access, token: &str) -> Token
     let of_provider = access.provider().map(|provider| {
         format!("the route also needs an identity at {provider}, which only the running gateway knows")
     });
-    TokenReport { refused, claims: Some(claims), unchecked: of_provider.into_iter().chain([UNCHECKED.to_owned()]).collect() }
+    TokenReport {
+        refused,
+        claims: Some(claims),
+        unchecked: of_provider.into_iter().chain([UNCHECKED.to_owned()]).collect(),
+    }
 }
 
 /// The claims, without any check.

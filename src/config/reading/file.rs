@@ -105,8 +105,7 @@ impl<'s> FileReader<'s> {
                         Some(meant) => format!("; did you mean {meant}?"),
                         None => String::new(),
                     };
-                    let rule =
-                        format!("the file must have only default_routes, [services.NAME] and [[routes]]{hint}");
+                    let rule = format!("the file must have only default_routes, [services.NAME] and [[routes]]{hint}");
                     self.note(&place, broken_by_source(&rule, &format!("{other:?}")));
                 }
             }

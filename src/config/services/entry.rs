@@ -224,7 +224,12 @@ static TLS: Table = Table {
             FILE,
             "The certificates that the service's certificate must lead to. Default: those of the system.",
         ),
-        field("client_certificate", Kind::Text(Any), FILE, "Our certificate, which the service gets. Needs client_key."),
+        field(
+            "client_certificate",
+            Kind::Text(Any),
+            FILE,
+            "Our certificate, which the service gets. Needs client_key.",
+        ),
         field("client_key", Kind::Text(Any), FILE, "The private key of client_certificate."),
         field(
             "server_name",

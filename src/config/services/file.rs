@@ -26,7 +26,10 @@ pub(super) fn with_file(reader: &mut Reader<'_>, mut services: Vec<DeclaredServi
         let elsewhere = reader.value_and_place(&service_variable(&name)).map(|(_, place)| place);
         let file = reader.file();
         if let (Some(given), Some(place)) = (&entry.url, elsewhere) {
-            file.note(given, format!("url must not be set beside {place}, which has the URL of {name}; remove one of them"));
+            file.note(
+                given,
+                format!("url must not be set beside {place}, which has the URL of {name}; remove one of them"),
+            );
             continue;
         }
         let own = entry.url.as_ref().map(|given| own_urls(file, given)).unwrap_or_default();

@@ -68,8 +68,7 @@ fn client(
     certificate: &Spanned<String>,
     key: &Spanned<String>,
 ) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
-    let (Some(certificate_file), Some(key_file)) =
-        (file.beside(certificate.get_ref()), file.beside(key.get_ref()))
+    let (Some(certificate_file), Some(key_file)) = (file.beside(certificate.get_ref()), file.beside(key.get_ref()))
     else {
         return Some((certificate.get_ref().into(), key.get_ref().into()));
     };

@@ -12,7 +12,7 @@ use crate::{
     config::reading::{fields::words, file::FileReader, reader::one_of, units},
     domain::gateway::models::{
         http::path::PathPrefix,
-        service::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, StatusRange},
+        service::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
     },
 };
 
@@ -70,7 +70,7 @@ pub(super) fn policy(file: &mut FileReader<'_>, entry: &ServiceEntry) -> Option<
     let max_pending = number(file, "max_pending", entry.max_pending.as_ref(), &limit);
     let connection_age = duration(file, "connection_age", entry.connection_age.as_ref(), &CONNECTION_AGE);
     let tls = match &entry.tls {
-        None => Some(Default::default()),
+        None => Some(ServiceTls::default()),
         Some(given) => pem::tls(file, given),
     };
     Some(ServicePolicy {
@@ -120,6 +120,7 @@ fn balancing(file: &mut FileReader<'_>, entry: &ServiceEntry) -> Option<Balancin
 }
 
 /// A value without which `balance` means nothing.
+#[expect(clippy::option_option, reason = "the inner one means that a mistake was noted")]
 fn needed<T>(file: &mut FileReader<'_>, entry: &ServiceEntry, given: Option<Option<T>>, rule: &str) -> Option<T> {
     if let (None, Some(balance)) = (&given, &entry.balance) {
         file.note(balance, rule);
@@ -177,7 +178,9 @@ fn check(file: &mut FileReader<'_>, entry: &CheckEntry) -> Option<HealthCheck> {
     {
         let interval = units::show(interval);
         file.field("check.timeout", given, |_| {
-            Err::<(), _>(format!("must be at most check.interval ({interval}); two checks of an instance never overlap"))
+            Err::<(), _>(format!(
+                "must be at most check.interval ({interval}); two checks of an instance never overlap"
+            ))
         });
         return None;
     }

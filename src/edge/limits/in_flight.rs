@@ -139,7 +139,8 @@ impl CoreLimits {
             self.shared.permits(subject, limit)
         };
         let of_path = routes.get_mut(&route.prefix);
-        if let Some(known) = of_path.and_then(|of_path| of_path.iter_mut().find(|known| known.methods == route.methods)) {
+        if let Some(known) = of_path.and_then(|of_path| of_path.iter_mut().find(|known| known.methods == route.methods))
+        {
             if known.limit != limit {
                 known.limit = limit;
                 // Sets the limit of all cores.

@@ -3,7 +3,7 @@ use std::{fs, time::Duration};
 use super::*;
 use crate::{
     config::{Settings, Sources},
-    domain::gateway::models::service::{Balancing, Ejection, HashKey, HealthCheck},
+    domain::gateway::models::service::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls},
 };
 
 const DEVELOPMENT: (&str, &str) = ("GATEWAY_ENV", "development");
@@ -28,7 +28,6 @@ fn policy_of(lines: &str) -> Result<ServicePolicy, Vec<String>> {
 fn a_service_is_read_whole() {
     let text = r#"
 [services.shop]
-url = "http://a:1, h2c://[::1]:2/base"
 balance = "hash"
 hash_on = "header:X-Tenant"
 slow_start = "30s"
@@ -44,7 +43,6 @@ client_certificate = "client.pem"
 client_key = "client.key"
 server_name = "shop.internal"
 "#;
-    let text = text.replace("url = \"http://a:1, h2c://[::1]:2/base\"\n", "");
     let whole = ServicePolicy {
         balancing: Balancing::Hash(HashKey::Header("x-tenant".to_owned())),
         slow_start: Duration::from_secs(30),
@@ -60,13 +58,13 @@ server_name = "shop.internal"
         max_requests: Some(50),
         max_pending: Some(10),
         connection_age: Some(Duration::from_mins(5)),
-        tls: crate::domain::gateway::models::service::ServiceTls {
+        tls: ServiceTls {
             ca: Some("ca.pem".into()),
             client: Some(("client.pem".into(), "client.key".into())),
             server_name: Some("shop.internal".to_owned()),
         },
     };
-    let [shop] = read(&text, &[]).unwrap().try_into().unwrap();
+    let [shop] = read(text, &[]).unwrap().try_into().unwrap();
     assert_eq!((shop.name.as_str(), shop.urls.len(), &*shop.policy), ("shop", 0, &whole));
 }
 
@@ -106,8 +104,10 @@ fn a_url_in_both_places_is_a_mistake_that_names_both() {
         .with_routes_file("gateway.toml", "[services.user-mail]\nurl = 'http://b:1'\n");
     assert_eq!(
         said(Settings::from_sources(&sources)).unwrap_err(),
-        ["gateway.toml line 2: url must not be set beside USER_MAIL_SERVICE_URL (.env line 2), which has the URL of user-mail; \
-          remove one of them"]
+        [
+            "gateway.toml line 2: url must not be set beside USER_MAIL_SERVICE_URL (.env line 2), which has the URL of user-mail; \
+          remove one of them"
+        ]
     );
 }
 
@@ -126,12 +126,18 @@ fn every_way_to_balance_is_read_with_what_belongs_to_it() {
         assert_eq!(balancing(lines), Ok(balancing_of), "{lines}");
     }
     for (lines, begin) in [
-        ("balance = 'random'", "2: balance must be least-of-two, round-robin, least-requests, hash or sticky, not \"random\""),
+        (
+            "balance = 'random'",
+            "2: balance must be least-of-two, round-robin, least-requests, hash or sticky, not \"random\"",
+        ),
         ("balance = 'hash'", "2: balance needs hash_on with \"hash\"; it says which requests belong together"),
         ("balance = 'sticky'", "2: balance needs cookie with \"sticky\"; it names the cookie"),
         ("hash_on = 'client'", "2: hash_on needs balance = \"hash\""),
         ("balance = 'hash'\nhash_on = 'client'\ncookie = 'a'", "4: cookie needs balance = \"sticky\""),
-        ("balance = 'hash'\nhash_on = 'X-Tenant'", "3: hash_on must be \"header:NAME\", \"cookie:NAME\" or \"client\", not"),
+        (
+            "balance = 'hash'\nhash_on = 'X-Tenant'",
+            "3: hash_on must be \"header:NAME\", \"cookie:NAME\" or \"client\", not",
+        ),
         ("balance = 'hash'\nhash_on = 'header:X Tenant'", "3: hash_on must be"),
         ("balance = 'hash'\nhash_on = 'client:x'", "3: hash_on must be"),
         ("balance = 'sticky'\ncookie = 'gateway_session'", "3: cookie must be the name of a cookie, not"),
@@ -175,10 +181,8 @@ check = { interval = "1s", timeout = "2s", status = "299-200" }
 eject = { time = "5m", max_time = "1m", after = -1 }
 tls = { client_key = "k", server_name = "a b" }
 
-[services]
-mail = 1
+[[services.mail]]
 "#;
-    let text = text.replace("\n[services]\nmail = 1\n", "\n[[services.mail]]\n");
     let begins = [
         "gateway.toml line 2: services must have the names of services, not \"Shop\"; a service name must have",
         "gateway.toml line 6: url must have no empty entry; leave url out",
@@ -201,7 +205,7 @@ mail = 1
         "gateway.toml line 17: tls.server_name must be a host name or an IP address, not \"a b\"",
         "gateway.toml line 19: a service must be a table, under a line [services.NAME]",
     ];
-    let said = read(&text, &[]).unwrap_err();
+    let said = read(text, &[]).unwrap_err();
     assert_eq!(said.len(), begins.len(), "{said:#?}");
     for (said, begin) in said.iter().zip(begins) {
         assert!(said.starts_with(begin), "{said}\n{begin}");
@@ -240,7 +244,10 @@ fn a_file_that_is_missing_or_is_something_else_is_told_with_its_line_and_never_q
     for (tls, begin) in [
         ("{ ca = 'nowhere.pem' }", "tls.ca must name a readable file, not \"nowhere.pem\"; "),
         ("{ ca = 'key.pem' }", "tls.ca must name a file with a certificate in PEM"),
-        ("{ ca = 'broken.pem' }", "tls.ca must name a file with valid certificates, not \"broken.pem\"; one in the file"),
+        (
+            "{ ca = 'broken.pem' }",
+            "tls.ca must name a file with valid certificates, not \"broken.pem\"; one in the file",
+        ),
         (
             "{ client_certificate = 'ca.pem', client_key = 'other.pem' }",
             "tls.client_key must name the file with the key of the first certificate in client_certificate, not",

@@ -1,7 +1,10 @@
 //! The result of reading the settings again, for operators.
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Utc};
+use chrono_tz::Tz;
 use poem_openapi::Object;
+
+use super::local;
 
 /// What has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
@@ -37,4 +40,18 @@ pub struct SettingsStatus {
     pub refused_since: Option<DateTime<FixedOffset>>,
     /// Mistakes for which they are refused: file, line and reason.
     pub mistakes: Option<Vec<String>>,
+}
+
+impl SettingsStatus {
+    /// The status of settings that were read at this time, and of newer ones that are refused since another. Writes
+    /// times with the offset of `timezone`.
+    pub fn new(read_at: DateTime<Utc>, refused: Option<(DateTime<Utc>, Vec<String>)>, timezone: Tz) -> Self {
+        let (since, mistakes) = refused.unzip();
+        Self {
+            ok: mistakes.is_none(),
+            read_at: local(read_at, timezone),
+            refused_since: since.map(|since| local(since, timezone)),
+            mistakes,
+        }
+    }
 }
