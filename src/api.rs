@@ -12,6 +12,7 @@ mod login;
 mod notice;
 mod oauth;
 mod registration;
+mod reload;
 mod service;
 mod session;
 mod shared;
@@ -38,6 +39,7 @@ use self::{
     notice::NoticeApi,
     oauth::OAuthApi,
     registration::RegistrationApi,
+    reload::ReloadApi,
     service::{OperatorServiceApi, ServiceApi},
     session::SessionApi,
     shared::{
@@ -52,6 +54,7 @@ use self::{
 pub use self::{
     docs::{DescribedService, Documents},
     health::Readiness,
+    reload::{Refused, Reloading},
     status::StatusSource,
 };
 use crate::domain::gateway::{
@@ -170,17 +173,23 @@ impl Api {
         Self { endpoint, docs }
     }
 
-    /// The API of the admin listener: `/livez`, `/readyz`, `/status` and `/services`.
+    /// The API of the admin listener: `/livez`, `/readyz`, `/status`, `/services` and `/reload`.
     pub fn operators(
         readiness: Arc<dyn Readiness>,
         status: Arc<dyn StatusSource>,
         services: LateServices,
+        reloading: Arc<dyn Reloading>,
     ) -> BoxEndpoint<'static> {
-        let api = (HealthApi::new(readiness), StatusApi::new(status), OperatorServiceApi::new(services));
+        let api = (
+            HealthApi::new(readiness),
+            StatusApi::new(status),
+            OperatorServiceApi::new(services),
+            ReloadApi::new(reloading),
+        );
         let service = OpenApiService::new(api, "Gateway operations", env!("CARGO_PKG_VERSION"));
         finish(
             Route::new().nest("/", service),
-            AllowedMethods::of(<(HealthApi, StatusApi, OperatorServiceApi)>::meta()),
+            AllowedMethods::of(<(HealthApi, StatusApi, OperatorServiceApi, ReloadApi)>::meta()),
             Cors::new(AllowedOrigins::default()),
         )
     }

@@ -13,6 +13,7 @@ mod edge_ports;
 mod health;
 pub mod logging;
 mod policies;
+mod reloading;
 mod resolver;
 mod service_tls;
 mod services;
@@ -30,7 +31,7 @@ use tokio::{
 };
 use tracing::info;
 
-pub use self::policies::routes_in_force;
+pub use self::policies::{expectations, routes_in_force};
 use self::{
     background_tasks::BackgroundTasks,
     certificate::CertificateKeeper,
@@ -41,6 +42,7 @@ use self::{
         status::{GatewayStatus, healths_of},
     },
     policies::browsers,
+    reloading::{OnDemand, Reloader, ReloaderParts},
     services::Services,
     store::{Store, StoreError},
 };
@@ -53,7 +55,7 @@ use crate::{
         sealing::{Vault, VaultError},
     },
     api::{Api, LateServices},
-    config::{Database, LogFormat, Settings},
+    config::{Database, LogFormat, Settings, Sources},
     domain::gateway::services::{
         Failure,
         ports::DummyConsole,
@@ -136,6 +138,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct App {
     edge: Edge,
+    reloader: Arc<Reloader>,
     tasks: JoinSet<()>,
     _probes: Probes,
     stop: watch::Sender<bool>,
@@ -144,8 +147,8 @@ pub struct App {
 
 impl App {
     /// Starts everything. When this returns, requests are served; requests without slow dependencies already a little
-    /// earlier.
-    pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
+    /// earlier. `sources` are those of the settings: a part of them is read again when its files change.
+    pub async fn start(mut settings: Settings, sources: Sources, world: World) -> Result<Self, StartError> {
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let max_service_connections = descriptors::share_out(&mut settings.listener, cores);
         let (stop, stopped) = watch::channel(false);
@@ -166,10 +169,13 @@ impl App {
         let readiness = Arc::new(StoreReadiness::default());
         let (providers, preparation) = providers(&settings.providers, &world.clock);
         let healths = healths_of(&providers, &world.clock);
-        let status = Arc::new(GatewayStatus { healths: healths.clone(), timezone: settings.public.timezone });
+        let timezone = settings.public.timezone;
+        let reloader = Reloader::new(sources, world.clock.clone(), timezone);
+        let status = Arc::new(GatewayStatus { healths: healths.clone(), reloader: reloader.clone(), timezone });
         let admin = admin.into_std().map_err(StartError::Edge)?;
         let directory = LateServices::default();
-        let operators = Api::operators(readiness.clone(), status, directory.clone());
+        let on_demand = Arc::new(OnDemand(reloader.clone()));
+        let operators = Api::operators(readiness.clone(), status, directory.clone(), on_demand);
         tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
 
         let preparing = spawn_blocking(|| preparation.run());
@@ -202,11 +208,12 @@ impl App {
         }
         .start(&mut tasks, &probes.handle, &stopped);
         let unreachable = discovery::start(&settings, &services, &mut tasks, stopped.clone()).await?;
+        let (documents, paths) = watch::channel(Arc::new(settings.service_documents.clone()));
         let keeper = described::Keeper {
             documents: api.documents(),
             snapshots: services.publisher.snapshots(),
             environment: settings.environment,
-            paths: settings.service_documents.clone(),
+            paths,
         };
         tasks.spawn(keeper.keep(stopped.clone()));
         let tls = certificate.as_ref().map(CertificateKeeper::terminator);
@@ -245,12 +252,26 @@ impl App {
         directory.complete(services.directory(&settings));
         readiness.complete(store, services.feed.clone(), services.discovery.clone());
         banner::show(&settings, address, admin_address, &helpers);
-        Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
+        let drain_timeout = settings.listener.drain_timeout;
+        let parts = ReloaderParts {
+            publisher: services.publisher.clone(),
+            discovery: services.discovery.clone(),
+            documents,
+            helpers,
+        };
+        reloader.begin(settings, parts).await;
+        tasks.spawn(reloader.clone().keep(stopped));
+        Ok(Self { edge, reloader, tasks, _probes: probes, stop, drain_timeout })
     }
 
     /// Waits until a thread of the data plane has died: the gateway continues to serve, but must be restarted.
     pub async fn failed(&self) {
         self.edge.failed().await;
+    }
+
+    /// Reads the files of the settings again, soon. The log has the outcome.
+    pub fn reload(&self) {
+        self.reloader.hang_up();
     }
 
     /// Stops accepting, lets requests in flight finish, and ends.

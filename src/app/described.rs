@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::{
     adapters::service_documents::{Described, DocumentTls, ServiceDocuments, Unreadable, described, of_routes},
     api::{DescribedService, Documents},
+    app::reloading::DocumentPaths,
     config::Environment,
     domain::gateway::models::{
         provider::STAND_IN,
@@ -29,7 +30,7 @@ pub(super) struct Keeper {
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) environment: Environment,
     /// The paths of services' documents, where they are not the usual one.
-    pub(super) paths: HashMap<ServiceName, Option<String>>,
+    pub(super) paths: watch::Receiver<Arc<DocumentPaths>>,
 }
 
 /// The default path of a service's document: FastAPI's.
@@ -37,7 +38,7 @@ const USUAL_PATH: &str = "/openapi.json";
 
 impl Keeper {
     /// Polls all services periodically.
-    pub(super) async fn keep(self, mut stopped: watch::Receiver<bool>) {
+    pub(super) async fn keep(mut self, mut stopped: watch::Receiver<bool>) {
         let fetcher = match ServiceDocuments::new() {
             Ok(fetcher) => fetcher,
             Err(error) => return warn!(error, "the documents of services cannot be fetched"),
@@ -53,9 +54,10 @@ impl Keeper {
             let snapshot = self.snapshots.load();
             changed |= !Arc::ptr_eq(&snapshot.routes, &table);
             table = snapshot.routes.clone();
+            let paths = Arc::clone(&self.paths.borrow_and_update());
             let asked = snapshot.services.values().filter(|state| state.service.name.as_str() != STAND_IN);
             // Concurrently: a slow service does not delay the others.
-            for (name, found) in join_all(asked.map(|state| self.ask(&fetcher, &state.service, &snapshot))).await {
+            for (name, found) in join_all(asked.map(|state| ask(&fetcher, &state.service, &paths, &snapshot))).await {
                 if known.get(&name) != Some(&found) {
                     changed = true;
                     known.insert(name, found);
@@ -71,39 +73,11 @@ impl Keeper {
             let pause = if is_missing { SOON } else { every };
             tokio::select! {
                 () = sleep(pause) => {}
+                // Settings were read again: routes and services may be others. It fails only while the gateway stops.
+                Ok(()) = self.paths.changed() => {}
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
         }
-    }
-
-    /// The document of the first instance that has one.
-    async fn ask(
-        &self,
-        fetcher: &ServiceDocuments,
-        service: &Service,
-        snapshot: &Snapshot,
-    ) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
-        let path = match self.paths.get(&service.name) {
-            Some(Some(path)) => path,
-            Some(None) => return (service.name.clone(), Err(Unreadable::Off)),
-            None => USUAL_PATH,
-        };
-        let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
-        for instance in &service.instances {
-            let config = snapshot.originators.get(&service.policy.tls).map(|originator| originator.config());
-            let server_name = service.policy.tls.server_name.as_deref().unwrap_or(&instance.host);
-            outcome = match config.transpose() {
-                Ok(config) => {
-                    let tls = config.as_deref().map(|config| DocumentTls { config, server_name });
-                    fetcher.fetch(instance, tls, path).await
-                }
-                Err(why) => Err(Unreadable::Unreachable(why)),
-            };
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        (service.name.clone(), outcome)
     }
 
     fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>, table: &RouteTable) {
@@ -123,6 +97,36 @@ impl Keeper {
         });
         self.documents.publish(all.collect());
     }
+}
+
+/// The document of the first instance that has one.
+async fn ask(
+    fetcher: &ServiceDocuments,
+    service: &Service,
+    paths: &DocumentPaths,
+    snapshot: &Snapshot,
+) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
+    let path = match paths.get(&service.name) {
+        Some(Some(path)) => path,
+        Some(None) => return (service.name.clone(), Err(Unreadable::Off)),
+        None => USUAL_PATH,
+    };
+    let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
+    for instance in &service.instances {
+        let config = snapshot.originators.get(&service.policy.tls).map(|originator| originator.config());
+        let server_name = service.policy.tls.server_name.as_deref().unwrap_or(&instance.host);
+        outcome = match config.transpose() {
+            Ok(config) => {
+                let tls = config.as_deref().map(|config| DocumentTls { config, server_name });
+                fetcher.fetch(instance, tls, path).await
+            }
+            Err(why) => Err(Unreadable::Unreachable(why)),
+        };
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    (service.name.clone(), outcome)
 }
 
 fn shown(Described { service, description, paths, components }: Described) -> DescribedService {

@@ -15,7 +15,7 @@ use crate::{config::Settings, domain::gateway::models::service::ServiceName};
 
 /// How long the start waits for the addresses of services. Names are found at once, as a rule; those that are not must
 /// not delay the start.
-const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+pub(super) const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Starts discovery. The data plane tells the sender of services with an instance that cannot be reached.
 pub(super) async fn start(

@@ -26,7 +26,8 @@ use crate::{
 /// The scope that allows creating tokens in production.
 const ISSUE_SCOPE: &str = "tokens:issue";
 
-pub(super) fn expectations(settings: &Settings) -> Expectations {
+/// The claims that a token must have to be accepted.
+pub fn expectations(settings: &Settings) -> Expectations {
     Expectations { issuer: settings.public.base().to_owned(), audience: settings.tokens.audience.clone() }
 }
 

@@ -1,4 +1,9 @@
-//! Services from `<NAME>_SERVICE_URL`, and limits for requests to them.
+//! Services from `<NAME>_SERVICE_URL` and `gateway.toml`, and limits for requests to them.
+
+mod entry;
+mod file;
+mod pem;
+mod policy;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,6 +18,8 @@ use super::{
     },
     variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, SERVICE_CIDRS, UPSTREAM_IDLE_TIMEOUT},
 };
+pub(super) use entry::SERVICE;
+
 use crate::domain::gateway::models::service::{DeclaredService, InvalidServiceUrl, ServiceName, ServiceUrl};
 
 /// The suffix of such a variable.
@@ -40,7 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<DeclaredService> {
         let urls = urls(value, |problem| reader.note(Mistake::new(&place, problem)));
         services.extend(service.map(|name| DeclaredService { name, urls, policy: Arc::default() }));
     }
-    services
+    file::with_file(reader, services)
 }
 
 /// Reads the paths of services' OpenAPI documents, where they are set.

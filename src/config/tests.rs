@@ -133,12 +133,69 @@ fn the_shipped_routes_lead_to_the_auth_service() {
     );
 }
 
+/// The paths, and where each of their routes comes from.
+fn origins(environment: &str, file: &str) -> Result<Vec<String>, String> {
+    let environment = [
+        ("GATEWAY_ENV", environment),
+        ("X_SERVICE_URL", "http://x"),
+        ("PUBLIC_URL", "https://x"),
+        ("DATABASE_URL", "sqlite://gateway.db"),
+        ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE="),
+    ];
+    let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", file);
+    let settings = Settings::from_sources(&sources).map_err(|mistakes| mistakes.to_string())?;
+    let origin = |route: &Route| &settings.route_origins[&(route.prefix.clone(), route.methods.clone())];
+    Ok(settings.routes.iter().map(|route| format!("{} of {}", route.prefix, origin(route))).collect())
+}
+
 #[test]
-fn a_routes_file_replaces_the_shipped_routes() {
-    let sources = Sources::default()
-        .with_environment([("GATEWAY_ENV", "development"), ("X_SERVICE_URL", "http://x")])
-        .with_routes_file("gateway.toml", "[[routes]]\npath = \"/api/x\"\nservice = \"x\"\n");
-    assert_eq!(Settings::from_sources(&sources).unwrap().routes.len(), 1);
+fn shipped_routes_stay_beside_those_of_the_file_unless_it_says_otherwise() {
+    let of_x = "[[routes]]\npath = '/api/x'\nservice = 'x'\n";
+    assert_eq!(
+        origins("development", of_x).unwrap(),
+        [
+            "/api/x of gateway.toml line 1",
+            "/api/users of a shipped route",
+            "/api/users/me of a shipped route",
+            "/api/user/login of a shipped route"
+        ]
+    );
+    assert_eq!(origins("development", "default_routes = true").unwrap().len(), 3);
+    assert_eq!(
+        origins("development", &format!("default_routes = false\n{of_x}")).unwrap(),
+        ["/api/x of gateway.toml line 2"]
+    );
+    let said = origins("development", "default_routes = 'no'").unwrap_err();
+    assert!(said.contains("gateway.toml line 1: default_routes must be true or false"), "{said}");
+}
+
+#[test]
+fn of_a_path_that_the_file_has_a_route_for_no_shipped_route_stays() {
+    for path in ["path = '/api/users'", "path = '/api/users'\nmethods = ['GET']", "path = '/api/Users'"] {
+        let found = origins("development", &format!("[[routes]]\n{path}\nservice = 'x'\n")).unwrap();
+        let of_users = found.iter().filter(|origin| origin.to_lowercase().starts_with("/api/users of"));
+        assert_eq!(of_users.count(), 1, "{found:?}");
+        assert!(found[0].ends_with("of gateway.toml line 1") && found.len() == 3, "{found:?}");
+    }
+}
+
+/// An image has a copy of the shipped file, perhaps an older one with other comments; AUTH may be missing.
+#[test]
+fn a_copy_of_the_shipped_file_works_without_an_auth_service_like_the_shipped_routes() {
+    let shipped = include_str!("../../gateway.toml");
+    for copy in
+        [shipped.to_owned(), shipped.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")]
+    {
+        for environment in ["development", "production"] {
+            let found = origins(environment, &copy).unwrap();
+            assert_eq!(found.len(), 3, "{found:?}");
+            assert!(found.iter().all(|origin| origin.contains("gateway.toml line")), "{found:?}");
+        }
+    }
+    let changed = shipped.replace("upstream_path = \"/login\"", "upstream_path = \"/sign-in\"");
+    let said = origins("production", &changed).unwrap_err();
+    assert!(said.contains("service must be a service with an address, not \"auth\""), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]
@@ -149,11 +206,16 @@ fn a_route_leads_to_a_service_with_an_address() {
         let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", &file);
         Settings::from_sources(&sources).map(|settings| settings.routes.len()).map_err(|mistakes| mistakes.to_string())
     };
-    assert_eq!(said("auth", &[]), Ok(1), "development brings it along");
-    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", "http://x")]), Ok(1));
-    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", ",")]), Ok(1), "it is declared, and has no instance now");
+    assert_eq!(said("auth", &[]), Ok(4), "development brings it along");
+    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", "http://x")]), Ok(4));
+    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", ",")]), Ok(4), "it is declared, and has no instance now");
     let told = said("user-mali", &[("USER_MAIL_SERVICE_URL", "http://x")]).unwrap_err();
-    assert!(told.contains("USER_MALI_SERVICE_URL is not set; did you mean \"user-mail\"?"), "{told}");
+    assert!(
+        told.contains(
+            "USER_MALI_SERVICE_URL is not set, and there is no [services.user-mali]; did you mean \"user-mail\"?"
+        ),
+        "{told}"
+    );
     assert!(said("auth", &[("GATEWAY_ENV", "production")]).unwrap_err().contains("AUTH_SERVICE_URL is not set"));
 }
 

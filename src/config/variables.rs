@@ -122,7 +122,7 @@ variables! {
     OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges only codes of the stand-in provider in development"), "The redirect URIs of your front ends, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never codes that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "A provider's token is refreshed this long before it expires, even without a request for it: at most a quarter of its lifetime before, and for Facebook 10 days before. With `0s` it is refreshed only on request";
     LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, or `json` with one object per line";
-    GATEWAY_CONFIG, Derived("gateway.toml, if it exists"), "The file with the routes";
+    GATEWAY_CONFIG, Derived("gateway.toml, if it exists"), "The file with the routes and services";
 }
 
 /// The family of variables that define services.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -14,7 +14,7 @@ use crate::{
     domain::gateway::{
         models::{
             oauth::GrantChanges,
-            service::{Route, RouteTable, Service},
+            service::{Route, RouteTable, Service, ServiceName},
             token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
             values::id::AccountId,
         },
@@ -30,9 +30,26 @@ use crate::{
 pub(in crate::app) struct SnapshotPublisher {
     snapshots: Arc<SnapshotCell>,
     service_tls: Arc<ServiceTlsKeeper>,
-    /// The routes without those that services have by default.
-    routes: Mutex<Vec<Route>>,
+    routing: Mutex<Routing>,
     cores: usize,
+}
+
+/// The source of the published table. Building one takes a while with many routes, so it is built only for a change: the
+/// addresses of services change far more often.
+struct Routing {
+    /// The routes without those that services have by default.
+    declared: Arc<[Route]>,
+    services: Vec<ServiceName>,
+    /// The table of both; `None` if it must be built.
+    table: Option<Arc<RouteTable>>,
+}
+
+impl Routing {
+    fn table(&mut self) -> Arc<RouteTable> {
+        let Self { declared, services, table } = self;
+        let build = || Arc::new(RouteTable::with_defaults(declared.iter().cloned(), services.iter()));
+        Arc::clone(table.get_or_insert_with(build))
+    }
 }
 
 impl SnapshotPublisher {
@@ -48,7 +65,28 @@ impl SnapshotPublisher {
             revocations: Revocations::default(),
             grant_changes: GrantChanges::default(),
         }));
-        Self { snapshots, service_tls: Arc::default(), routes: Mutex::new(settings.routes.clone()), cores }
+        let declared = settings.routes.clone().into();
+        let routing = Mutex::new(Routing { declared, services: Vec::new(), table: None });
+        Self { snapshots, service_tls: Arc::default(), routing, cores }
+    }
+
+    /// Replaces the declared routes. They are published with the next change of the services, so that both change at
+    /// once, or by [`publish_routes`](Self::publish_routes).
+    pub(in crate::app) fn set_routes(&self, routes: Vec<Route>) {
+        let mut routing = self.routing();
+        routing.declared = routes.into();
+        routing.table = None;
+    }
+
+    /// Publishes the declared routes, unless that was done already.
+    pub(in crate::app) fn publish_routes(&self) {
+        let table = self.routing().table();
+        self.snapshots.update(|snapshot| snapshot.routes = table.clone());
+    }
+
+    fn routing(&self) -> MutexGuard<'_, Routing> {
+        // A panic leaves nothing half done in it.
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(in crate::app) fn snapshots(&self) -> Arc<SnapshotCell> {
@@ -79,9 +117,12 @@ impl GrantStatePublisher for SnapshotPublisher {
 
 impl ServicePublisher for SnapshotPublisher {
     fn publish_services(&self, services: &[Service]) {
-        let declared = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let routes = RouteTable::with_defaults(declared.iter().cloned(), services.iter().map(|service| &service.name));
-        let routes = Arc::new(routes);
+        let mut routing = self.routing();
+        if !services.iter().map(|service| &service.name).eq(&routing.services) {
+            routing.services = services.iter().map(|service| service.name.clone()).collect();
+            routing.table = None;
+        }
+        let routes = routing.table();
         let (before, now) = (self.snapshots.load(), Instant::now());
         let state_of = |service: &Service| {
             let known = before.services.get(&service.name);
@@ -98,9 +139,7 @@ impl ServicePublisher for SnapshotPublisher {
             services.iter().map(|service| (service.name.clone(), state_of(service))).collect();
         let services = Arc::new(services);
         self.snapshots.update(|snapshot| {
-            if !snapshot.routes.iter().eq(routes.iter()) {
-                snapshot.routes = routes.clone();
-            }
+            snapshot.routes = routes.clone();
             snapshot.services = services.clone();
             snapshot.originators = originators.clone();
         });

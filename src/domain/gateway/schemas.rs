@@ -10,6 +10,7 @@ pub mod notice;
 pub mod oauth;
 pub mod problem;
 pub mod registration;
+pub mod reload;
 pub mod service;
 pub mod session;
 pub mod signing_key;

@@ -63,6 +63,7 @@ impl SharedLimits {
         // A panic while the lock was held can at worst have left an unused entry.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permits) = known.permits.get(&subject).and_then(Weak::upgrade) {
+            permits.set_limit(limit, self.cores);
             return permits;
         }
         if known.permits.len() >= known.purge_at.max(PURGE_AT_LEAST) {
@@ -81,8 +82,17 @@ pub(crate) struct CoreLimits {
     shared: Arc<SharedLimits>,
     connections: Rc<CorePermits>,
     clients: RefCell<HashMap<IpAddr, Rc<ClientPermits>>>,
-    /// Routes that have a limit: few.
-    routes: RefCell<Vec<(PathPrefix, Methods, Rc<CorePermits>)>>,
+    /// Routes that have a limit, by their path: several may have the same.
+    routes: RefCell<HashMap<PathPrefix, Vec<LimitedRoute>>>,
+}
+
+/// The permits of a route, as one core sees them.
+#[derive(Debug)]
+struct LimitedRoute {
+    methods: Methods,
+    /// The limit that this core has seen last: the settings may change it.
+    limit: usize,
+    permits: Rc<CorePermits>,
 }
 
 /// The requests that one client may have in flight.
@@ -133,14 +143,24 @@ impl CoreLimits {
     /// A permit for a request on a route that allows `limit`.
     pub(crate) fn on_route(&self, route: &Route, limit: usize) -> Option<Permit> {
         let mut routes = self.routes.borrow_mut();
-        let known = routes.iter().find(|(prefix, methods, _)| *prefix == route.prefix && *methods == route.methods);
-        if let Some((_, _, permits)) = known {
-            return permits.try_acquire();
+        let permits = || {
+            let subject = Subject::Route(route.prefix.clone(), route.methods.clone());
+            self.shared.permits(subject, limit)
+        };
+        let of_path = routes.get_mut(&route.prefix);
+        if let Some(known) = of_path.and_then(|of_path| of_path.iter_mut().find(|known| known.methods == route.methods))
+        {
+            if known.limit != limit {
+                known.limit = limit;
+                // Sets the limit of all cores.
+                drop(permits());
+            }
+            return known.permits.try_acquire();
         }
-        let subject = Subject::Route(route.prefix.clone(), route.methods.clone());
-        let permits = CorePermits::of(self.shared.permits(subject, limit));
+        let permits = CorePermits::of(permits());
         let permit = permits.try_acquire();
-        routes.push((route.prefix.clone(), route.methods.clone(), permits));
+        let known = LimitedRoute { methods: route.methods.clone(), limit, permits };
+        routes.entry(route.prefix.clone()).or_default().push(known);
         permit
     }
 
@@ -149,9 +169,13 @@ impl CoreLimits {
         self.connections.try_acquire().or_else(|| close_idle().then(|| self.connections.try_acquire())?)
     }
 
-    /// Removes clients that have no connection.
-    pub(crate) fn forget_clients(&self) {
+    /// Removes clients that have no connection, and routes that have no request: they may be gone from the settings.
+    pub(crate) fn forget_unused(&self) {
         self.clients.borrow_mut().retain(|_, permits| Rc::strong_count(permits) > 1);
+        self.routes.borrow_mut().retain(|_, of_path| {
+            of_path.retain(|known| Rc::strong_count(&known.permits) > 1);
+            !of_path.is_empty()
+        });
     }
 }
 
@@ -195,6 +219,30 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_limit_of_a_route_counts_on_all_cores_and_forgotten_routes_keep_their_count() {
+        let shared = SharedLimits::new(1, 1, 1, 2);
+        let cores = [CoreLimits::of(&shared), CoreLimits::of(&shared)];
+        let route = Route::of_service(&"auth".parse().unwrap());
+        let held = [cores[0].on_route(&route, 2), cores[1].on_route(&route, 2)];
+        assert!(held.iter().all(Option::is_some) && cores[0].on_route(&route, 2).is_none());
+        let more = cores[1].on_route(&route, 3);
+        assert!(more.is_some(), "it was raised");
+        assert!(cores[0].on_route(&route, 3).is_none(), "three are in flight, over both cores");
+        drop(more);
+        assert!(cores[1].on_route(&route, 1).is_none(), "it was lowered below what is in flight");
+        for core in &cores {
+            core.forget_unused();
+        }
+        assert_eq!(cores.each_ref().map(|core| core.routes.borrow().len()), [1, 1], "they have requests");
+        drop(held);
+        for core in &cores {
+            core.forget_unused();
+        }
+        assert_eq!(cores.each_ref().map(|core| core.routes.borrow().len()), [0, 0]);
+        assert!(cores[0].on_route(&route, 1).is_some());
+    }
+
+    #[test]
     fn an_idle_socket_is_closed_for_another() {
         let core = CoreLimits::of(&SharedLimits::new(1, 1, 1, 1));
         let mut idle = core.connection(|| panic!("there is room"));
@@ -207,14 +255,14 @@ mod tests {
         let shared = SharedLimits::new(1, 1, 1, 1);
         let core = CoreLimits::of(&shared);
         let held = core.of_client(ip("192.0.2.1")).proxied.try_acquire().unwrap();
-        core.forget_clients();
+        core.forget_unused();
         assert_eq!(core.clients.borrow().len(), 0);
         assert!(core.of_client(ip("192.0.2.1")).proxied.try_acquire().is_none(), "it is still in flight");
         drop(held);
         assert!(core.of_client(ip("192.0.2.1")).proxied.try_acquire().is_some());
         for number in 0..5000_u32 {
             core.of_client(IpAddr::V4(number.into()));
-            core.forget_clients();
+            core.forget_unused();
         }
         assert!(shared.known.lock().unwrap().permits.len() <= 2 * PURGE_AT_LEAST);
     }

@@ -90,7 +90,7 @@ impl Worker {
             let now = tick.tick().await.into_std();
             self.client_timeouts.tick(now);
             self.core.router().close_idle(now, self.core.upstream.settings.idle_timeout);
-            self.core.upstream.limits.forget_clients();
+            self.core.upstream.limits.forget_unused();
         }
     }
 

@@ -10,7 +10,7 @@ mod names;
 mod records;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -44,7 +44,7 @@ pub struct Discovery {
     publisher: Arc<dyn ServicePublisher>,
     lookups: Lookups,
     state: Mutex<State>,
-    /// How many of the first names have not been looked up yet.
+    /// How many names have not been looked up yet.
     unknown: watch::Sender<usize>,
 }
 
@@ -86,14 +86,30 @@ impl Discovery {
     pub fn declare(&self, services: Vec<DeclaredService>) {
         let wanted = services.iter().flat_map(|service| &service.urls).filter_map(NameKey::of);
         let mut state = self.state();
-        let new = state.names.retain(wanted.collect());
+        self.follow_exactly(&mut state, wanted.collect());
         state.declared = services;
         state.declared_at.get_or_insert_with(Instant::now);
-        for key in new {
+        self.publish(&mut state);
+    }
+
+    /// Looks up the names of services that are about to be declared, for at most `limit`, while the declared ones
+    /// serve: otherwise a service whose name changes would have no instance until the new name is known.
+    pub async fn prepare(&self, services: &[DeclaredService], limit: Duration) {
+        {
+            let mut state = self.state();
+            let wanted = services.iter().chain(&state.declared).flat_map(|service| &service.urls);
+            let wanted = wanted.filter_map(NameKey::of).collect();
+            self.follow_exactly(&mut state, wanted);
+            self.unknown.send_replace(state.names.unknown());
+        }
+        self.first_answers(limit).await;
+    }
+
+    fn follow_exactly(&self, state: &mut State, wanted: BTreeSet<NameKey>) {
+        for key in state.names.retain(wanted) {
             let follower = task::spawn(follow(Weak::clone(&self.this), key.clone()));
             state.names.is_followed_by(key, follower.abort_handle());
         }
-        self.publish(&mut state);
     }
 
     /// Replaces what another source found.
@@ -123,7 +139,7 @@ impl Discovery {
     /// true, it stays so: names that are declared later do not make a working gateway unready.
     pub fn has_first_answers(&self) -> bool {
         let waited = || self.state().declared_at.is_some_and(|at| at.elapsed() >= FIRST_ANSWERS_TIMEOUT);
-        *self.unknown.borrow() == 0 || waited()
+        self.state().has_first_answers || waited()
     }
 
     /// The published services.
@@ -176,11 +192,9 @@ impl Discovery {
             self.publisher.publish_services(&merged);
             state.published = merged;
         }
-        if !state.has_first_answers {
-            let unknown = state.names.unknown();
-            state.has_first_answers = unknown == 0 && state.declared_at.is_some();
-            self.unknown.send_replace(unknown);
-        }
+        let unknown = state.names.unknown();
+        state.has_first_answers |= unknown == 0 && state.declared_at.is_some();
+        self.unknown.send_replace(unknown);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
