@@ -187,26 +187,7 @@ impl App {
             let (notices, stopped) = (services.notices.clone(), stopped.clone());
             async move { notices.run(stopped).await }
         });
-        BackgroundTasks {
-            keys: services.keys.clone(),
-            feed: services.feed.clone(),
-            tokens: store.tokens.clone(),
-            endings: services.tokens.clone(),
-            accounts: services.accounts.clone(),
-            sessions: store.sessions.clone(),
-            logins: store.logins.clone(),
-            attempts: store.attempts.clone(),
-            clients: store.clients.clone(),
-            notices: store.notices.clone(),
-            registered: store.registrations.clone(),
-            registrations: services.registrations.clone(),
-            snapshots: services.publisher.snapshots(),
-            clock: world.clock.clone(),
-            oauth: services.oauth.clone(),
-            refresh_ahead: settings.oauth_refresh_ahead,
-            providers: settings.providers.clone(),
-        }
-        .start(&mut tasks, &probes.handle, &stopped);
+        BackgroundTasks::of(&services, &store, &settings, &world.clock).start(&mut tasks, &probes.handle, &stopped);
         let unreachable = discovery::start(&settings, &services, &mut tasks, stopped.clone()).await?;
         let (documents, paths) = watch::channel(Arc::new(settings.service_documents.clone()));
         let keeper = described::Keeper {

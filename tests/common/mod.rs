@@ -150,7 +150,7 @@ impl Gateway {
             authority.replace("localhost", "127.0.0.1").parse().unwrap()
         };
         let (address, admin) = (find("/docs "), find("/readyz "));
-        Self { process, address, admin, console, folder: folder }
+        Self { process, address, admin, console, folder }
     }
 
     /// Waits for a line with this text, and returns the line.

@@ -39,7 +39,7 @@ impl LivePart {
         let written = |(path, methods): &(String, String)| format!("{methods} {path}");
         Reloaded {
             routes: changed(&before, &after, written),
-            services: changed(&self.described(), &newer.described(), |name| name.to_string()),
+            services: changed(&self.described(), &newer.described(), ToString::to_string),
             need_restart: Vec::new(),
         }
     }

@@ -31,11 +31,11 @@ impl NameResolver for Resolver {
         if host == SLOW && !self.is_released.load(std::sync::atomic::Ordering::SeqCst) {
             self.release.notified().await;
         }
-        Ok(Resolved { records: vec!["192.0.2.1".parse().unwrap()], ttl: Duration::from_secs(5) })
+        Ok(Resolved { records: vec!["192.0.2.1".parse().unwrap()], ttl: Duration::from_secs(5), is_complete: true })
     }
 
     async fn targets(&self, _: &str) -> Result<Resolved<SrvTarget>, NameError> {
-        Ok(Resolved { records: Vec::new(), ttl: Duration::from_secs(5) })
+        Ok(Resolved { records: Vec::new(), ttl: Duration::from_secs(5), is_complete: true })
     }
 }
 
@@ -57,7 +57,7 @@ async fn bench(file: &str) -> Bench {
     let sources = Sources::read(folder.path());
     let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let expectations = Expectations { issuer: "us".into(), audience: "us".into() };
-    let publisher = Arc::new(SnapshotPublisher::new(&settings, expectations));
+    let publisher = Arc::new(SnapshotPublisher::new(&settings, expectations, 1, 0));
     let snapshots = publisher.snapshots();
     let resolver = Arc::<Resolver>::default();
     let discovery = Discovery::new(resolver.clone(), publisher.clone());
@@ -96,8 +96,8 @@ fn leads_to(snapshot: &Snapshot, path: &str) -> String {
     match snapshot.routes.find(wanted) {
         Found::Route { route, .. } => match snapshot.services.get(&route.service) {
             Some(service) => {
-                let instances: Vec<_> = service.instances.iter().map(|instance| instance.address()).collect();
-                format!("{} at {}", service.name, instances.join(", "))
+                let instances: Vec<_> = service.instances.iter().map(|state| state.instance.address()).collect();
+                format!("{} at {}", service.service.name, instances.join(", "))
             }
             None => format!("{} which is unknown", route.service),
         },

@@ -105,10 +105,12 @@ fn a_request_without_a_route_is_told_which_ones_come_near() {
     }
 }
 
+/// Long after any test.
+const LATER: i64 = 32_000_000_000;
+
 #[test]
 fn a_token_is_judged_by_its_claims_and_never_said_to_be_verified() {
     let judge = |path: &str, token: &str| explained(&Request { method: "GET", path, token: Some(token), json: false });
-    const LATER: i64 = 32_000_000_000;
     let (text, json, passes) = judge("/api/Shop", &token(&claims("shop:read", LATER)));
     assert!(passes && text.contains("token      passes\n") && text.contains("neither its signature nor"), "{text}");
     assert_eq!((&json["token"]["passes"], &json["token"]["signature_checked"]), (&json!(true), &json!(false)));
