@@ -15,6 +15,11 @@ use crate::domain::gateway::models::service::ServiceTls;
 #[cfg(test)]
 mod tests;
 
+/// The keys of the files, below `tls` in `gateway.toml`.
+pub(super) const CA: &str = "ca";
+pub(super) const CERTIFICATE: &str = "client_certificate";
+pub(super) const KEY: &str = "client_key";
+
 /// The contents of the files.
 #[derive(Debug, Clone)]
 pub struct ServiceCredentials {
@@ -46,7 +51,7 @@ impl ServiceCredentials {
     /// # Errors
     /// All mistakes in them: at least one.
     pub fn load(tls: &ServiceTls) -> Result<Self, Vec<UnfitServiceFile>> {
-        let authorities = tls.ca.as_deref().map(authorities).transpose().map_err(|rule| vec![unfit("ca", rule)]);
+        let authorities = tls.ca.as_deref().map(authorities).transpose().map_err(|rule| vec![unfit(CA, rule)]);
         let client = tls.client.as_ref().map(|(certificate, key)| client(certificate, key)).transpose();
         match (authorities, client) {
             (Ok(authorities), Ok(client)) => {
@@ -97,6 +102,3 @@ fn client(certificate: &Path, key_file: &Path) -> Result<Arc<CertifiedKey>, Vec<
         (certificates, key) => Err([certificates.err(), key.err()].into_iter().flatten().collect()),
     }
 }
-
-const CERTIFICATE: &str = "client_certificate";
-const KEY: &str = "client_key";

@@ -2,8 +2,8 @@
 
 mod entry;
 mod file;
-mod pem;
 mod policy;
+mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{
     entry::{CheckEntry, EjectEntry, MOST_REQUESTS, ServiceEntry},
-    pem,
+    tls,
 };
 use crate::{
     config::reading::{fields::words, file::FileReader, reader::one_of, units},
@@ -71,7 +71,7 @@ pub(super) fn policy(file: &mut FileReader<'_>, entry: &ServiceEntry) -> Option<
     let connection_age = duration(file, "connection_age", entry.connection_age.as_ref(), &CONNECTION_AGE);
     let tls = match &entry.tls {
         None => Some(ServiceTls::default()),
-        Some(given) => pem::tls(file, given),
+        Some(given) => tls::read(file, given),
     };
     Some(ServicePolicy {
         balancing: balancing?,

@@ -243,14 +243,14 @@ fn files_are_found_beside_the_file_that_names_them() {
 fn a_file_that_is_missing_or_is_something_else_is_told_with_its_line_and_never_quoted() {
     for (tls, begin) in [
         ("{ ca = 'nowhere.pem' }", "tls.ca must name a readable file, not \"nowhere.pem\"; "),
-        ("{ ca = 'key.pem' }", "tls.ca must name a file with a certificate in PEM"),
+        ("{ ca = 'key.pem' }", "tls.ca must name a file with the certificates of authorities in PEM"),
         (
             "{ ca = 'broken.pem' }",
             "tls.ca must name a file with valid certificates, not \"broken.pem\"; one in the file",
         ),
         (
             "{ client_certificate = 'ca.pem', client_key = 'other.pem' }",
-            "tls.client_key must name the file with the key of the first certificate in client_certificate, not",
+            "tls.client_key must name the file with the key of the first certificate in tls.client_certificate, not",
         ),
         (
             "{ client_certificate = 'key.pem', client_key = 'key.pem' }",
