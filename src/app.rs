@@ -232,15 +232,15 @@ impl App {
         preparing.await??;
         directory.complete(services.directory(&settings));
         readiness.complete(store, services.feed.clone(), services.discovery.clone());
-        banner::show(&settings, address, admin_address, &helpers);
         let drain_timeout = settings.listener.drain_timeout;
         let parts = ReloaderParts {
             publisher: services.publisher.clone(),
             discovery: services.discovery.clone(),
             documents,
-            helpers,
+            helpers: helpers.clone(),
         };
-        reloader.begin(settings, parts).await;
+        reloader.begin(settings.clone(), parts).await;
+        banner::show(&settings, address, admin_address, &helpers);
         tasks.spawn(reloader.clone().keep(stopped));
         Ok(Self { edge, reloader, tasks, _probes: probes, stop, drain_timeout })
     }

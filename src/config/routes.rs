@@ -1,6 +1,6 @@
 //! Routes from `gateway.toml`, and the shipped ones beside them. Every mistake names its line.
 
-use std::{collections::HashMap, fmt, ops::RangeInclusive, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr, sync::Arc, time::Duration};
 
 use toml::Spanned;
 
@@ -78,7 +78,7 @@ impl fmt::Display for RouteOrigin {
 }
 
 /// Where each declared route comes from.
-pub type RouteOrigins = HashMap<(PathPrefix, Methods), RouteOrigin>;
+pub type RouteOrigins = BTreeMap<(PathPrefix, Methods), RouteOrigin>;
 
 /// The routes that were read.
 pub(super) struct Routes {
@@ -110,7 +110,7 @@ pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Routes {
     let taken = parser.taken;
     let staying = shipped.into_iter().filter(|route| shipped_stay && !taken.covers(&route.prefix));
     let all = own.into_iter().chain(staying.map(|route| (route, RouteOrigin::Shipped)));
-    let mut routes = Routes { routes: Vec::new(), origins: HashMap::new() };
+    let mut routes = Routes { routes: Vec::new(), origins: BTreeMap::new() };
     for (route, origin) in all {
         routes.origins.insert((route.prefix.clone(), route.methods.clone()), origin);
         routes.routes.push(route);

@@ -3,6 +3,7 @@
 mod entry;
 mod file;
 mod policy;
+mod table;
 mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use super::{
     },
     variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, SERVICE_CIDRS, UPSTREAM_IDLE_TIMEOUT},
 };
-pub(super) use entry::SERVICE;
+pub(super) use table::SERVICE;
 
 use crate::domain::gateway::models::service::{DeclaredService, InvalidServiceUrl, ServiceName, ServiceUrl};
 

@@ -84,7 +84,7 @@ fn a_request_without_a_route_is_told_which_ones_come_near() {
             "GET /api/shop/1\nrefused with 404 no_route: no route matches the path\n  /api/Shop has a route; case matters\n",
         ),
         ("GET", "/api/nwes/1", "  /api/news has a route; is the path misspelt?\n"),
-        ("GET", "/api/news/Archive", "refused with 404 no_route: a server that reads the path"),
+        ("GET", "/api/users/ME", "refused with 404 no_route: a server that reads the path"),
         (
             "get",
             "/api/Shop",

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::{
-    entry::{SERVICE, ServiceEntry, Urls},
-    policy, service_variable, urls,
+    entry::{ServiceEntry, Urls},
+    policy, service_variable,
+    table::SERVICE,
+    urls,
 };
 use crate::{
     config::reading::{file::FileReader, reader::Reader},

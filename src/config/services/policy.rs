@@ -5,7 +5,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use toml::Spanned;
 
 use super::{
-    entry::{CheckEntry, EjectEntry, MOST_REQUESTS, ServiceEntry},
+    MANY,
+    entry::{CheckEntry, EjectEntry, ServiceEntry},
     tls,
 };
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
         service::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
     },
 };
+
+#[expect(clippy::cast_possible_wrap, reason = "it is a million")]
+pub(super) const MOST_REQUESTS: i64 = MANY as i64;
 
 /// The bounds of what happens "in a row".
 pub(super) const COUNTS: RangeInclusive<i64> = 1..=100;

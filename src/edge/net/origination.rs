@@ -1,5 +1,5 @@
 //! Originates TLS to services. All cores share one [`Originator`] per policy; its certificates can be replaced at any
-//! time, which affects later handshakes but no open connection. Each endpoint of a core has a [`TlsDialer`], with
+//! time, which affects later handshakes but no open connection. Each endpoint of a core has a `TlsDialer`, with
 //! sessions of its own: a ticket goes back to the instance that issued it, and cores share no lock.
 //!
 //! Names are always verified. It has no time limits: the owner must drop the handshake of a slow service.
