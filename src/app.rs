@@ -33,7 +33,6 @@ use tracing::info;
 
 pub use self::policies::{expectations, routes_in_force};
 use self::{
-    background_tasks::BackgroundTasks,
     certificate::CertificateKeeper,
     development::Helpers,
     edge_ports::control_plane::{self, PoemControlPlane, Probes},
@@ -187,7 +186,7 @@ impl App {
             let (notices, stopped) = (services.notices.clone(), stopped.clone());
             async move { notices.run(stopped).await }
         });
-        BackgroundTasks::of(&services, &store, &settings, &world.clock).start(&mut tasks, &probes.handle, &stopped);
+        services.background_tasks(&store, &settings, &world.clock).start(&mut tasks, &probes.handle, &stopped);
         let unreachable = discovery::start(&settings, &services, &mut tasks, stopped.clone()).await?;
         let (documents, paths) = watch::channel(Arc::new(settings.service_documents.clone()));
         let keeper = described::Keeper {

@@ -17,8 +17,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    app::{policies::delta, services::Services, store::Store},
-    config::Settings,
+    app::policies::delta,
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
@@ -74,29 +73,8 @@ pub(super) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    pub(super) fn of(services: &Services, store: &Store, settings: &Settings, clock: &Arc<dyn Clock>) -> Self {
-        Self {
-            keys: services.keys.clone(),
-            feed: services.feed.clone(),
-            tokens: store.tokens.clone(),
-            endings: services.tokens.clone(),
-            accounts: services.accounts.clone(),
-            sessions: store.sessions.clone(),
-            logins: store.logins.clone(),
-            attempts: store.attempts.clone(),
-            clients: store.clients.clone(),
-            notices: store.notices.clone(),
-            registered: store.registrations.clone(),
-            registrations: services.registrations.clone(),
-            snapshots: services.publisher.snapshots(),
-            clock: clock.clone(),
-            oauth: services.oauth.clone(),
-            refresh_ahead: settings.oauth_refresh_ahead,
-            providers: settings.providers.clone(),
-        }
-    }
-
-    /// Revocations and registrations run on the `reserve` runtime: they take effect within a second even if the control runtime is busy.
+    /// Revocations and registrations run on the `reserve` runtime: they take effect within a second even if the control
+    /// runtime is busy.
     pub(super) fn start(self, tasks: &mut JoinSet<()>, reserve: &Handle, stopped: &watch::Receiver<bool>) {
         let Self {
             keys,

@@ -1,7 +1,5 @@
 //! Starts discovery: services are found before requests are served.
 
-use std::time::Duration;
-
 use tokio::{
     sync::{
         mpsc::{UnboundedSender, unbounded_channel},
@@ -10,12 +8,8 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{StartError, services::Services, store::StoreError};
+use super::{StartError, policies::FIRST_ANSWERS, services::Services, store::StoreError};
 use crate::{config::Settings, domain::gateway::models::service::ServiceName};
-
-/// How long the start waits for the addresses of services. Names are found at once, as a rule; those that are not must
-/// not delay the start.
-pub(super) const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Starts discovery. The data plane tells the sender of services with an instance that cannot be reached.
 pub(super) async fn start(

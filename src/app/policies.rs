@@ -23,6 +23,10 @@ use crate::{
     edge::browser::BrowserSettings,
 };
 
+/// How long a start or a reload waits for the addresses of services. Names are found at once, as a rule; those that are
+/// not must not delay it.
+pub(super) const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// The scope that allows creating tokens in production.
 const ISSUE_SCOPE: &str = "tokens:issue";
 

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 pub(super) use self::changes::DocumentPaths;
 use self::changes::{InWords, LivePart, is_empty};
 use super::{
-    background_tasks::until, development::Helpers, discovery::FIRST_ANSWERS, edge_ports::publisher::SnapshotPublisher,
+    background_tasks::until, development::Helpers, edge_ports::publisher::SnapshotPublisher, policies::FIRST_ANSWERS,
 };
 use crate::{
     api::{Refused, Reloading},

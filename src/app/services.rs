@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{
-    StartError, World, clients,
+    StartError, World,
+    background_tasks::BackgroundTasks,
+    clients,
     edge_ports::{instances::PublishedInstances, publisher::SnapshotPublisher},
     health::readiness::StoreReadiness,
     open_vault,
@@ -40,7 +42,7 @@ use crate::{
             token::{LiveSessions, TokenParts, TokenService},
         },
     },
-    ports::Entropy,
+    ports::{Clock, Entropy},
 };
 
 /// The state that data plane and control plane share.
@@ -166,6 +168,34 @@ impl Services {
             registrations,
             instances,
         })
+    }
+
+    /// What runs periodically.
+    pub(super) fn background_tasks(
+        &self,
+        store: &Store,
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+    ) -> BackgroundTasks {
+        BackgroundTasks {
+            keys: self.keys.clone(),
+            feed: self.feed.clone(),
+            tokens: store.tokens.clone(),
+            endings: self.tokens.clone(),
+            accounts: self.accounts.clone(),
+            sessions: store.sessions.clone(),
+            logins: store.logins.clone(),
+            attempts: store.attempts.clone(),
+            clients: store.clients.clone(),
+            notices: store.notices.clone(),
+            registered: store.registrations.clone(),
+            registrations: self.registrations.clone(),
+            snapshots: self.publisher.snapshots(),
+            clock: clock.clone(),
+            oauth: self.oauth.clone(),
+            refresh_ahead: settings.oauth_refresh_ahead,
+            providers: settings.providers.clone(),
+        }
     }
 
     /// The list of services, for both listeners.

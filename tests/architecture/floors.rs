@@ -158,6 +158,7 @@ pub(crate) const FLOORS: [Layer; 17] = [
         module: "edge",
         layers: &[
             "edge/auth",
+            "edge/health",
             "edge/http",
             "edge/http1",
             "edge/http2",

@@ -135,11 +135,12 @@ impl Discovery {
         timeout(limit, unknown.wait_for(|&unknown| unknown == 0)).await.is_ok()
     }
 
-    /// Whether every name of the first declaration was looked up once, or [`FIRST_ANSWERS_TIMEOUT`] has passed. Once
-    /// true, it stays so: names that are declared later do not make a working gateway unready.
+    /// Whether every name of the first declaration was looked up once, or [`FIRST_ANSWERS_TIMEOUT`] has passed. It stays
+    /// so: names that are declared later do not make a working gateway unready.
     pub fn has_first_answers(&self) -> bool {
-        let waited = || self.state().declared_at.is_some_and(|at| at.elapsed() >= FIRST_ANSWERS_TIMEOUT);
-        self.state().has_first_answers || waited()
+        let state = self.state();
+        let has_waited = state.declared_at.is_none_or(|at| at.elapsed() >= FIRST_ANSWERS_TIMEOUT);
+        state.has_first_answers || has_waited
     }
 
     /// The published services.
