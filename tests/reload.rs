@@ -1,6 +1,6 @@
 //! The settings of a running gateway: changed files are used without a failed request, and bad ones not at all.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
