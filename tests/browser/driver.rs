@@ -214,8 +214,8 @@ impl Browser {
         }
     }
 
-    /// Goes back in the history, as the page itself may. The script ends first: chromedriver repeats a script that a
-    /// navigation has interrupted.
+    /// Goes back in the history, as the page itself may. The script ends first: chromedriver may run a command again when
+    /// a navigation has interrupted it.
     pub(crate) fn go_back(&self) {
         self.script("setTimeout(() => history.back())");
     }

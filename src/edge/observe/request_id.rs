@@ -1,5 +1,5 @@
-//! The id of a request: that of a trusted proxy, or a random one. Random bytes for traces, too. The bytes are drawn from the operating system in blocks, so that an id only
-//! costs a copy.
+//! The id of a request: that of a trusted proxy, or a random one. Also random bytes for traces. Bytes are drawn from the
+//! operating system in blocks, so that an id only costs a copy.
 
 use std::{
     cell::{Cell, RefCell},

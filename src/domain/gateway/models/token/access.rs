@@ -262,7 +262,7 @@ pub struct Expectations {
 }
 
 /// Checks a token's form and signature with the keys that are valid at `now`. The returned claims are authentic, but
-/// not yet judged: see [`AccessClaims::validate`].
+/// not yet validated: see [`AccessClaims::validate`].
 pub trait SignatureVerifier: Send + Sync {
     /// The authentic claims of `token`.
     ///

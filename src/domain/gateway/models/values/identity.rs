@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{
-    id::{FamilyId, Revocable, TokenId},
+    id::{ClientId, FamilyId, Revocable, TokenId},
     scope::Scope,
 };
 
@@ -46,6 +46,11 @@ impl Identity {
     /// The client that the credential was issued to, if it is a token that names one.
     pub fn client_id(&self) -> Option<&str> {
         self.claims.get(CLIENT_ID_CLAIM)?.as_str()
+    }
+
+    /// The machine client that the caller is, if it is one.
+    pub fn client(&self) -> Option<ClientId> {
+        self.client_id()?.parse().ok()
     }
 
     /// Whether the credential has not expired.

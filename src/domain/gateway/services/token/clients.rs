@@ -116,12 +116,6 @@ impl TokenService {
     }
 }
 
-/// The machine client that a caller is: the tokens that it asks for are issued to it. Those of other callers are valid for
-/// any holder.
-pub(super) fn client_of(caller: &Identity) -> Option<ClientId> {
-    caller.client_id()?.parse().ok()
-}
-
 /// Whether a caller may issue tokens with this scope: a client no more than it holds itself, and so all callers where
 /// creation is restricted.
 pub(super) fn may_issue(caller: Option<&Identity>, client: Option<ClientId>, creation: &Access, scope: &Scope) -> bool {

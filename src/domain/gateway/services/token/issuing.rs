@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    CreateError, Failure, TokenService,
-    clients::{client_of, may_issue},
-};
+use super::{CreateError, Failure, TokenService, clients::may_issue};
 use crate::domain::gateway::models::{
     token::{
         AccessClaims, AccessToken, DummyText, DummyToken, IssuedDummy, IssuedTokens, MAX_FAMILIES, NewRefreshToken,
@@ -39,7 +36,8 @@ impl TokenService {
         if access_ttl > policy.access_ttl_max {
             return Err(CreateError::LifeTooLong { longest: policy.access_ttl_max });
         }
-        let client = permit.identity().and_then(client_of);
+        // The tokens that a machine client asks for are issued to it; others are valid for any holder.
+        let client = permit.identity().and_then(Identity::client);
         if !may_issue(permit.identity(), client, &policy.creation, &request.scope) {
             return Err(CreateError::ScopeExceeded(request.scope));
         }
