@@ -100,7 +100,7 @@ fn a_registration_at_one_gateway_counts_at_all_until_it_ends() {
     let known = &listed(&three)["instances"][0];
     assert_eq!(
         (&known["source"], &known["id"], &known["health"]),
-        (&json!("registered"), &again["id"], &json!("unknown"))
+        (&json!("registered"), &again["id"], &json!("healthy"))
     );
 
     // The gateway that took it dies.

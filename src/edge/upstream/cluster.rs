@@ -144,18 +144,20 @@ impl Cluster {
     }
 
     /// Without `turns` nobody's turn is taken: otherwise each fallback would make a dead endpoint the next one again.
+    /// Weights do not matter then either.
     fn choose(&self, key: Option<u64>, available: &[u32], turns: Option<&[u32]>, now: Instant) -> Option<u32> {
         let load = |at: u32| self.at(at).map_or(f32::MAX, |endpoint| endpoint.load(now));
+        let warmth = |at: u32| self.at(at).map_or(1.0, |endpoint| endpoint.warmth(now));
         let Choice { dice, cursor, ring } = &self.choice;
+        let round = turns.unwrap_or(available);
+        let least_of_two = || least_of_two(available, round, dice, warmth, load);
         match (&self.state.service.policy.balancing, ring, key) {
             (Balancing::Hash(_), Some(ring), Some(key)) => ring.find(key, |at| available.binary_search(&at).is_ok()),
-            (Balancing::StickyCookie(_), _, Some(name)) => {
-                self.named(name, available).or_else(|| least_of_two(available, dice, load))
-            }
-            (Balancing::RoundRobin, ..) if turns.is_some() => round_robin(turns.unwrap_or_default(), cursor),
-            (Balancing::LeastRequests, ..) => least(available, dice, load),
+            (Balancing::StickyCookie(_), _, Some(name)) => self.named(name, available).or_else(least_of_two),
+            (Balancing::RoundRobin, ..) if turns.is_some() => round_robin(round, cursor),
+            (Balancing::LeastRequests, ..) => least(available, round, dice, load),
             (Balancing::LeastOfTwo | Balancing::RoundRobin | Balancing::StickyCookie(_) | Balancing::Hash(_), ..) => {
-                least_of_two(available, dice, load)
+                least_of_two()
             }
         }
     }
@@ -174,10 +176,7 @@ impl Cluster {
         if positions.is_empty() {
             positions = all.collect();
         }
-        let turns = match self.state.service.policy.balancing {
-            Balancing::RoundRobin => turns(&positions, |at| self.at(at).map_or(1, |endpoint| endpoint.weight())),
-            _ => Positions::new(),
-        };
+        let turns = turns(&positions, |at| self.at(at).map_or(1, |endpoint| endpoint.weight()));
         *available = Available { changes: Some(changes), positions, turns };
     }
 

@@ -133,12 +133,15 @@ impl Endpoint {
                 }
                 own.saturating_add(others.in_flight)
             };
-            let slow_start = of_service.service.policy.slow_start;
-            let warmth = if slow_start.is_zero() { 1.0 } else { state.warmth(slow_start, now) };
             #[expect(clippy::cast_precision_loss, reason = "loads are compared; there are never millions in flight")]
             let in_flight = in_flight as f32;
-            (in_flight + 1.0) / (f32::from(state.instance.weight.max(1)) * warmth)
+            in_flight / (f32::from(state.instance.weight.max(1)) * warmth(of_service, state, now))
         })
+    }
+
+    /// The share of requests that it gets in its slow start, up to 1.
+    pub(crate) fn warmth(&self, now: Instant) -> f32 {
+        self.with_state(|of_service, state| warmth(of_service, state, now))
     }
 
     /// It failed to respond.
@@ -164,6 +167,11 @@ impl Endpoint {
         self.http1.close_idle(now, idle_timeout);
         self.http2.close_idle(now, idle_timeout);
     }
+}
+
+fn warmth(of_service: &ServiceState, state: &InstanceState, now: Instant) -> f32 {
+    let slow_start = of_service.service.policy.slow_start;
+    if slow_start.is_zero() { 1.0 } else { state.warmth(slow_start, now) }
 }
 
 /// A request at an endpoint: counts as in flight until it is dropped, and reports how it ended.

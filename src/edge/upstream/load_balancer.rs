@@ -25,35 +25,59 @@ impl Dice {
         Self(Cell::new(seed | 1))
     }
 
+    /// A number from 0 to just below 1.
+    fn fraction(&self) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "it has 24 bits")]
+        let number = (self.next() >> 8) as f32;
+        number / 16_777_216.0
+    }
+
     /// A number below `end`.
     fn below(&self, end: usize) -> usize {
+        // Lists are short of 2³² entries by far.
+        let product = u64::from(self.next()) * u64::try_from(end).unwrap_or(1);
+        usize::try_from(product >> 32).unwrap_or(0)
+    }
+
+    fn next(&self) -> u32 {
         let mut state = self.0.get();
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;
         self.0.set(state);
-        let number = state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
-        // Lists are short of 2³² entries by far.
-        usize::try_from((number * u64::try_from(end).unwrap_or(1)) >> 32).unwrap_or(0)
+        u32::try_from(state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32).unwrap_or_default()
     }
 }
 
-/// Of two random candidates, the one with the lower load. A list of two is a choice of the better one; a long list needs
-/// no look at all of it.
-pub(crate) fn least_of_two(candidates: &[u32], dice: &Dice, load: impl Fn(u32) -> f32) -> Option<u32> {
-    let (&first, others) = candidates.split_first()?;
-    if others.is_empty() {
-        return Some(first);
+/// Of two random candidates, the one with the lower load; of equal ones, the first. A list of two is a choice of the
+/// better one; a long list needs no look at all of it.
+///
+/// The first is one of `round`, where a candidate is as often as its weight says: without load, that decides. A cold one
+/// is the first only as often as its `warmth` says.
+pub(crate) fn least_of_two(
+    candidates: &[u32],
+    round: &[u32],
+    dice: &Dice,
+    warmth: impl Fn(u32) -> f32,
+    load: impl Fn(u32) -> f32,
+) -> Option<u32> {
+    if let [only] = candidates {
+        return Some(*only);
     }
-    let one = dice.below(candidates.len());
-    let step = 1 + dice.below(others.len());
-    let (one, other) = (candidates[one], candidates[(one + step) % candidates.len()]);
+    let first = *round.get(dice.below(round.len()))?;
+    let place = candidates.binary_search(&first).unwrap_or_default();
+    let step = 1 + dice.below(candidates.len().checked_sub(1)?);
+    let second = candidates[(place + step) % candidates.len()];
+    let is_cold = dice.fraction() >= warmth(first);
+    let (one, other) = if is_cold { (second, first) } else { (first, second) };
     Some(if load(other) < load(one) { other } else { one })
 }
 
-/// The candidate with the lowest load; of several, a random one.
-pub(crate) fn least(candidates: &[u32], dice: &Dice, load: impl Fn(u32) -> f32) -> Option<u32> {
-    let begin = dice.below(candidates.len().max(1));
+/// The candidate with the lowest load; of several, a random one of `round`, where a candidate is as often as its weight
+/// says.
+pub(crate) fn least(candidates: &[u32], round: &[u32], dice: &Dice, load: impl Fn(u32) -> f32) -> Option<u32> {
+    let first = *round.get(dice.below(round.len()))?;
+    let begin = candidates.binary_search(&first).unwrap_or_default();
     let (before, after) = candidates.split_at_checked(begin)?;
     let mut best: Option<(u32, f32)> = None;
     for &candidate in after.iter().chain(before) {
@@ -162,22 +186,36 @@ mod tests {
     #[test]
     fn of_two_the_one_with_less_load_is_chosen() {
         let dice = Dice::new(7);
-        let even = shares(|| least_of_two(&[0, 1, 2], &dice, |_| 1.0));
+        let all = [0, 1, 2];
+        let chosen = |load: &dyn Fn(u32) -> f32| shares(|| least_of_two(&all, &all, &dice, |_| 1.0, load));
+        let even = chosen(&|_| 1.0);
         assert!(even.values().all(|&share| (9_500..10_500).contains(&share)), "{even:?}");
         let loads = [1.0, 5.0, 2.0];
-        let uneven = shares(|| least_of_two(&[0, 1, 2], &dice, |at| loads[at as usize]));
+        let uneven = chosen(&|at| loads[at as usize]);
         assert!(!uneven.contains_key(&1) && (19_000..21_000).contains(&uneven[&0]), "{uneven:?}");
-        assert_eq!(least_of_two(&[4], &dice, |_| 0.0), Some(4));
-        assert_eq!(least_of_two(&[], &dice, |_| 0.0), None);
+        assert_eq!(least_of_two(&[4], &[4], &dice, |_| 1.0, |_| 0.0), Some(4));
+        assert_eq!(least_of_two(&[], &[], &dice, |_| 1.0, |_| 0.0), None);
+    }
+
+    #[test]
+    fn without_load_weights_and_warmth_decide() {
+        let (dice, round) = (Dice::new(7), [3, 3, 5, 3]);
+        let by_weight = shares(|| least_of_two(&[3, 5], &round, &dice, |_| 1.0, |_| 0.0));
+        assert!((7_000..8_000).contains(&by_weight[&5]), "{by_weight:?}");
+        let by_weight = shares(|| least(&[3, 5], &round, &dice, |_| 0.0));
+        assert!((7_000..8_000).contains(&by_weight[&5]), "{by_weight:?}");
+        let warmth = |at| if at == 5 { 0.1 } else { 1.0 };
+        let cold = shares(|| least_of_two(&[3, 5], &[3, 5], &dice, warmth, |_| 0.0));
+        assert!((1_000..2_000).contains(&cold[&5]), "{cold:?}");
     }
 
     #[test]
     fn the_least_load_wins_and_equals_share() {
         let dice = Dice::new(7);
         let loads = [1.0, 0.5, 0.5];
-        let found = shares(|| least(&[0, 1, 2], &dice, |at| loads[at as usize]));
+        let found = shares(|| least(&[0, 1, 2], &[0, 1, 2], &dice, |at| loads[at as usize]));
         assert!(!found.contains_key(&0) && found.values().all(|&share| share > 8_000), "{found:?}");
-        assert_eq!(least(&[], &dice, |_| 0.0), None);
+        assert_eq!(least(&[], &[], &dice, |_| 0.0), None);
     }
 
     #[test]

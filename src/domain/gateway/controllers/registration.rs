@@ -58,12 +58,8 @@ impl RegistrationController {
             )
         })?;
         let request: RegistrationRequest = converted(request)?;
-        let (field, whose) = match &request.address {
-            InstanceAddress::Url(_) => ("url", ""),
-            InstanceAddress::OfCaller { .. } => {
-                ("port", "is that of an instance at the address of this request, which ")
-            }
-        };
+        let is_of_caller = matches!(request.address, InstanceAddress::OfCaller { .. });
+        let field = if is_of_caller { "port" } else { "url" };
         match self.registrations.register(&caller, &service, request, client).await {
             Ok(Registered::Added(registered)) => {
                 let lease = InstanceLease::from_model(&registered, self.timezone);
@@ -86,6 +82,8 @@ impl RegistrationController {
             )),
             Err(RegisterError::Url(invalid)) => Err(Problem::invalid_field(field, "url", invalid.to_string())),
             Err(RegisterError::Address(refusal)) => {
+                let whose =
+                    if is_of_caller { "is that of an instance at the address of this request, which " } else { "" };
                 Err(Problem::invalid_field(field, "address", format!("{whose}{refusal}")))
             }
             Err(RegisterError::LimitReached(limit)) => Err(self.too_many(limit)),

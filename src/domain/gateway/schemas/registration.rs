@@ -29,14 +29,17 @@ pub struct RegisterInstance {
     /// request came from.
     #[validate(range(min = 1, max = 65535, message = "must be 1 to 65535"))]
     #[oai(validator(minimum(value = "1"), maximum(value = "65535")))]
+    #[serde(default, deserialize_with = "super::whole_number")]
     pub port: Option<i64>,
     /// Duration of the lease in seconds, 5 to 3600. Default: 30. Send a heartbeat after a third of it.
     #[validate(range(min = 5, max = 3600, message = "must be 5 to 3600 seconds"))]
     #[oai(validator(minimum(value = "5"), maximum(value = "3600")))]
+    #[serde(default, deserialize_with = "super::whole_number")]
     pub ttl_seconds: Option<i64>,
     /// Share of the requests relative to other instances, 1 to 1000. Default: 1.
     #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    #[serde(default, deserialize_with = "super::whole_number")]
     pub weight: Option<i64>,
 }
 
