@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
 
-use std::{cell::Cell, hint::black_box, num::NonZeroUsize, sync::Arc};
+use std::{hint::black_box, num::NonZeroUsize, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, SubsecRound, Utc};
@@ -31,7 +31,7 @@ use gateway::{
         Parts,
         bench::{self, Core},
         browser::BrowserSettings,
-        names::Names,
+        health::ServiceState,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -101,13 +101,13 @@ fn encode(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| jsonwebtoken::encode(&Header::new(Algorithm::ES256), black_box(&claims), &key).unwrap());
 }
 
-#[divan::bench(args = [1, 1000])]
-fn instance(bencher: Bencher<'_, '_>, count: usize) {
-    let (candidates, turn): (Vec<usize>, _) = ((0..count).collect(), Cell::new(0));
+#[divan::bench(args = [1, 3, 1000])]
+fn instance(bencher: Bencher<'_, '_>, count: u32) {
+    let (instances, now) = (bench::Instances::new("bench".parse().unwrap(), count), Instant::now());
     // A single run is shorter than the clock's resolution.
     bencher
         .counter(ItemsCount::new(1000_usize))
-        .bench_local(|| (0..1000).filter_map(|_| bench::round_robin(black_box(&candidates), &turn)).sum::<usize>());
+        .bench_local(|| (0..1000).filter(|_| black_box(&instances).pick(now)).count());
 }
 
 /// The environment of a core: a key, 10,000 routes, and no control plane.
@@ -148,12 +148,16 @@ impl World {
 
     fn core(&self) -> Core {
         let settings = settings();
-        let services =
-            settings.services.iter().map(|service| (service.name.clone(), Arc::<Service>::from(service.clone())));
+        let services = settings.services.iter().map(|declared| {
+            let service = Service { name: declared.name.clone(), instances: Vec::new(), policy: Arc::default() };
+            (declared.name.clone(), Arc::new(ServiceState::of(Arc::new(service), None, 1, Instant::now())))
+        });
         let keys: Arc<dyn SignatureVerifier> = self.keys.clone();
         let snapshot = Snapshot {
             routes: Arc::new(routes()),
             services: Arc::new(services.collect()),
+            salt: 0,
+            originators: Arc::default(),
             keys,
             expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
             revocations: Revocations::default(),
@@ -171,9 +175,9 @@ impl World {
             },
             upstream_settings: settings.upstream,
             max_service_connections: 1,
-            names: Names::of_system(),
             cores: NonZeroUsize::MIN,
             snapshots: Arc::new(SnapshotCell::new(snapshot)),
+            unreachable: tokio::sync::mpsc::unbounded_channel().0,
             control_plane: Arc::new(Nobody),
             resolver: Arc::new(Nobody),
             control_runtime: self.runtime.handle().clone(),

@@ -6,6 +6,7 @@ pub mod console;
 pub mod entropy;
 mod jose;
 pub mod jwt;
+pub mod names;
 pub mod passwords;
 pub mod providers;
 pub mod sealing;

@@ -11,6 +11,9 @@ mod health;
 mod login;
 mod notice;
 mod oauth;
+mod registration;
+mod reload;
+mod service;
 mod session;
 mod shared;
 mod signing_key;
@@ -25,6 +28,7 @@ use http::{HeaderValue, header};
 use poem::{Endpoint, EndpointExt, IntoResponse, Route, endpoint::BoxEndpoint, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
+pub use self::service::LateServices;
 pub use self::shared::context::RequestContext;
 use self::{
     account::AccountApi,
@@ -34,6 +38,9 @@ use self::{
     login::{LoginApi, SignIns, SignUpPageApi},
     notice::NoticeApi,
     oauth::OAuthApi,
+    registration::RegistrationApi,
+    reload::ReloadApi,
+    service::{OperatorServiceApi, ServiceApi},
     session::SessionApi,
     shared::{
         cors::Cors,
@@ -47,12 +54,14 @@ use self::{
 pub use self::{
     docs::{DescribedService, Documents},
     health::Readiness,
+    reload::{Refused, Reloading},
     status::StatusSource,
 };
 use crate::domain::gateway::{
     controllers::{
         account::AccountController, client::ClientController, login::LoginController, notice::NoticeController,
-        oauth::OAuthController, session::SessionController, signing_key::SigningKeyController, token::TokenController,
+        oauth::OAuthController, registration::RegistrationController, service::ServiceController,
+        session::SessionController, signing_key::SigningKeyController, token::TokenController,
     },
     models::http::origin::AllowedOrigins,
 };
@@ -73,6 +82,10 @@ pub struct ApiParts {
     pub sessions: SessionController,
     /// Machine clients.
     pub clients: ClientController,
+    /// The list of services.
+    pub services: ServiceController,
+    /// Instances that register themselves.
+    pub registrations: RegistrationController,
     /// The published keys.
     pub keys: SigningKeyController,
     /// Whether the gateway is ready to serve.
@@ -105,6 +118,8 @@ pub(crate) enum Tag {
     OAuth,
     /// Development only: send any text and see it arrive.
     Playground,
+    /// Services and their instances: list them, and register instances under a lease.
+    Services,
     /// Public keys and metadata, for services that verify the gateway's tokens and for machine clients.
     Discovery,
     /// Liveness and readiness of the gateway.
@@ -124,6 +139,7 @@ impl Api {
     /// Composes the parts.
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { tokens, oauth, notices, logins, accounts, sessions, clients, keys, .. } = parts;
+        let (services, registrations) = (parts.services, parts.registrations);
         let (readiness, domain, prefix) = (parts.readiness, parts.domain, parts.prefix);
         let facts = Facts {
             longest_access_life: tokens.longest_access_life().num_seconds(),
@@ -141,6 +157,7 @@ impl Api {
             SessionApi::new(sessions, oauth.clone()),
             (OAuthApi::new(oauth), NoticeApi::new(notices)),
             ClientApi::new(clients.clone()),
+            (ServiceApi::new(services), RegistrationApi::new(registrations)),
             (SigningKeyApi::new(keys), MetadataApi::new(clients)),
             HealthApi::new(readiness),
         );
@@ -156,13 +173,23 @@ impl Api {
         Self { endpoint, docs }
     }
 
-    /// The API of the admin listener: `/livez`, `/readyz` and `/status`.
-    pub fn operators(readiness: Arc<dyn Readiness>, status: Arc<dyn StatusSource>) -> BoxEndpoint<'static> {
-        let api = (HealthApi::new(readiness), StatusApi::new(status));
+    /// The API of the admin listener: `/livez`, `/readyz`, `/status`, `/services` and `/reload`.
+    pub fn operators(
+        readiness: Arc<dyn Readiness>,
+        status: Arc<dyn StatusSource>,
+        services: LateServices,
+        reloading: Arc<dyn Reloading>,
+    ) -> BoxEndpoint<'static> {
+        let api = (
+            HealthApi::new(readiness),
+            StatusApi::new(status),
+            OperatorServiceApi::new(services),
+            ReloadApi::new(reloading),
+        );
         let service = OpenApiService::new(api, "Gateway operations", env!("CARGO_PKG_VERSION"));
         finish(
             Route::new().nest("/", service),
-            AllowedMethods::of(<(HealthApi, StatusApi)>::meta()),
+            AllowedMethods::of(<(HealthApi, StatusApi, OperatorServiceApi, ReloadApi)>::meta()),
             Cors::new(AllowedOrigins::default()),
         )
     }

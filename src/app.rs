@@ -8,11 +8,14 @@ pub mod clients;
 mod described;
 mod descriptors;
 mod development;
+mod discovery;
 mod edge_ports;
 mod health;
 pub mod logging;
 mod policies;
+mod reloading;
 mod resolver;
+mod service_tls;
 mod services;
 mod store;
 
@@ -28,9 +31,8 @@ use tokio::{
 };
 use tracing::info;
 
-pub use self::policies::routes_in_force;
+pub use self::policies::{expectations, routes_in_force};
 use self::{
-    background_tasks::BackgroundTasks,
     certificate::CertificateKeeper,
     development::Helpers,
     edge_ports::control_plane::{self, PoemControlPlane, Probes},
@@ -39,6 +41,7 @@ use self::{
         status::{GatewayStatus, healths_of},
     },
     policies::browsers,
+    reloading::{OnDemand, Reloader, ReloaderParts},
     services::Services,
     store::{Store, StoreError},
 };
@@ -50,15 +53,15 @@ use crate::{
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
-    api::Api,
-    config::{Database, LogFormat, Settings},
+    api::{Api, LateServices},
+    config::{Database, LogFormat, Settings, Sources},
     domain::gateway::services::{
         Failure,
         ports::DummyConsole,
         resealing::{Resealed, Resealing},
         signing_key::SigningKeyError,
     },
-    edge::{Edge, Parts, names::Names},
+    edge::{Edge, Parts},
     ports::{Clock, Entropy},
 };
 
@@ -134,6 +137,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct App {
     edge: Edge,
+    reloader: Arc<Reloader>,
     tasks: JoinSet<()>,
     _probes: Probes,
     stop: watch::Sender<bool>,
@@ -142,8 +146,8 @@ pub struct App {
 
 impl App {
     /// Starts everything. When this returns, requests are served; requests without slow dependencies already a little
-    /// earlier.
-    pub async fn start(mut settings: Settings, world: World) -> Result<Self, StartError> {
+    /// earlier. `sources` are those of the settings: a part of them is read again when its files change.
+    pub async fn start(mut settings: Settings, sources: Sources, world: World) -> Result<Self, StartError> {
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let max_service_connections = descriptors::share_out(&mut settings.listener, cores);
         let (stop, stopped) = watch::channel(false);
@@ -154,6 +158,8 @@ impl App {
         let admin = listen(settings.admin_address, "ADMIN_ADDR").await?;
         let address = local_address(&listener);
         let admin_address = local_address(&admin);
+        // With the ports that the system chose for 0.
+        (settings.listener.address, settings.admin_address) = (address, admin_address);
         let helpers = Helpers::start(&mut settings, address, &world, &mut tasks, &stopped).await?;
 
         // Probes are served while the store is awaited: otherwise an orchestrator would restart the gateway as
@@ -162,44 +168,32 @@ impl App {
         let readiness = Arc::new(StoreReadiness::default());
         let (providers, preparation) = providers(&settings.providers, &world.clock);
         let healths = healths_of(&providers, &world.clock);
-        let status = Arc::new(GatewayStatus { healths: healths.clone(), timezone: settings.public.timezone });
+        let timezone = settings.public.timezone;
+        let reloader = Reloader::new(sources, world.clock.clone(), timezone);
+        let status = Arc::new(GatewayStatus { healths: healths.clone(), reloader: reloader.clone(), timezone });
         let admin = admin.into_std().map_err(StartError::Edge)?;
-        let operators = Api::operators(readiness.clone(), status);
+        let directory = LateServices::default();
+        let on_demand = Arc::new(OnDemand(reloader.clone()));
+        let operators = Api::operators(readiness.clone(), status, directory.clone(), on_demand);
         tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
 
         let preparing = spawn_blocking(|| preparation.run());
         let store = Store::wait_for(&settings.database, &settings.session_store, settings.startup_timeout).await?;
-        let services = Services::open(&settings, &world, &store, providers, healths).await?;
+        let services = Services::open(&settings, &world, &store, providers, healths, cores.get()).await?;
 
         let api = Api::new(services.api_parts(&settings, readiness.clone()));
         tasks.spawn({
             let (notices, stopped) = (services.notices.clone(), stopped.clone());
             async move { notices.run(stopped).await }
         });
-        BackgroundTasks {
-            keys: services.keys.clone(),
-            feed: services.feed.clone(),
-            tokens: store.tokens.clone(),
-            endings: services.tokens.clone(),
-            accounts: services.accounts.clone(),
-            sessions: store.sessions.clone(),
-            logins: store.logins.clone(),
-            attempts: store.attempts.clone(),
-            clients: store.clients.clone(),
-            notices: store.notices.clone(),
-            snapshots: services.publisher.snapshots(),
-            clock: world.clock.clone(),
-            oauth: services.oauth.clone(),
-            refresh_ahead: settings.oauth_refresh_ahead,
-            providers: settings.providers.clone(),
-        }
-        .start(&mut tasks, &probes.handle, &stopped);
+        services.background_tasks(&store, &settings, &world.clock).start(&mut tasks, &probes.handle, &stopped);
+        let unreachable = discovery::start(&settings, &services, &mut tasks, stopped.clone()).await?;
+        let (documents, paths) = watch::channel(Arc::new(settings.service_documents.clone()));
         let keeper = described::Keeper {
             documents: api.documents(),
-            services: settings.services.clone(),
-            table: routes_in_force(&settings),
+            snapshots: services.publisher.snapshots(),
             environment: settings.environment,
-            paths: settings.service_documents.clone(),
+            paths,
         };
         tasks.spawn(keeper.keep(stopped.clone()));
         let tls = certificate.as_ref().map(CertificateKeeper::terminator);
@@ -215,9 +209,9 @@ impl App {
                 browsers: browsers(&settings),
                 upstream_settings: settings.upstream.clone(),
                 max_service_connections,
-                names: Names::of_system(),
                 cores,
                 snapshots: services.publisher.snapshots(),
+                unreachable,
                 control_plane: Arc::new(PoemControlPlane::new(
                     api.endpoint,
                     settings.public.api_prefix.clone(),
@@ -235,14 +229,29 @@ impl App {
         .map_err(StartError::Edge)?;
         // Until here the gateway reports that it is not ready: the start may still fail.
         preparing.await??;
-        readiness.complete(store, services.feed.clone());
+        directory.complete(services.directory(&settings));
+        readiness.complete(store, services.feed.clone(), services.discovery.clone());
+        let drain_timeout = settings.listener.drain_timeout;
+        let parts = ReloaderParts {
+            publisher: services.publisher.clone(),
+            discovery: services.discovery.clone(),
+            documents,
+            helpers: helpers.clone(),
+        };
+        reloader.begin(settings.clone(), parts).await;
         banner::show(&settings, address, admin_address, &helpers);
-        Ok(Self { edge, tasks, _probes: probes, stop, drain_timeout: settings.listener.drain_timeout })
+        tasks.spawn(reloader.clone().keep(stopped));
+        Ok(Self { edge, reloader, tasks, _probes: probes, stop, drain_timeout })
     }
 
     /// Waits until a thread of the data plane has died: the gateway continues to serve, but must be restarted.
     pub async fn failed(&self) {
         self.edge.failed().await;
+    }
+
+    /// Reads the files of the settings again, soon. The log has the outcome.
+    pub fn reload(&self) {
+        self.reloader.hang_up();
     }
 
     /// Stops accepting, lets requests in flight finish, and ends.
@@ -264,7 +273,7 @@ pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> 
     let world = World::real(settings.log_format);
     let (providers, _) = providers(&settings.providers, &world.clock);
     let healths = healths_of(&providers, &world.clock);
-    let services = Services::open(settings, &world, &Store::in_memory(), providers, healths).await?;
+    let services = Services::open(settings, &world, &Store::in_memory(), providers, healths, 1).await?;
     Ok(Api::new(services.api_parts(settings, Arc::default())).document())
 }
 

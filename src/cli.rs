@@ -1,9 +1,11 @@
 //! The command line: `gateway [command]`.
 
 mod client;
+mod explain;
 mod healthcheck;
 mod help;
 mod reachable;
+mod schema;
 
 use std::{
     io::{self, Write},
@@ -17,7 +19,7 @@ use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::{
     adapters::clock::WallClock,
@@ -43,8 +45,20 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         return help::show(usage);
     }
     match arguments.as_slice() {
-        [] | ["serve"] => with_settings_and_files(serve),
+        [] | ["serve"] => {
+            let sources = Sources::read(Path::new(".")).with_tls_files();
+            with(&sources.clone(), |settings| serve(settings, sources))
+        }
         ["check"] => check(&Sources::read(Path::new(".")).with_tls_files()),
+        ["explain", arguments @ ..] => explain::run(arguments),
+        ["routes"] => with_settings(|settings| {
+            say(&reachable::listed(&settings));
+            ExitCode::SUCCESS
+        }),
+        ["schema"] => {
+            say(&format!("{:#}\n", schema::schema()));
+            ExitCode::SUCCESS
+        }
         ["openapi"] => with_settings(|settings| openapi(&settings)),
         ["healthcheck"] => with_settings(|settings| healthcheck(&settings)),
         ["client", arguments @ ..] => client::run(arguments),
@@ -55,9 +69,10 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             say(concat!("gateway ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
-        [known @ ("serve" | "check" | "openapi" | "healthcheck" | "sample-service"), rest @ ..] => {
-            help::misused(&format!("{known} takes no such argument: {}", rest.join(" ")), &[known])
-        }
+        [
+            known @ ("serve" | "check" | "routes" | "schema" | "openapi" | "healthcheck" | "sample-service"),
+            rest @ ..,
+        ] => help::misused(&format!("{known} takes no such argument: {}", rest.join(" ")), &[known]),
         ["keys"] => help::misused("keys needs a command: rotate", &["keys", "rotate"]),
         ["keys", "rotate", rest @ ..] => {
             help::misused(&format!("keys rotate takes no such argument: {}", rest.join(" ")), &["keys", "rotate"])
@@ -68,11 +83,6 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
 
 fn with_settings(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
     with(&Sources::read(Path::new(".")), command)
-}
-
-/// Validates the certificate's files too, for commands that serve or check the serving settings.
-fn with_settings_and_files(command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
-    with(&Sources::read(Path::new(".")).with_tls_files(), command)
 }
 
 fn with(sources: &Sources, command: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
@@ -92,7 +102,7 @@ fn hint_at_slips(sources: &Sources) {
     }
 }
 
-fn serve(settings: Settings) -> ExitCode {
+fn serve(settings: Settings, sources: Sources) -> ExitCode {
     let world = World::real(settings.log_format);
     with_log(settings.log_format, settings.public.timezone, async {
         for warning in &settings.warnings {
@@ -101,7 +111,7 @@ fn serve(settings: Settings) -> ExitCode {
         // Registered before anything runs: an early signal is not lost.
         let mut signals = Signals::new();
         let app = tokio::select! {
-            started = App::start(settings, world) => match started {
+            started = App::start(settings, sources, world) => match started {
                 Ok(app) => app,
                 Err(error) => {
                     let error = with_remedy(&error);
@@ -111,9 +121,14 @@ fn serve(settings: Settings) -> ExitCode {
             },
             () = signals.stop() => return ExitCode::SUCCESS,
         };
-        let exit_code = tokio::select! {
-            () = signals.stop() => ExitCode::SUCCESS,
-            () = app.failed() => ExitCode::from(INTERNAL),
+        let exit_code = loop {
+            tokio::select! {
+                received = signals.next() => match received {
+                    Received::Stop => break ExitCode::SUCCESS,
+                    Received::HangUp => app.reload(),
+                },
+                () = app.failed() => break ExitCode::from(INTERNAL),
+            }
         };
         tokio::select! {
             () = app.stop() => exit_code,
@@ -345,19 +360,28 @@ impl Signals {
         Self { terminate, interrupt, hangup }
     }
 
-    /// Waits for SIGINT (Ctrl-C) or SIGTERM. SIGHUP is ignored: a closed terminal ends nothing, and there is nothing to
-    /// reload.
-    async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                () = next(&mut self.terminate) => return,
-                () = next(&mut self.interrupt) => return,
-                () = next(&mut self.hangup) => {
-                    info!("SIGHUP changes nothing: certificates are read by themselves, all else at the next start");
-                }
-            }
+    /// Waits for SIGINT (Ctrl-C), SIGTERM or SIGHUP.
+    async fn next(&mut self) -> Received {
+        tokio::select! {
+            () = next(&mut self.terminate) => Received::Stop,
+            () = next(&mut self.interrupt) => Received::Stop,
+            () = next(&mut self.hangup) => Received::HangUp,
         }
     }
+
+    /// Waits for SIGINT or SIGTERM. SIGHUP is ignored: a closed terminal ends nothing, and while the gateway starts or
+    /// stops there is nothing to reload.
+    async fn stop(&mut self) {
+        while self.next().await == Received::HangUp {}
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Received {
+    Stop,
+    /// A gateway that serves reads its settings again.
+    HangUp,
 }
 
 async fn next(signal: &mut Option<Signal>) {

@@ -1,14 +1,18 @@
 //! Settings: `.env` + environment (+ `gateway.toml`) → typed values, parsed once, every mistake reported at once.
 //!
-//! [`Sources`] reads them; [`Settings::from_sources`] validates them and touches nothing else. One file per area.
+//! [`Sources`] reads them; [`Settings::from_sources`] validates them, and touches nothing else but the PEM files that
+//! `gateway.toml` names. One file per area.
 
 mod certificate;
 mod listener;
+mod live;
 mod misspelt;
+mod names;
 mod providers;
 mod public;
 mod reading;
 mod routes;
+mod service_tls;
 mod services;
 mod session;
 mod store;
@@ -27,18 +31,22 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use certificate::{TlsFiles, TlsPair, Unfit};
+pub use live::Reread;
 pub use misspelt::hints;
 pub use reading::{
+    fields::{Field, Form, Kind, Table},
     report::{Mistake, Mistakes},
-    source::Sources,
+    source::{FileTexts, Sources},
 };
+pub use routes::{RouteOrigin, RouteOrigins};
+pub use service_tls::{ServiceCredentials, UnfitServiceFile};
 pub use services::{SAMPLE_SERVICE, service_variable};
 pub use store::DEVELOPMENT_VAULT_KEY;
 
 use crate::domain::gateway::models::{
     http::{origin::AllowedOrigins, path::PathPrefix},
     provider::{ProviderSettings, STAND_IN, STAND_IN_APPLE},
-    service::{Route, Service, ServiceName},
+    service::{DeclaredService, Route, ServiceName},
     signing_key::SigningAlgorithm,
 };
 use reading::reader::{Reader, one_of};
@@ -72,12 +80,18 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// Sessions of browsers.
     pub sessions: SessionSettings,
-    /// `<NAME>_SERVICE_URL`: services and their instances.
-    pub services: Vec<Service>,
+    /// `<NAME>_SERVICE_URL` and `[services.<name>]`: services, and where their instances are found.
+    pub services: Vec<DeclaredService>,
     /// `<NAME>_SERVICE_OPENAPI`: the path of a service's OpenAPI document; `None` disables it.
     pub service_documents: HashMap<ServiceName, Option<String>>,
-    /// The routes of `gateway.toml`, or the shipped ones.
+    /// The routes of `gateway.toml`, and the shipped ones that stay beside them.
     pub routes: Vec<Route>,
+    /// `DNS_SERVERS`: the name servers that know the names of services; none for those of the system.
+    pub dns_servers: Vec<SocketAddr>,
+    /// `SERVICE_CIDRS`: the networks in which instances may register themselves.
+    pub service_networks: Vec<IpNet>,
+    /// Where each of them comes from.
+    pub route_origins: RouteOrigins,
     /// Limits for requests to services.
     pub upstream: UpstreamSettings,
     /// `GOOGLE_CLIENT_ID` and so on: the providers for signing in.
@@ -126,8 +140,10 @@ impl Settings {
         let sample = (environment == Environment::Development).then_some(SAMPLE_SERVICE);
         let with_address: Vec<&str> = with_address.chain(sample).collect();
         let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address) };
-        let routes = routes::read(&mut reader, known);
+        let dns_servers = names::read_servers(&mut reader);
+        let routes::Routes { routes, origins: route_origins } = routes::read(&mut reader, known);
         let upstream = services::read_upstream(&mut reader);
+        let service_networks = services::read_networks(&mut reader);
         let oauth_refresh_ahead = reader.duration(&variables::OAUTH_REFRESH_AHEAD, Duration::ZERO..=LONGEST_AHEAD);
         let log_format = read_log_format(&mut reader, environment);
         let warnings = warnings::of(&reader, listener.as_ref(), tokens.as_ref(), sessions.as_ref());
@@ -147,6 +163,9 @@ impl Settings {
                 services,
                 service_documents,
                 routes,
+                dns_servers: dns_servers?,
+                service_networks: service_networks?,
+                route_origins,
                 upstream: upstream?,
                 providers: providers?,
                 oauth_refresh_ahead: oauth_refresh_ahead?,
@@ -161,6 +180,12 @@ impl Settings {
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
+}
+
+/// The parts of `gateway.toml`, as the parser accepts them: the field at the top, and the tables of a service and of a
+/// route.
+pub fn file_format() -> (&'static Field, &'static Table, &'static Table) {
+    (&reading::file::DEFAULT_ROUTES, &services::SERVICE, &routes::ROUTE)
 }
 
 /// Whether development starts the stand-in provider.

@@ -6,6 +6,7 @@
 //! Each folder is a floor and imports those below it alone: see "The floors of the edge" in `ARCHITECTURE.md`, which also follows a
 //! request through them.
 
+pub mod health;
 pub mod ports;
 pub mod snapshot;
 
@@ -35,5 +36,5 @@ mod tests;
 pub use self::{
     auth::browser,
     listener::{parts::Parts, server::Edge},
-    net::{names, tls},
+    net::{origination, tls},
 };

@@ -20,6 +20,8 @@ mod oauth2;
 mod oidc_provider;
 #[path = "clients/programs.rs"]
 mod programs;
+#[path = "clients/schema.rs"]
+mod schema;
 #[path = "clients/sessions.rs"]
 mod sessions;
 #[path = "clients/sockets.rs"]

@@ -123,14 +123,23 @@ services are reachable here, each path with all below it:
     let said = printed(&output.stdout);
     let expected = "
 services are reachable here, each path with all below it:
-  /api/auth         any method  auth   /       callers with a valid token
-  /api/board/admin  GET, HEAD   board  /admin  everyone
-  /api/board/admin  any method  board  /admin  callers with a valid token, if they have scope admin; lets through encoded-slash
-  /api/hidden       any method  board  /       callers with a valid token
-  /api/shop         any method  shop   /       callers with a valid token
+  /api/board/admin  GET, HEAD   board  /admin     everyone
+  /api/board/admin  any method  board  /admin     callers with a valid token, if they have scope admin; lets through encoded-slash
+  /api/hidden       any method  board  /          callers with a valid token
+  /api/shop         any method  shop   /          callers with a valid token
+  /api/user/login   any method  auth   /login     everyone
+  /api/users        any method  auth   /users     everyone
+  /api/users/me     any method  auth   /users/me  callers with a valid token and signed-in browsers
 no route leads to the service hidden
 ";
     assert!(said.ends_with(expected.trim_start()), "{said}");
+    let listed = printed(&common::command(folder.path(), &variables).arg("routes").output().unwrap().stdout);
+    assert_eq!(listed, expected.trim_start());
+
+    let alone = format!("default_routes = false\n{routes}");
+    std::fs::write(folder.path().join("gateway.toml"), alone).unwrap();
+    let listed = printed(&common::command(folder.path(), &variables).arg("routes").output().unwrap().stdout);
+    assert!(listed.contains("  /api/auth         any method  auth ") && !listed.contains("/api/users"), "{listed}");
 }
 
 /// With valid settings or not: a misspelt name may be the cause of a missing one.
@@ -213,12 +222,51 @@ fn unusable_routes_are_mistakes_with_a_remedy() {
         assert_eq!(output.status.code(), Some(64), "{told}");
         for part in [
             "gateway.toml line 3: service must be a service with an address, not \"reprots\"; ",
-            "REPROTS_SERVICE_URL is not set; did you mean \"reports\"?",
+            "REPROTS_SERVICE_URL is not set, and there is no [services.reprots]; did you mean \"reports\"?",
             "gateway.toml line 8: the claim team must not be demanded where a session is enough; ",
         ] {
             assert!(told.contains(part), "{told}");
         }
     }
+}
+
+#[test]
+fn a_request_is_explained_in_words_and_in_json() {
+    let gateway = Gateway::start();
+    let (token, _) = gateway.tokens(&serde_json::json!({ "subject": "alice" }));
+    let output = run(&["explain", "GET", "/api/users/me", "--token", &token], &[]);
+    let said = printed(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for line in [
+        "GET /api/users/me\n",
+        "route      /api/users/me (any method), a shipped route\n",
+        "access     callers with a valid token and signed-in browsers\n",
+        "service    auth, where the path is /users/me\n",
+        "instances  the sample service, which development starts\n",
+        "token      passes\n",
+        "token      subject alice, no scope, issued by https://www.jinmini.com, valid until ",
+        "token      only its claims were read: neither its signature nor whether it is revoked was checked",
+    ] {
+        assert!(said.contains(line), "{said}\n{line}");
+    }
+    let output = run(&["explain", "GET", "/api/user", "--json"], &[]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{document}");
+    assert_eq!((&document["status"], &document["code"]), (&404.into(), &"no_route".into()));
+    assert_eq!(document["near"], serde_json::json!(["/api/users has a route; is the path misspelt?"]));
+    assert_eq!(run(&["explain", "GET"], &[]).status.code(), Some(64));
+    assert_eq!(run(&["explain", "GET", "/", "--tokn", "x"], &[]).status.code(), Some(64));
+}
+
+#[test]
+fn the_schema_is_printed_whatever_the_settings_are() {
+    let output = run(&["schema"], &[("PORT", "x")]);
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success());
+    assert_eq!(schema["properties"]["routes"]["items"]["required"], serde_json::json!(["path", "service"]));
+    let balance =
+        &schema["properties"]["services"]["patternProperties"]["^[a-z][a-z0-9-]{0,62}$"]["properties"]["balance"];
+    assert!(balance["enum"].as_array().unwrap().contains(&"round-robin".into()), "{balance}");
 }
 
 #[test]
@@ -288,6 +336,9 @@ fn each_command_says_how_it_is_written_and_does_nothing_then() {
     for command in [
         &["serve"][..],
         &["check"],
+        &["routes"],
+        &["explain"],
+        &["schema"],
         &["openapi"],
         &["healthcheck"],
         &["client"],

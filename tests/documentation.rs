@@ -209,6 +209,19 @@ fn the_routes_that_the_manual_shows_can_be_read() {
 }
 
 #[test]
+fn the_services_that_the_manual_shows_can_be_read() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/services.md")).unwrap();
+    let examples: Vec<_> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(examples.len() > 4, "one for each subject");
+    for example in examples {
+        let variables = [("GATEWAY_ENV", "development")];
+        let sources = Sources::default().with_environment(variables).with_routes_file("docs/services.md", example);
+        let settings = Settings::from_sources(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}\n{example}"));
+        assert!(settings.services.iter().any(|service| service.name.as_str() == "shop"), "{example}");
+    }
+}
+
+#[test]
 fn the_manual_explains_every_error_code_and_no_other() {
     let mut codes = BTreeSet::new();
     for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {

@@ -32,6 +32,8 @@ mod m20261127_000022_add_generation_to_refresh_tokens;
 mod m20261127_000023_create_account_endings;
 mod m20261128_000024_create_notices;
 mod m20261128_000025_add_allowed_at_to_grants;
+mod m20261128_000026_create_registrations;
+mod m20261128_000027_create_registration_generation;
 
 /// Brings a database up to date. It does not prevent concurrent migrations: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000023_create_account_endings::Migration),
             Box::new(m20261128_000024_create_notices::Migration),
             Box::new(m20261128_000025_add_allowed_at_to_grants::Migration),
+            Box::new(m20261128_000026_create_registrations::Migration),
+            Box::new(m20261128_000027_create_registration_generation::Migration),
         ]
     }
 }

@@ -6,9 +6,14 @@ mod names;
 mod outside;
 mod version2;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use reqwest::{Client, redirect::Policy};
+use reqwest::{
+    Client, ClientBuilder,
+    header::{ACCEPT, HOST},
+    redirect::Policy,
+};
+use rustls::ClientConfig;
 use thiserror::Error;
 use url::Url;
 
@@ -69,20 +74,48 @@ pub struct ServiceDocuments {
     http2: Client,
 }
 
+/// TLS to an instance.
+#[derive(Clone, Copy)]
+pub struct DocumentTls<'t> {
+    /// The trusted authorities and the client certificate.
+    pub config: &'t ClientConfig,
+    /// The name that its certificate must have.
+    pub server_name: &'t str,
+}
+
+impl DocumentTls<'_> {
+    /// A client for this instance alone: its address is known, and the name in the URL is the one to be verified.
+    fn client(&self, instance: &Instance, protocol: UpstreamProtocol) -> Result<Client, String> {
+        let mut config = self.config.clone();
+        let (alpn, builder) = match protocol {
+            UpstreamProtocol::Http1 => ("http/1.1", client_builder().http1_only()),
+            UpstreamProtocol::Http2 => ("h2", client_builder().http2_prior_knowledge()),
+        };
+        config.alpn_protocols = vec![alpn.into()];
+        let addresses: Vec<_> =
+            instance.addresses.iter().map(|&address| SocketAddr::new(address, instance.port)).collect();
+        let builder = builder.tls_backend_preconfigured(config).resolve_to_addrs(self.server_name, &addresses);
+        builder.build().map_err(|error| error.to_string())
+    }
+
+    /// The name as the host of a URL.
+    fn url_host(&self) -> String {
+        if self.server_name.contains(':') { format!("[{}]", self.server_name) } else { self.server_name.to_owned() }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "services are not providers: they have their own TLS, or none")]
+fn client_builder() -> ClientBuilder {
+    Client::builder().redirect(Policy::none()).referer(false).no_proxy().timeout(TIMEOUT)
+}
+
 impl ServiceDocuments {
     /// Creates the clients.
     ///
     /// # Errors
     /// If the library cannot create them.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "services are not providers: they speak plain http and need no certificates"
-    )]
     pub fn new() -> Result<Self, String> {
-        let client = || {
-            let builder = Client::builder().redirect(Policy::none()).referer(false).no_proxy().timeout(TIMEOUT);
-            builder.tls_certs_only([])
-        };
+        let client = || client_builder().tls_certs_only([]);
         let made = |built: Result<Client, reqwest::Error>| built.map_err(|error| error.to_string());
         Ok(Self { http1: made(client().build())?, http2: made(client().http2_prior_knowledge().build())? })
     }
@@ -91,16 +124,31 @@ impl ServiceDocuments {
     ///
     /// # Errors
     /// If the document cannot be fetched.
-    pub async fn fetch(&self, instance: &Instance, path: &str) -> Result<Vec<u8>, Unreadable> {
-        let client = match instance.protocol {
-            UpstreamProtocol::Http1 => &self.http1,
-            UpstreamProtocol::Http2 => &self.http2,
+    pub async fn fetch(
+        &self,
+        instance: &Instance,
+        tls: Option<DocumentTls<'_>>,
+        path: &str,
+    ) -> Result<Vec<u8>, Unreadable> {
+        let (client, origin) = match (tls.filter(|_| instance.tls), instance.protocol) {
+            (Some(tls), protocol) => {
+                let client = tls.client(instance, protocol);
+                (client.map_err(Unreadable::Unreachable)?, format!("https://{}:{}", tls.url_host(), instance.port))
+            }
+            (None, _) if instance.tls => return Err(Unreadable::Unreachable("TLS to it is not set up".to_owned())),
+            (None, UpstreamProtocol::Http1) => (self.http1.clone(), format!("http://{}", instance.address())),
+            (None, UpstreamProtocol::Http2) => (self.http2.clone(), format!("http://{}", instance.address())),
         };
-        let url = format!("http://{}{}{path}", instance.authority(), instance.base_path);
+        let url = format!("{origin}{}{path}", instance.base_path);
         let unreachable =
             |error: &reqwest::Error| Unreadable::Unreachable(format!("{}: {}", instance.authority(), cause(error)));
-        let mut response =
-            client.get(url).header("accept", "application/json").send().await.map_err(|error| unreachable(&error))?;
+        let mut response = client
+            .get(url)
+            .header(HOST, instance.authority())
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(|error| unreachable(&error))?;
         if !response.status().is_success() {
             return Err(Unreadable::Status(response.status().as_u16()));
         }

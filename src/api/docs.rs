@@ -38,8 +38,18 @@ const SWAGGER_OPTIONS: &str = r#"deepLinking: true, defaultModelsExpandDepth: 0,
         } })],"#;
 
 /// The groups, in the order that suits newcomers. Those of services follow the first one.
-const GROUPS: [&str; 9] =
-    ["Playground", "Tokens", "Sign in", "Accounts", "OAuth", "Machine clients", "Welcome", "Discovery", "Health"];
+const GROUPS: [&str; 10] = [
+    "Playground",
+    "Tokens",
+    "Sign in",
+    "Accounts",
+    "OAuth",
+    "Machine clients",
+    "Services",
+    "Welcome",
+    "Discovery",
+    "Health",
+];
 
 /// The documents of an API and the services behind it.
 pub struct Documents {

@@ -49,8 +49,8 @@ impl HealthApi {
 
     /// Check readiness
     ///
-    /// Returns 503 if the gateway is still starting, if it cannot reach its store, or if revocations of other replicas do
-    /// not arrive. Send it no requests until it returns 200.
+    /// Returns 503 if the gateway is still starting or looks up the names of services for the first time, if it cannot
+    /// reach its store, or if revocations of other replicas do not arrive. Send it no requests until it returns 200.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> Ready {
         let health = Health::of(self.readiness.check().await);

@@ -1,4 +1,4 @@
-//! `GET /status`, for operators: the state of the providers.
+//! `GET /status`, for operators: the state of the providers and of the settings.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl StatusApi {
 #[OpenApi(tag = "Tag::Health")]
 #[expect(clippy::unused_async, reason = "poem-openapi wants async operations")]
 impl StatusApi {
-    /// Get the state of the providers
+    /// Get the state of the providers and of the settings
     ///
     /// The response names no person and contains no secret.
     #[oai(path = "/status", method = "get", operation_id = "status")]

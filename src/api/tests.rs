@@ -7,19 +7,29 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    adapters::{client_keys::AwsLcClientKeys, sealing::Vault},
+    adapters::{client_keys::AwsLcClientKeys, names::SystemNames, sealing::Vault},
     domain::gateway::{
         controllers::caller::Callers,
-        models::http::page::PagePolicy,
-        repositories::memory::{MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryThrottle},
+        models::{
+            http::page::PagePolicy,
+            registration::AddressPolicy,
+            service::{Instance, Service, ServiceName},
+        },
+        repositories::memory::{
+            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryRegistrations, MemoryThrottle,
+        },
         schemas::{client::ServerMetadata, cookie::Cookies, health::HealthCheck},
         services::{
             account::{AccountParts, AccountService},
             client::{ClientParts, ClientService},
+            discovery::Discovery,
             login::{LoginParts, LoginService},
             notice::{NoticeParts, NoticeService},
             oauth::{OAuthParts, OAuthService},
+            ports::{InstanceState, InstanceStates, ServicePublisher},
             provider::ProviderHealths,
+            registration::{RegistrationParts, Registrations},
+            service::ServiceDirectory,
             session::{SessionParts, SessionService},
             testing::{Bench, PlainHasher, SESSION_LIMITS, bench, policy},
         },
@@ -119,6 +129,35 @@ fn clients(bench: &Bench) -> ClientController {
     ClientController::new(Arc::new(ClientService::new(parts)), metadata)
 }
 
+struct Nowhere;
+
+impl ServicePublisher for Nowhere {
+    fn publish_services(&self, _: &[Service]) {}
+}
+
+impl InstanceStates for Nowhere {
+    fn state(&self, _: &ServiceName, _: &Instance) -> InstanceState {
+        InstanceState::default()
+    }
+}
+
+/// No service is declared.
+fn services(bench: &Bench) -> (ServiceController, RegistrationController) {
+    let discovery = Discovery::new(Arc::new(SystemNames::new(Vec::new())), Arc::new(Nowhere));
+    let registrations = Arc::new(Registrations::new(RegistrationParts {
+        store: Arc::new(MemoryRegistrations::default()),
+        discovery: discovery.clone(),
+        clock: bench.clock.clone(),
+        entropy: Arc::new(CountingEntropy::default()),
+        addresses: AddressPolicy::new(vec!["10.0.0.0/8".parse().unwrap()], Vec::new()),
+    }));
+    let directory = ServiceDirectory::new(discovery, registrations.clone(), Arc::new(Nowhere));
+    (
+        ServiceController::new(Arc::new(directory), bench.service.clone(), chrono_tz::UTC),
+        RegistrationController::new(registrations, bench.service.clone(), chrono_tz::UTC),
+    )
+}
+
 struct Fixed(bool);
 
 #[async_trait]
@@ -153,6 +192,7 @@ impl Caller {
     async fn new(development: bool, ready: bool) -> Self {
         let bench = bench(policy()).await;
         let sign_ins = sign_ins(&bench);
+        let (services, registrations) = services(&bench);
         let api = Api::new(ApiParts {
             tokens: sign_ins.tokens,
             oauth: sign_ins.oauth,
@@ -161,6 +201,8 @@ impl Caller {
             accounts: sign_ins.accounts,
             sessions: sign_ins.sessions,
             clients: clients(&bench),
+            services,
+            registrations,
             keys: SigningKeyController::new(bench.keys.clone()),
             readiness: Arc::new(Fixed(ready)),
             domain: "www.jinmini.com".into(),
@@ -423,7 +465,7 @@ async fn every_operation_is_documented() {
                 assert!(operation[field].as_str().is_some_and(|text| !text.is_empty()), "{name} has no {field}");
             }
             let responses = operation["responses"].as_object().unwrap();
-            assert!(["200", "202", "303"].iter().any(|good| responses.contains_key(*good)), "{name}");
+            assert!(["200", "202", "204", "303"].iter().any(|good| responses.contains_key(*good)), "{name}");
             assert_eq!(path.contains('{'), responses.contains_key("404"), "{name} and 404");
             if !operation["requestBody"].is_null() {
                 for status in ["400", "413", "415", "500", "503"] {
@@ -464,4 +506,97 @@ fn an_unknown_error_says_nothing_of_its_reason() {
     let context = RequestContext::default();
     let response = problems::render(&error, &context, &Method::GET, "/", &AllowedMethods::of(Vec::new()));
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+/// Sends a request with a token of this scope; an empty one is no token.
+async fn as_service(caller: &Caller, method: Method, path: &str, scope: &str, body: &Value) -> Response {
+    let mut request = Request::builder().method(method).uri_str(path).content_type("application/json");
+    if !scope.is_empty() {
+        let pair = caller.post("/tokens/create", json!({"scope": scope}).to_string()).await.json();
+        request = request.header("authorization", format!("Bearer {}", pair["access_token"].as_str().unwrap()));
+    }
+    caller.send(request, if body.is_null() { String::new() } else { body.to_string() }).await
+}
+
+#[tokio::test]
+async fn an_instance_registers_sends_heartbeats_and_deregisters() {
+    let caller = Caller::new(true, true).await;
+    let register = async |body: &Value| {
+        as_service(&caller, Method::POST, "/services/orders/instances", "services:register", body).await
+    };
+    let added = register(&json!({"url": "http://10.0.0.7:8001/", "ttl_seconds": 60, "weight": 3})).await;
+    assert_eq!(added.status, 201, "{}", added.json());
+    let lease = added.json();
+    let path = format!("/services/orders/instances/{}", lease["id"].as_str().unwrap());
+    assert_eq!(added.header("location"), path);
+    let expected = json!({
+        "id": lease["id"], "service": "orders", "url": "http://10.0.0.7:8001", "weight": 3, "ttl_seconds": 60,
+        "expires_at": "2027-01-15T08:01:00+00:00",
+    });
+    assert_eq!(lease, expected);
+    let again = register(&json!({"url": "http://10.0.0.7:8001", "ttl_seconds": 60, "weight": 3})).await;
+    assert_eq!((again.status, again.json()), (200, expected.clone()));
+
+    let call = async |method| as_service(&caller, method, &path, "services:register", &Value::Null).await;
+    let renewed = call(Method::PUT).await;
+    assert_eq!((renewed.status, renewed.json()), (200, expected));
+    let shown = as_service(&caller, Method::GET, "/services/orders", "services:read", &Value::Null).await;
+    assert_eq!((shown.status, &shown.json()["instances"][0]["id"]), (200, &lease["id"]));
+    for _ in 0..2 {
+        let gone = call(Method::DELETE).await;
+        assert_eq!((gone.status, gone.body.len()), (204, 0));
+    }
+    let refused = call(Method::PUT).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (404, &json!("instance_not_registered")));
+    let unknown = as_service(&caller, Method::GET, "/services/orders", "services:read", &Value::Null).await;
+    assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("service_not_found")));
+    let all = as_service(&caller, Method::GET, "/services", "services:read", &Value::Null).await;
+    assert_eq!((all.status, all.json()), (200, json!({"services": []})));
+}
+
+#[tokio::test]
+async fn services_and_registrations_are_for_tokens_with_their_scope() {
+    let caller = Caller::new(true, true).await;
+    let (register, id) = (json!({"url": "http://10.0.0.7:8001"}), "/services/orders/instances/1111111111111111111111");
+    for (method, path, scope, body) in [
+        (Method::GET, "/services", "services:read", &Value::Null),
+        (Method::GET, "/services/orders", "services:read", &Value::Null),
+        (Method::POST, "/services/orders/instances", "services:register", &register),
+        (Method::PUT, id, "services:register", &Value::Null),
+        (Method::DELETE, id, "services:register", &Value::Null),
+    ] {
+        let without = as_service(&caller, method.clone(), path, "", body).await;
+        assert_eq!((without.status, &without.json()["code"]), (401, &json!("token_missing")), "{method} {path}");
+        let other = if scope == "services:read" { "services:register" } else { "services:read" };
+        let with_other = as_service(&caller, method.clone(), path, other, body).await;
+        assert_eq!(
+            (with_other.status, &with_other.json()["code"]),
+            (403, &json!("insufficient_scope")),
+            "{method} {path}"
+        );
+        let challenge = format!(r#"Bearer realm="gateway", error="insufficient_scope", scope="{scope}""#);
+        assert_eq!(with_other.header("www-authenticate"), challenge);
+        let with = as_service(&caller, method.clone(), path, scope, body).await;
+        assert!([200, 201, 204, 404].contains(&with.status), "{method} {path}: {}", with.status);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_registration_names_its_field() {
+    let caller = Caller::new(true, true).await;
+    for (name, body, status, code) in [
+        ("orders", json!({"url": "http://169.254.169.254"}), 422, "address"),
+        ("orders", json!({"url": "http://8.8.8.8"}), 422, "address"),
+        ("orders", json!({"url": "http://orders:8001"}), 422, "url"),
+        ("orders", json!({"port": 8001}), 422, "unknown_address"),
+        ("stand-in", json!({"url": "http://10.0.0.7:8001"}), 422, "reserved"),
+        ("Orders", json!({"url": "http://10.0.0.7:8001"}), 404, "service_not_found"),
+        ("orders", json!({"URL": "http://10.0.0.7:8001"}), 400, "malformed_request"),
+    ] {
+        let path = format!("/services/{name}/instances");
+        let refused = as_service(&caller, Method::POST, &path, "services:register", &body).await;
+        let problem = refused.json();
+        let found = if status == 422 { &problem["errors"][0]["code"] } else { &problem["code"] };
+        assert_eq!((refused.status, found), (status, &json!(code)), "{problem}");
+    }
 }

@@ -21,12 +21,14 @@ use crate::{
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
         repositories::{
-            client::ClientRepository, login::LoginRepository, notice::NoticeRepository, session::SessionRepository,
-            throttle::ThrottleRepository, token::TokenRepository,
+            client::ClientRepository, login::LoginRepository, notice::NoticeRepository,
+            registration::RegistrationRepository, session::SessionRepository, throttle::ThrottleRepository,
+            token::TokenRepository,
         },
         services::{
             account::AccountService,
             oauth::{OAuthService, proactive_refresh::ProactiveRefresh},
+            registration::Registrations,
             revocation::RevocationFeed,
             signing_key::SigningKeys,
             token::TokenService,
@@ -38,6 +40,8 @@ use crate::{
 
 /// A revocation takes effect everywhere within a second: four polls leave room for a slow one.
 const REVOCATIONS_EVERY: Duration = Duration::from_millis(250);
+/// A registration, a deregistration and the end of a lease take effect everywhere within a second, too.
+const REGISTRATIONS_EVERY: Duration = Duration::from_millis(250);
 /// The time in which a replica learns of another's first key; later keys are published long before they sign.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// Leaves some lifetime even of a token that lives for a minute.
@@ -58,6 +62,8 @@ pub(super) struct BackgroundTasks {
     pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
+    pub(super) registered: Arc<dyn RegistrationRepository>,
+    pub(super) registrations: Arc<Registrations>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) oauth: Arc<OAuthService>,
@@ -67,7 +73,8 @@ pub(super) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Revocations run on the `reserve` runtime: they take effect within a second even if the control runtime is busy.
+    /// Revocations and registrations run on the `reserve` runtime: they take effect within a second even if the control
+    /// runtime is busy.
     pub(super) fn start(self, tasks: &mut JoinSet<()>, reserve: &Handle, stopped: &watch::Receiver<bool>) {
         let Self {
             keys,
@@ -80,6 +87,8 @@ impl BackgroundTasks {
             attempts,
             clients,
             notices,
+            registered,
+            registrations,
             snapshots,
             clock,
             oauth,
@@ -98,6 +107,11 @@ impl BackgroundTasks {
             async move { feed.catch_up().await }
         });
         tasks.spawn_on(following, reserve);
+        let following = repeat("following registrations", REGISTRATIONS_EVERY, stopped.clone(), move || {
+            let registrations = registrations.clone();
+            async move { registrations.follow().await }
+        });
+        tasks.spawn_on(following, reserve);
         tasks.spawn(repeat("renewing signing keys", KEYS_EVERY, stopped.clone(), move || {
             let keys = keys.clone();
             async move { keys.refresh().await }
@@ -112,7 +126,7 @@ impl BackgroundTasks {
         tasks.spawn(repeat("deleting expired data", FORGET_EVERY, stopped.clone(), move || {
             let (tokens, sessions, logins) = (tokens.clone(), sessions.clone(), logins.clone());
             let (attempts, clients, notices) = (attempts.clone(), clients.clone(), notices.clone());
-            let (snapshots, now) = (snapshots.clone(), clock.now());
+            let (registered, snapshots, now) = (registered.clone(), snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.purge_expired(now);
@@ -124,6 +138,7 @@ impl BackgroundTasks {
                 logins.purge_expired(now).await?;
                 attempts.purge_expired(now).await?;
                 clients.purge_expired(now).await?;
+                registered.purge_expired().await?;
                 notices.purge_expired(now).await.map(|_| ())
             }
         }));

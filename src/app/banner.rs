@@ -8,7 +8,7 @@ use tracing::{field, info};
 use crate::{
     app::{development::Helpers, logging},
     config::{Database, Environment, LogFormat, Settings},
-    domain::gateway::models::service::Service,
+    domain::gateway::models::service::{DeclaredService, ServiceUrl},
 };
 
 pub(super) fn show(settings: &Settings, address: SocketAddr, admin: SocketAddr, helpers: &Helpers) {
@@ -86,8 +86,8 @@ fn store(settings: &Settings) -> &'static str {
     }
 }
 
-fn instances(service: &Service) -> String {
-    let instances: Vec<String> = service.instances.iter().map(|instance| instance.authority()).collect();
+fn instances(service: &DeclaredService) -> String {
+    let instances: Vec<String> = service.urls.iter().map(ServiceUrl::authority).collect();
     instances.join(", ")
 }
 

@@ -8,13 +8,15 @@ use tokio::{sync::watch, time::sleep};
 use tracing::{info, warn};
 
 use crate::{
-    adapters::service_documents::{Described, ServiceDocuments, Unreadable, described, of_routes},
+    adapters::service_documents::{Described, DocumentTls, ServiceDocuments, Unreadable, described, of_routes},
     api::{DescribedService, Documents},
+    app::reloading::DocumentPaths,
     config::Environment,
     domain::gateway::models::{
         provider::STAND_IN,
         service::{RouteTable, Service, ServiceName},
     },
+    edge::snapshot::{Snapshot, SnapshotCell},
 };
 
 /// How often services are polled. In development they restart often.
@@ -25,11 +27,10 @@ const SOON: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
     pub(super) documents: Arc<Documents>,
-    pub(super) services: Vec<Service>,
-    pub(super) table: RouteTable,
+    pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) environment: Environment,
     /// The paths of services' documents, where they are not the usual one.
-    pub(super) paths: HashMap<ServiceName, Option<String>>,
+    pub(super) paths: watch::Receiver<Arc<DocumentPaths>>,
 }
 
 /// The default path of a service's document: FastAPI's.
@@ -37,7 +38,7 @@ const USUAL_PATH: &str = "/openapi.json";
 
 impl Keeper {
     /// Polls all services periodically.
-    pub(super) async fn keep(self, mut stopped: watch::Receiver<bool>) {
+    pub(super) async fn keep(mut self, mut stopped: watch::Receiver<bool>) {
         let fetcher = match ServiceDocuments::new() {
             Ok(fetcher) => fetcher,
             Err(error) => return warn!(error, "the documents of services cannot be fetched"),
@@ -47,50 +48,43 @@ impl Keeper {
             Environment::Production => EVERY,
         };
         let mut known: HashMap<ServiceName, Result<Vec<u8>, Unreadable>> = HashMap::new();
+        let mut table = self.snapshots.load().routes.clone();
         loop {
             let mut changed = known.is_empty();
-            let asked = self.services.iter().filter(|service| service.name.as_str() != STAND_IN);
+            let snapshot = self.snapshots.load();
+            changed |= !Arc::ptr_eq(&snapshot.routes, &table);
+            table = snapshot.routes.clone();
+            let paths = Arc::clone(&self.paths.borrow_and_update());
+            let asked = snapshot.services.values().filter(|state| state.service.name.as_str() != STAND_IN);
             // Concurrently: a slow service does not delay the others.
-            for (name, found) in join_all(asked.map(|service| self.ask(&fetcher, service))).await {
+            for (name, found) in join_all(asked.map(|state| ask(&fetcher, &state.service, &paths, &snapshot))).await {
                 if known.get(&name) != Some(&found) {
                     changed = true;
                     known.insert(name, found);
                 }
             }
+            let before = known.len();
+            known.retain(|name, _| snapshot.services.contains_key(name));
+            changed |= known.len() != before;
             if changed {
-                self.publish(&known);
+                self.publish(&known, &table);
             }
             let is_missing = known.values().any(|found| matches!(found, Err(Unreadable::Unreachable(_))));
             let pause = if is_missing { SOON } else { every };
             tokio::select! {
                 () = sleep(pause) => {}
+                // Settings were read again: routes and services may be others. It fails only while the gateway stops.
+                Ok(()) = self.paths.changed() => {}
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
         }
     }
 
-    /// The document of the first instance that has one.
-    async fn ask(&self, fetcher: &ServiceDocuments, service: &Service) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
-        let path = match self.paths.get(&service.name) {
-            Some(Some(path)) => path,
-            Some(None) => return (service.name.clone(), Err(Unreadable::Off)),
-            None => USUAL_PATH,
-        };
-        let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
-        for instance in &service.instances {
-            outcome = fetcher.fetch(instance, path).await;
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        (service.name.clone(), outcome)
-    }
-
-    fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>) {
+    fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>, table: &RouteTable) {
         let mut all: Vec<_> = known.iter().collect();
         all.sort_by_key(|(name, _)| *name);
         let all = all.into_iter().map(|(name, found)| {
-            let read = found.clone().and_then(|document| described(&document, name, &self.table));
+            let read = found.clone().and_then(|document| described(&document, name, table));
             shown(read.unwrap_or_else(|why| {
                 match why {
                     // Many services have no document.
@@ -98,11 +92,41 @@ impl Keeper {
                     Unreadable::Unreachable(_) => info!("Swagger shows only the routes of the service {name}: {why}"),
                     _ => warn!("Swagger shows only the routes of the service {name}: {why}"),
                 }
-                of_routes(name, &self.table)
+                of_routes(name, table)
             }))
         });
         self.documents.publish(all.collect());
     }
+}
+
+/// The document of the first instance that has one.
+async fn ask(
+    fetcher: &ServiceDocuments,
+    service: &Service,
+    paths: &DocumentPaths,
+    snapshot: &Snapshot,
+) -> (ServiceName, Result<Vec<u8>, Unreadable>) {
+    let path = match paths.get(&service.name) {
+        Some(Some(path)) => path,
+        Some(None) => return (service.name.clone(), Err(Unreadable::Off)),
+        None => USUAL_PATH,
+    };
+    let mut outcome = Err(Unreadable::Unreachable("it has no instance".to_owned()));
+    for instance in &service.instances {
+        let config = snapshot.originators.get(&service.policy.tls).map(|originator| originator.config());
+        let server_name = service.policy.tls.server_name.as_deref().unwrap_or(&instance.host);
+        outcome = match config.transpose() {
+            Ok(config) => {
+                let tls = config.as_deref().map(|config| DocumentTls { config, server_name });
+                fetcher.fetch(instance, tls, path).await
+            }
+            Err(why) => Err(Unreadable::Unreachable(why)),
+        };
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    (service.name.clone(), outcome)
 }
 
 fn shown(Described { service, description, paths, components }: Described) -> DescribedService {

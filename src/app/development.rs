@@ -18,7 +18,7 @@ use crate::{
     domain::gateway::models::{
         access::Access,
         provider::{AppleRegistration, IdTokenKey, Prompt, ProviderKind, ProviderSettings, STAND_IN, STAND_IN_APPLE},
-        service::{Instance, Route, Service, ServiceName, UpstreamProtocol},
+        service::{DeclaredService, Route, ServiceName, ServiceUrl, UpstreamProtocol},
         values::secret::Secret,
     },
 };
@@ -37,6 +37,8 @@ const APPLE_AUTHORIZE_PATH: (&str, &str) = ("/api/stand-in/apple/authorize", "/a
 pub(super) struct Helpers {
     /// The address of the sample AUTH service.
     pub(super) sample_service: Option<SocketAddr>,
+    /// The address of the stand-in provider.
+    stand_in: Option<SocketAddr>,
     /// How to get a code from the stand-in provider with a browser, and how to exchange it.
     pub(super) sign_in: Option<SignIn>,
 }
@@ -63,25 +65,44 @@ impl Helpers {
         if settings.environment != Environment::Development {
             return Ok(helpers);
         }
-        if !settings.services.iter().any(|service| service.name.as_str() == SAMPLE_SERVICE) {
-            helpers.sample_service = Some(start_sample_service(settings, tasks, stopped.clone()).await?);
+        if wants_sample_service(settings) {
+            helpers.sample_service = Some(start_sample_service(tasks, stopped.clone()).await?);
         }
         if wants_stand_in(settings.environment, &settings.providers) {
-            helpers.sign_in = Some(start_stand_in(settings, address, world, tasks, stopped.clone()).await?);
+            let (listener, provider) = loopback("the stand-in provider").await?;
+            helpers.stand_in = Some(provider);
+            helpers.sign_in = Some(start_stand_in(settings, listener, address, world, tasks, stopped.clone())?);
         }
+        helpers.add_to(settings);
         Ok(helpers)
+    }
+
+    /// Adds the services of the helpers, and the routes to them. Settings that are read again need them again.
+    pub(super) fn add_to(&self, settings: &mut Settings) {
+        if let (Some(address), true) = (self.sample_service, wants_sample_service(settings)) {
+            let known = settings.services.iter_mut().find(|service| service.name.as_str() == SAMPLE_SERVICE);
+            match (known, SAMPLE_SERVICE.parse()) {
+                (Some(known), _) => known.urls.push(url_of(address)),
+                (None, Ok(name)) => settings.services.push(service_at(name, address)),
+                (None, Err(_)) => {}
+            }
+        }
+        if let Some(address) = self.stand_in {
+            lead_to(settings, address);
+        }
     }
 }
 
+/// Whether no address of the AUTH service is set. Its table in `gateway.toml` may set all else.
+fn wants_sample_service(settings: &Settings) -> bool {
+    !settings.services.iter().any(|service| service.name.as_str() == SAMPLE_SERVICE && !service.urls.is_empty())
+}
+
 async fn start_sample_service(
-    settings: &mut Settings,
     tasks: &mut JoinSet<()>,
     stopped: watch::Receiver<bool>,
 ) -> Result<SocketAddr, StartError> {
     let (listener, address) = loopback("the sample AUTH service").await?;
-    if let Ok(name) = SAMPLE_SERVICE.parse() {
-        settings.services.push(Service { name, instances: vec![Arc::new(instance(address))] });
-    }
     tasks.spawn(async move {
         if let Err(error) = sample_service::serve(listener, until(stopped)).await {
             error!(%error, "the sample AUTH service failed");
@@ -90,15 +111,15 @@ async fn start_sample_service(
     Ok(address)
 }
 
-async fn start_stand_in(
+fn start_stand_in(
     settings: &mut Settings,
+    listener: TcpListener,
     gateway: SocketAddr,
     world: &World,
     tasks: &mut JoinSet<()>,
     stopped: watch::Receiver<bool>,
 ) -> Result<SignIn, StartError> {
-    let (listener, address) = loopback("the stand-in provider").await?;
-    let issuer = format!("http://{address}");
+    let issuer = format!("http://{}", local_address(&listener));
     let provider = StandIn::new(&issuer, CLIENT_ID, CLIENT_SECRET, world.clock.clone(), world.entropy.clone())
         .map_err(StartError::StandIn)?;
     // Browsers may run elsewhere: on another machine, or outside of a container. They reach the stand-in through the
@@ -109,7 +130,6 @@ async fn start_stand_in(
     };
     let authorize_url = format!("{here}{}", AUTHORIZE_PATH.0);
     let provider = provider.with_authorize_url(&authorize_url);
-    lead_to(settings, address);
     // The code appears in the address bar of the welcome page.
     let redirect_uri = format!("{here}/");
     let callback = format!("{here}/login/{STAND_IN}/callback");
@@ -175,7 +195,7 @@ fn stand_in_apple(here: &str, issuer: &str) -> Option<ProviderSettings> {
 /// Adds routes for the provider's paths that browsers use.
 fn lead_to(settings: &mut Settings, provider: SocketAddr) {
     let Ok(name) = STAND_IN.parse::<ServiceName>() else { return };
-    settings.services.push(Service { name: name.clone(), instances: vec![Arc::new(instance(provider))] });
+    settings.services.push(service_at(name.clone(), provider));
     for (path, upstream_path) in [AUTHORIZE_PATH, APPLE_AUTHORIZE_PATH] {
         if let (Ok(prefix), Ok(upstream_prefix)) = (path.parse(), upstream_path.parse()) {
             settings.routes.push(Route { prefix, upstream_prefix, access: Access::Open, ..Route::of_service(&name) });
@@ -183,9 +203,15 @@ fn lead_to(settings: &mut Settings, provider: SocketAddr) {
     }
 }
 
-fn instance(address: SocketAddr) -> Instance {
-    Instance {
+fn service_at(name: ServiceName, address: SocketAddr) -> DeclaredService {
+    DeclaredService { name, urls: vec![url_of(address)], policy: Arc::default() }
+}
+
+fn url_of(address: SocketAddr) -> ServiceUrl {
+    ServiceUrl {
         protocol: UpstreamProtocol::Http1,
+        tls: false,
+        srv: false,
         host: address.ip().to_string(),
         port: address.port(),
         base_path: String::new(),

@@ -1,4 +1,5 @@
 //! The ports of the data plane, as the control plane serves them.
 
 pub(super) mod control_plane;
+pub(super) mod instances;
 pub(super) mod publisher;

@@ -138,7 +138,7 @@ trait LibraryDirectives {
 
 impl LibraryDirectives for EnvFilter {
     fn add_directives_of_libraries(self) -> Self {
-        ["sqlx=warn", "sea_orm_migration=warn", "poem=warn"]
+        ["sqlx=warn", "sea_orm_migration=warn", "poem=warn", "hickory_net=error", "hickory_resolver=error"]
             .into_iter()
             .filter_map(|directive| directive.parse().ok())
             .fold(self, Self::add_directive)

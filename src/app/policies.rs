@@ -23,10 +23,15 @@ use crate::{
     edge::browser::BrowserSettings,
 };
 
+/// How long a start or a reload waits for the addresses of services. Names are found at once, as a rule; those that are
+/// not must not delay it.
+pub(super) const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// The scope that allows creating tokens in production.
 const ISSUE_SCOPE: &str = "tokens:issue";
 
-pub(super) fn expectations(settings: &Settings) -> Expectations {
+/// The claims that a token must have to be accepted.
+pub fn expectations(settings: &Settings) -> Expectations {
     Expectations { issuer: settings.public.base().to_owned(), audience: settings.tokens.audience.clone() }
 }
 

@@ -2,37 +2,47 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::{
-    StartError, World, clients,
-    edge_ports::publisher::SnapshotPublisher,
+    StartError, World,
+    background_tasks::BackgroundTasks,
+    clients,
+    edge_ports::{instances::PublishedInstances, publisher::SnapshotPublisher},
     health::readiness::StoreReadiness,
     open_vault,
     policies::{cookies, expectations, key_schedule, own_origins, page_policy, session_limits, token_policy},
     store::{Store, StoreError},
 };
 use crate::{
-    adapters::{jwt::AwsLcKeyGenerator, passwords::Argon2Passwords},
+    adapters::{jwt::AwsLcKeyGenerator, names::SystemNames, passwords::Argon2Passwords},
     api::ApiParts,
     config::{Environment, PublicSettings, Settings},
     domain::gateway::{
         controllers::{
             account::AccountController, caller::Callers, client::ClientController, login::LoginController,
-            notice::NoticeController, oauth::OAuthController, session::SessionController,
-            signing_key::SigningKeyController, token::TokenController,
+            notice::NoticeController, oauth::OAuthController, registration::RegistrationController,
+            service::ServiceController, session::SessionController, signing_key::SigningKeyController,
+            token::TokenController,
         },
+        models::registration::AddressPolicy,
         services::{
             account::{AccountParts, AccountService},
+            discovery::Discovery,
             login::{LoginParts, LoginService},
             notice::{NoticeParts, NoticeService},
             oauth::{EnabledProvider, OAuthParts, OAuthService},
             ports::Provider,
             provider::ProviderHealths,
+            registration::{RegistrationParts, Registrations},
             revocation::RevocationFeed,
+            service::ServiceDirectory,
             session::{SessionParts, SessionService},
             signing_key::{SigningKeyParts, SigningKeys},
             token::{LiveSessions, TokenParts, TokenService},
         },
     },
+    ports::{Clock, Entropy},
 };
 
 /// The state that data plane and control plane share.
@@ -47,6 +57,9 @@ pub(super) struct Services {
     pub(super) sessions: Arc<SessionService>,
     pub(super) logins: Arc<LoginService>,
     pub(super) accounts: AccountService,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) registrations: Arc<Registrations>,
+    instances: Arc<PublishedInstances>,
 }
 
 impl Services {
@@ -56,9 +69,11 @@ impl Services {
         store: &Store,
         providers: Vec<Arc<dyn Provider>>,
         healths: Arc<ProviderHealths>,
+        cores: usize,
     ) -> Result<Self, StartError> {
         let vault = Arc::new(open_vault(settings, &*world.entropy)?);
-        let publisher = Arc::new(SnapshotPublisher::new(settings, expectations(settings)));
+        let publisher =
+            Arc::new(SnapshotPublisher::new(settings, expectations(settings), cores, salt(settings, &*world.entropy)));
         let keys = Arc::new(
             SigningKeys::open(SigningKeyParts {
                 store: store.signing_keys.clone(),
@@ -135,7 +150,59 @@ impl Services {
             clock: world.clock.clone(),
             entropy: world.entropy.clone(),
         }));
-        Ok(Self { publisher, keys, feed, tokens, clients, oauth, notices, sessions, logins, accounts })
+        let discovery = Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), publisher.clone());
+        let registrations = Arc::new(registrations(settings, world, store, &discovery));
+        let instances = Arc::new(PublishedInstances::new(publisher.snapshots(), world.clock.clone()));
+        Ok(Self {
+            publisher,
+            keys,
+            feed,
+            tokens,
+            clients,
+            oauth,
+            notices,
+            sessions,
+            logins,
+            accounts,
+            discovery,
+            registrations,
+            instances,
+        })
+    }
+
+    /// What runs periodically.
+    pub(super) fn background_tasks(
+        &self,
+        store: &Store,
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+    ) -> BackgroundTasks {
+        BackgroundTasks {
+            keys: self.keys.clone(),
+            feed: self.feed.clone(),
+            tokens: store.tokens.clone(),
+            endings: self.tokens.clone(),
+            accounts: self.accounts.clone(),
+            sessions: store.sessions.clone(),
+            logins: store.logins.clone(),
+            attempts: store.attempts.clone(),
+            clients: store.clients.clone(),
+            notices: store.notices.clone(),
+            registered: store.registrations.clone(),
+            registrations: self.registrations.clone(),
+            snapshots: self.publisher.snapshots(),
+            clock: clock.clone(),
+            oauth: self.oauth.clone(),
+            refresh_ahead: settings.oauth_refresh_ahead,
+            providers: settings.providers.clone(),
+        }
+    }
+
+    /// The list of services, for both listeners.
+    pub(super) fn directory(&self, settings: &Settings) -> ServiceController {
+        let directory =
+            ServiceDirectory::new(self.discovery.clone(), self.registrations.clone(), self.instances.clone());
+        ServiceController::new(Arc::new(directory), self.tokens.clone(), settings.public.timezone)
     }
 
     pub(super) fn api_parts(&self, settings: &Settings, readiness: Arc<StoreReadiness>) -> ApiParts {
@@ -163,6 +230,8 @@ impl Services {
                 settings.public.base().to_owned(),
             ),
             sessions: SessionController::new(self.sessions.clone(), self.accounts.clone(), callers, cookies, *timezone),
+            services: self.directory(settings),
+            registrations: RegistrationController::new(self.registrations.clone(), self.tokens.clone(), *timezone),
             keys: SigningKeyController::new(self.keys.clone()),
             readiness,
             domain: settings.public.domain().to_owned(),
@@ -170,6 +239,28 @@ impl Services {
             allowed_origins: allowed_origins.clone(),
             development: settings.environment == Environment::Development,
         }
+    }
+}
+
+fn registrations(settings: &Settings, world: &World, store: &Store, discovery: &Arc<Discovery>) -> Registrations {
+    let listeners = vec![settings.listener.address, settings.admin_address];
+    Registrations::new(RegistrationParts {
+        store: store.registrations.clone(),
+        discovery: discovery.clone(),
+        clock: world.clock.clone(),
+        entropy: world.entropy.clone(),
+        addresses: AddressPolicy::new(settings.service_networks.clone(), listeners),
+    })
+}
+
+/// Derived from the vault's key, which all replicas share.
+fn salt(settings: &Settings, entropy: &dyn Entropy) -> u64 {
+    match settings.vault_keys.first() {
+        Some(key) => {
+            let digest: [u8; 32] = Sha256::new().chain_update(b"sticky cookies").chain_update(key.0).finalize().into();
+            digest.first_chunk().map_or(0, |begin| u64::from_be_bytes(*begin))
+        }
+        None => u64::from_be_bytes(entropy.bytes()),
     }
 }
 

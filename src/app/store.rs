@@ -19,15 +19,16 @@ use crate::{
         client::ClientRepository,
         login::LoginRepository,
         memory::{
-            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemorySessions, MemorySigningKeys,
-            MemoryThrottle, MemoryTokens,
+            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryRegistrations, MemorySessions,
+            MemorySigningKeys, MemoryThrottle, MemoryTokens,
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
         redis::{self, RedisConnection, RedisLogins, RedisSessions},
+        registration::RegistrationRepository,
         sea_orm::{
             self, ConnectError, Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmLogins, SeaOrmNotices, SeaOrmOAuth,
-            SeaOrmSessions, SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens,
+            SeaOrmRegistrations, SeaOrmSessions, SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -55,6 +56,7 @@ pub(super) struct Store {
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
     pub(super) signing_keys: Arc<dyn SigningKeyRepository>,
+    pub(super) registrations: Arc<dyn RegistrationRepository>,
     database: Option<Connection>,
     redis: Option<RedisConnection>,
 }
@@ -134,6 +136,7 @@ impl Store {
             clients: Arc::new(SeaOrmClients::new(connection.clone())),
             notices: Arc::new(SeaOrmNotices::new(connection.clone())),
             signing_keys: Arc::new(SeaOrmSigningKeys::new(connection.clone())),
+            registrations: Arc::new(SeaOrmRegistrations::new(connection.clone())),
             database: Some(connection),
             redis: None,
         })
@@ -179,6 +182,7 @@ impl Store {
             clients: Arc::new(MemoryClients::default()),
             notices: Arc::new(MemoryNotices::default()),
             signing_keys: Arc::new(MemorySigningKeys::default()),
+            registrations: Arc::new(MemoryRegistrations::default()),
             database: None,
             redis: None,
         }

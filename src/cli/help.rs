@@ -7,13 +7,15 @@ use super::{BAD_USAGE, complain, say};
 /// A command's words and its help.
 struct Help(&'static [&'static str], &'static str);
 
-const COMMANDS: [Help; 11] = [
+const COMMANDS: [Help; 14] = [
     Help(
         &["serve"],
         "\
 usage: gateway serve
 
 Serves until SIGTERM or SIGINT. Settings come from the environment, .env and gateway.toml. `gateway` alone does the same.
+Changes of gateway.toml, and of the services in .env, are used at once; SIGHUP or POST /reload on the admin listener hurries it.
+With a mistake anywhere, the old ones stay, and the log names it.
 ",
     ),
     Help(
@@ -24,6 +26,32 @@ usage: gateway check
 Checks the settings and the routes, reports every mistake, and lists the routes with the access that each requires. Starts nothing.
 Exits with 64 if there is a mistake. Hints name what may be intended: an environment variable that looks misspelt, a database
 without tables, no machine client. Warnings name settings that work and should be changed. Neither changes the exit code.
+",
+    ),
+    Help(
+        &["routes"],
+        "usage: gateway routes\n\nLists every route with its methods, its service, the path there, and the access that it requires.\n",
+    ),
+    Help(
+        &["explain"],
+        "\
+usage: gateway explain METHOD PATH [--token TOKEN] [--json]
+
+Prints which route a request would take, where the route comes from, its access rule, its service, the instances and the path
+there; without a route, which ones come near. Exits with 1 if the request would be refused. Reads the files alone: of a token,
+only the claims are judged, not the signature and not whether it is revoked.
+
+  --token   an access token: whether it passes the route's rule
+  --json    prints a JSON document
+",
+    ),
+    Help(
+        &["schema"],
+        "\
+usage: gateway schema
+
+Prints a JSON Schema of gateway.toml for editors: `gateway schema > gateway.schema.json`, and as the first line of gateway.toml
+`#:schema ./gateway.schema.json`.
 ",
     ),
     Help(&["openapi"], "usage: gateway openapi\n\nPrints the OpenAPI document of a gateway with these settings.\n"),
@@ -99,6 +127,9 @@ usage: gateway [COMMAND]
 
   serve            serve (default); settings come from the environment, .env and gateway.toml
   check            check the settings and list the routes
+  routes           list the routes
+  explain …        print which route a request would take, and why
+  schema           print a JSON Schema of gateway.toml, for editors
   openapi          print the OpenAPI document
   healthcheck      exit with 0 if the gateway on this machine is alive (for containers)
   client …         add, list, rotate or remove the programs that get tokens

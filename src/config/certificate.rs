@@ -102,17 +102,18 @@ fn unfit(variable: Variable) -> impl FnOnce(String) -> Unfit {
     move |rule| Unfit { variable, rule }
 }
 
-fn contents(file: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn contents(file: &Path) -> Result<Vec<u8>, String> {
     fs::read(file).map_err(|why| format!("must name a readable file; {why}"))
 }
 
-struct Chain {
-    certificates: Vec<CertificateDer<'static>>,
+/// A certificate and those of its issuers.
+pub(super) struct Chain {
+    pub(super) certificates: Vec<CertificateDer<'static>>,
     not_before: DateTime<Utc>,
     not_after: DateTime<Utc>,
 }
 
-fn chain(pem: &[u8]) -> Result<Chain, String> {
+pub(super) fn chain(pem: &[u8]) -> Result<Chain, String> {
     let broken = || "must name a file with valid certificates; one in the file is broken".to_owned();
     // The rustls error for an unreadable line contains the line itself.
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| broken())?;
@@ -145,7 +146,7 @@ fn validity(certificate: &ParsedCertificate<'_>) -> Option<(DateTime<Utc>, DateT
     Some((date(not_before)?, date(not_after)?))
 }
 
-fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
+pub(super) fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
     const LOCKED: &[u8] = b"ENCRYPTED";
     let is_locked = || pem.windows(LOCKED.len()).any(|window| window == LOCKED);
     match PrivateKeyDer::from_pem_slice(pem) {

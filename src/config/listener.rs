@@ -76,7 +76,7 @@ fn host(text: &str) -> Result<IpAddr, String> {
 }
 
 /// A mistake says which entry of the `list` is wrong, unless there is only one.
-fn network(text: &str, list: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str, list: &str) -> Result<IpNet, String> {
     let single = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| single()).map_err(|_| {
         let which = match text {

@@ -1,5 +1,7 @@
 //! Reads variables and files, and notes what is wrong with them.
 
+pub(super) mod fields;
+pub(super) mod file;
 pub(super) mod reader;
 pub(super) mod report;
 pub(super) mod source;

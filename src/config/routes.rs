@@ -1,19 +1,17 @@
-//! Routes from `gateway.toml`, or the shipped ones. Every mistake names its line.
+//! Routes from `gateway.toml`, and the shipped ones beside them. Every mistake names its line.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr, sync::Arc, time::Duration};
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::Spanned;
 
 use self::{entry::RouteEntry, paths::Taken};
 use super::{
-    listener::MANY,
+    listener::{self, MANY},
     reading::{
+        fields,
+        file::FileReader,
         reader::{self, Reader},
-        report::{Mistake, broken_by_source},
-        source::RoutesFile,
+        report::broken_by_source,
         spelling::is_near,
         units,
     },
@@ -21,10 +19,11 @@ use super::{
 };
 use crate::domain::gateway::models::{
     access::{Accepted, Access},
-    http::header::TokenHeader,
+    http::{header::TokenHeader, path::PathPrefix},
     oauth::ProviderName,
     service::{
-        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, HostSent, ProviderToken, Route, ServiceName, TimeLimits,
+        DEFAULT_BODY_LIMIT_BYTES, DEFAULT_BUFFER_BYTES, HostSent, Methods, ProviderToken, Route, ServiceName,
+        TimeLimits,
     },
     signing_key::SigningAlgorithm,
 };
@@ -33,7 +32,9 @@ mod access;
 mod entry;
 mod paths;
 
-/// The default without a `gateway.toml`.
+pub(super) use entry::ROUTE;
+
+/// The shipped routes, and the default without a `gateway.toml`.
 const SHIPPED: &str = include_str!("../../gateway.toml");
 
 /// The bounds of a route's time limits. Nothing should stall for longer than a day.
@@ -53,19 +54,76 @@ pub(super) struct Known<'s> {
     pub(super) services: Option<&'s [&'s str]>,
 }
 
-/// Reads the routes. The operator's file replaces the shipped routes; nothing is merged, so the file is complete.
-pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Vec<Route> {
-    let shipped = || RoutesFile { name: "the shipped routes".to_owned(), text: SHIPPED.to_owned() };
-    let file = reader.routes_file().filter(|file| file.text != SHIPPED).cloned();
-    // Without an AUTH service the shipped routes may stay.
-    let known = if file.is_some() { known } else { Known { services: None, ..known } };
-    let file = file.unwrap_or_else(shipped);
-    let mut parser = Parser { file: &file, known, taken: Taken::default(), mistakes: Vec::new() };
-    let routes = parser.routes();
-    for mistake in parser.mistakes {
-        reader.note(mistake);
+/// Where a route is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteOrigin {
+    /// In the operator's file.
+    File {
+        /// Its name.
+        name: Arc<str>,
+        /// The line.
+        line: usize,
+    },
+    /// It is one of the shipped routes.
+    Shipped,
+}
+
+impl fmt::Display for RouteOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { name, line } => write!(f, "{name} line {line}"),
+            Self::Shipped => f.write_str("a shipped route"),
+        }
+    }
+}
+
+/// Where each declared route comes from.
+pub type RouteOrigins = BTreeMap<(PathPrefix, Methods), RouteOrigin>;
+
+/// The routes that were read.
+pub(super) struct Routes {
+    /// Those of the file, then the shipped ones that stay.
+    pub(super) routes: Vec<Route>,
+    pub(super) origins: RouteOrigins,
+}
+
+#[cfg(test)]
+impl Routes {
+    /// Without the shipped ones.
+    fn of_file(self) -> Vec<Route> {
+        let Self { mut routes, origins } = self;
+        routes.retain(|route| origins[&(route.prefix.clone(), route.methods.clone())] != RouteOrigin::Shipped);
+        routes
+    }
+}
+
+/// Reads the routes. Shipped routes stay beside those of the file, except for paths that the file has a route for: of
+/// such a path, the file says everything, so that no shipped route opens a method that the file does not name.
+pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Routes {
+    let shipped = shipped();
+    let file = reader.file();
+    let (name, shipped_stay) = (Arc::from(file.name()), file.default_routes());
+    let mut parser = Parser { file, known, shipped: &shipped, taken: Taken::default() };
+    let own = parser.routes();
+    let origin = |line| RouteOrigin::File { name: Arc::clone(&name), line };
+    let own: Vec<_> = own.into_iter().map(|(route, line)| (route, origin(line))).collect();
+    let taken = parser.taken;
+    let staying = shipped.into_iter().filter(|route| shipped_stay && !taken.covers(&route.prefix));
+    let all = own.into_iter().chain(staying.map(|route| (route, RouteOrigin::Shipped)));
+    let mut routes = Routes { routes: Vec::new(), origins: BTreeMap::new() };
+    for (route, origin) in all {
+        routes.origins.insert((route.prefix.clone(), route.methods.clone()), origin);
+        routes.routes.push(route);
     }
     routes
+}
+
+/// The shipped routes. They are valid: a test reads them.
+fn shipped() -> Vec<Route> {
+    let mut file = FileReader::open("the shipped routes", SHIPPED, None);
+    let known = Known { providers: None, algorithm: None, services: None };
+    let mut parser = Parser { file: &mut file, known, shipped: &[], taken: Taken::default() };
+    parser.routes().into_iter().map(|(route, _)| route).collect()
 }
 
 fn host_sent(preserve_host: Option<&Spanned<bool>>) -> HostSent {
@@ -75,38 +133,28 @@ fn host_sent(preserve_host: Option<&Spanned<bool>>) -> HostSent {
     }
 }
 
-struct Parser<'f> {
-    file: &'f RoutesFile,
+struct Parser<'f, 's> {
+    file: &'f mut FileReader<'s>,
     known: Known<'f>,
+    shipped: &'f [Route],
     /// The paths and methods of the routes so far.
     taken: Taken,
-    mistakes: Vec<Mistake>,
 }
 
-impl Parser<'_> {
-    fn routes(&mut self) -> Vec<Route> {
-        let (document, errors) = DeTable::parse_recoverable(&self.file.text);
-        if !errors.is_empty() {
-            // The text after a broken line is not checked: the parser only guesses its meaning.
-            for error in &errors {
-                self.unreadable(error);
-            }
-            return Vec::new();
-        }
+impl Parser<'_, '_> {
+    /// The routes, with their lines.
+    fn routes(&mut self) -> Vec<(Route, usize)> {
         let mut routes = Vec::new();
-        for (key, value) in document.into_inner() {
-            match (key.get_ref().as_ref(), value.into_inner()) {
-                ("routes", DeValue::Array(entries)) => {
-                    for entry in entries {
-                        if let Some(entry) = self.entry(entry) {
-                            routes.extend(self.route(&entry));
-                        }
-                    }
+        for entry in self.file.take_routes() {
+            let line = self.file.line(&entry);
+            if let Some(entry) = self.entry(entry) {
+                let route = self.route(&entry);
+                if let Some(service) = &entry.service
+                    && !route.as_ref().is_some_and(|route| self.shipped.contains(route))
+                {
+                    self.has_address(service);
                 }
-                (other, _) => {
-                    let rule = "the file must have only routes, each under a line [[routes]]";
-                    self.note(&key, broken_by_source(rule, &format!("{other:?}")));
-                }
+                routes.extend(route.map(|route| (route, line)));
             }
         }
         routes
@@ -163,21 +211,26 @@ impl Parser<'_> {
         })
     }
 
-    /// A service without an address cannot serve requests.
     fn service(&mut self, given: &Spanned<String>) -> Option<ServiceName> {
-        let known = self.known.services;
-        self.field("service", given, |text| {
-            let name: ServiceName = parsed(text, "the name of a service")?;
-            match known {
-                Some(known) if !known.contains(&text.as_str()) => {
-                    let variable = service_variable(&name);
-                    let meant = known.iter().find(|known| is_near(text, known));
-                    let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
-                    Err(format!("must be a service with an address; {variable} is not set{meant}"))
-                }
-                Some(_) | None => Ok(name),
-            }
-        })
+        self.field("service", given, |text| parsed(text, "the name of a service"))
+    }
+
+    /// Notes a service without an address: it cannot serve requests. The shipped routes may lead to such a service, and
+    /// so may a copy of them.
+    fn has_address(&mut self, given: &Spanned<String>) {
+        let Some(known) = self.known.services else { return };
+        let Ok(name) = given.get_ref().parse::<ServiceName>() else { return };
+        if known.contains(&name.as_str()) {
+            return;
+        }
+        let meant = known.iter().find(|known| is_near(name.as_str(), known));
+        let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+        let variable = service_variable(&name);
+        self.field("service", given, |_| {
+            Err::<(), _>(format!(
+                "must be a service with an address; {variable} is not set, and there is no [services.{name}]{meant}"
+            ))
+        });
     }
 
     /// A service must not see a token that the gateway has not checked.
@@ -302,31 +355,19 @@ impl Parser<'_> {
         value: &Spanned<V>,
         parse: impl FnOnce(&V) -> Result<T, String>,
     ) -> Option<T> {
-        let outcome = parse(value.get_ref());
-        let problem = |rule: String| format!("{name} {}", broken_by_source(&rule, &format!("{:?}", value.get_ref())));
-        outcome.map_err(|rule| self.note(value, problem(rule))).ok()
+        self.file.field(name, value, parse)
     }
 
-    /// Notes a mistake; `problem` begins with its subject, the field.
     fn note<V>(&mut self, at: &Spanned<V>, problem: impl Into<String>) {
-        let place = format!("{} line {}:", self.file.name, self.line(at));
-        self.mistakes.push(Mistake::new(place, problem));
+        self.file.note(at, problem);
     }
 
-    /// Notes an error of the TOML parser: bad syntax, an unknown key, a missing one, a value of another type.
-    fn unreadable(&mut self, error: &toml::de::Error) {
-        let at = Spanned::new(error.span().unwrap_or_default(), ());
-        self.note(&at, format!("cannot be read: {}", error.message()));
-    }
-
-    /// The value as the file has it, on one line.
     fn source<V>(&self, value: &Spanned<V>) -> String {
-        let text = self.file.text.get(value.span()).unwrap_or_default();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        self.file.source(value)
     }
 
     fn line<V>(&self, at: &Spanned<V>) -> usize {
-        self.file.text.as_bytes().iter().take(at.span().start).filter(|&&byte| byte == b'\n').count() + 1
+        self.file.line(at)
     }
 }
 

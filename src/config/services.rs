@@ -1,17 +1,27 @@
-//! Services from `<NAME>_SERVICE_URL`, and limits for requests to them.
+//! Services from `<NAME>_SERVICE_URL` and `gateway.toml`, and limits for requests to them.
+
+mod entry;
+mod file;
+mod policy;
+mod table;
+mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use ipnet::IpNet;
+
 use super::{
     UpstreamSettings,
-    listener::MANY,
+    listener::{MANY, network},
     reading::{
         reader::{Reader, entries},
         report::{Mistake, broken},
     },
-    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, UPSTREAM_IDLE_TIMEOUT},
+    variables::{CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_REQUESTS_PER_SERVICE, SERVICE_CIDRS, UPSTREAM_IDLE_TIMEOUT},
 };
-use crate::domain::gateway::models::service::{Instance, InvalidInstance, Service, ServiceName};
+pub(super) use table::SERVICE;
+
+use crate::domain::gateway::models::service::{DeclaredService, InvalidServiceUrl, ServiceName, ServiceUrl};
 
 /// The suffix of such a variable.
 pub(super) const SERVICE_URL_SUFFIX: &str = "_SERVICE_URL";
@@ -26,7 +36,7 @@ const INSTANT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Reads the services, in the order of their names.
-pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
+pub(super) fn read(reader: &mut Reader<'_>) -> Vec<DeclaredService> {
     let mut services = Vec::new();
     for name in reader.names() {
         let Some(stem) = name.strip_suffix(SERVICE_URL_SUFFIX) else { continue };
@@ -35,10 +45,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Service> {
         if service.is_none() {
             reader.note(names_no_service(&place, SERVICE_URL_SUFFIX));
         }
-        let instances = instances(value, |problem| reader.note(Mistake::new(&place, problem)));
-        services.extend(service.map(|name| Service { name, instances }));
+        let urls = urls(value, |problem| reader.note(Mistake::new(&place, problem)));
+        services.extend(service.map(|name| DeclaredService { name, urls, policy: Arc::default() }));
     }
-    services
+    file::with_file(reader, services)
 }
 
 /// Reads the paths of services' OpenAPI documents, where they are set.
@@ -62,6 +72,11 @@ pub(super) fn read_documents(reader: &mut Reader<'_>) -> HashMap<ServiceName, Op
         }
     }
     documents
+}
+
+/// Reads the networks in which instances may register themselves.
+pub(super) fn read_networks(reader: &mut Reader<'_>) -> Option<Vec<IpNet>> {
+    reader.read(&SERVICE_CIDRS, |text| entries(text).map(|entry| network(entry, text)).collect())
 }
 
 /// Reads the limits for requests to services.
@@ -101,22 +116,22 @@ pub(super) fn has_empty_entry(list: &str) -> bool {
     list.split(',').any(|entry| entry.trim().is_empty()) && entries(list).next().is_some()
 }
 
-/// Reads the instances; `mistake` notes the problem of an entry.
-fn instances(text: &str, mut mistake: impl FnMut(String)) -> Vec<Arc<Instance>> {
-    let mut instances: Vec<Arc<Instance>> = Vec::new();
+/// Reads the URLs; `mistake` notes the problem of an entry.
+fn urls(text: &str, mut mistake: impl FnMut(String)) -> Vec<ServiceUrl> {
+    let mut urls: Vec<ServiceUrl> = Vec::new();
     for entry in entries(text) {
-        match entry.parse::<Instance>() {
-            Err(InvalidInstance) => {
-                let rule = format!("must be the URL of an instance; {InvalidInstance}");
+        match entry.parse::<ServiceUrl>() {
+            Err(InvalidServiceUrl) => {
+                let rule = format!("must be the URL of a service; {InvalidServiceUrl}");
                 mistake(broken(&rule, entry));
             }
-            Ok(known) if instances.iter().any(|instance| **instance == known) => {
+            Ok(known) if urls.contains(&known) => {
                 mistake(format!("must name each instance once; {entry:?} is there twice"));
             }
-            Ok(new) => instances.push(Arc::new(new)),
+            Ok(new) => urls.push(new),
         }
     }
-    instances
+    urls
 }
 
 #[cfg(test)]
@@ -137,13 +152,13 @@ mod tests {
     #[test]
     fn every_bad_instance_is_named() {
         let mut said = Vec::new();
-        let found = instances("http://a:1, https://b ,http://c:2,http://a:1/,d,", |problem| said.push(problem));
-        assert_eq!(found.iter().map(|instance| instance.authority()).collect::<Vec<_>>(), ["a:1", "c:2"]);
+        let found = urls("http://a:1, ftp://b ,http://c:2,http://a:1/,d,", |problem| said.push(problem));
+        assert_eq!(found.iter().map(ServiceUrl::authority).collect::<Vec<_>>(), ["a:1", "c:2"]);
         assert_eq!(said.len(), 3, "{said:#?}");
         for (said, begin) in said.iter().zip([
-            "must be the URL of an instance, not \"https://b\"; an instance must be http://",
+            "must be the URL of a service, not \"ftp://b\"; it must be http://",
             "must name each instance once; \"http://a:1/\" is there twice",
-            "must be the URL of an instance, not \"d\"; an instance must be http://",
+            "must be the URL of a service, not \"d\"; it must be http://",
         ]) {
             assert!(said.starts_with(begin), "{said}");
         }

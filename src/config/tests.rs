@@ -60,6 +60,9 @@ fn development_needs_nothing_else() {
     assert_eq!(settings.oauth_refresh_ahead, Duration::from_mins(10));
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.services, []);
+    let networks: Vec<_> = settings.service_networks.iter().map(ToString::to_string).collect();
+    let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128"];
+    assert_eq!(networks, private);
 }
 
 #[test]
@@ -79,6 +82,7 @@ fn everything_can_be_set() {
         ("OAUTH_REFRESH_AHEAD", "0s"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
         ("CLIENT_ADDRESS_HEADER", "X-Real-IP"),
+        ("SERVICE_CIDRS", "10.1.0.0/16, 192.0.2.7"),
         ("AUTH_SERVICE_URL", "http://localhost:8001,http://localhost:8002"),
         ("USER_PROFILE_SERVICE_URL", "http://profiles"),
     ])
@@ -95,10 +99,11 @@ fn everything_can_be_set() {
     assert_eq!(settings.vault_keys, [VaultKey(STANDARD.decode(a_key()).unwrap().try_into().unwrap())]);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::EdDsa);
     assert_eq!(settings.listener.trusted_proxies.len(), 2);
+    assert_eq!(settings.service_networks.len(), 2);
     assert_eq!(settings.listener.client_address_header, ClientAddressHeader::RealIp);
     assert_eq!(settings.oauth_refresh_ahead, Duration::ZERO);
     assert_eq!(settings.log_format, LogFormat::Json);
-    let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.instances.len())).collect();
+    let services: Vec<_> = settings.services.iter().map(|s| (s.name.as_str(), s.urls.len())).collect();
     assert_eq!(services, [("auth", 2), ("user-profile", 1)]);
     let printed = format!("{settings:?}");
     assert!(!printed.contains("secret") && !printed.contains(&key) && !printed.contains("7, 7"), "{printed}");
@@ -128,12 +133,69 @@ fn the_shipped_routes_lead_to_the_auth_service() {
     );
 }
 
+/// The paths, and where each of their routes comes from.
+fn origins(environment: &str, file: &str) -> Result<Vec<String>, String> {
+    let environment = [
+        ("GATEWAY_ENV", environment),
+        ("X_SERVICE_URL", "http://x"),
+        ("PUBLIC_URL", "https://x"),
+        ("DATABASE_URL", "sqlite://gateway.db"),
+        ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE="),
+    ];
+    let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", file);
+    let settings = Settings::from_sources(&sources).map_err(|mistakes| mistakes.to_string())?;
+    let origin = |route: &Route| &settings.route_origins[&(route.prefix.clone(), route.methods.clone())];
+    Ok(settings.routes.iter().map(|route| format!("{} of {}", route.prefix, origin(route))).collect())
+}
+
 #[test]
-fn a_routes_file_replaces_the_shipped_routes() {
-    let sources = Sources::default()
-        .with_environment([("GATEWAY_ENV", "development"), ("X_SERVICE_URL", "http://x")])
-        .with_routes_file("gateway.toml", "[[routes]]\npath = \"/api/x\"\nservice = \"x\"\n");
-    assert_eq!(Settings::from_sources(&sources).unwrap().routes.len(), 1);
+fn shipped_routes_stay_beside_those_of_the_file_unless_it_says_otherwise() {
+    let of_x = "[[routes]]\npath = '/api/x'\nservice = 'x'\n";
+    assert_eq!(
+        origins("development", of_x).unwrap(),
+        [
+            "/api/x of gateway.toml line 1",
+            "/api/users of a shipped route",
+            "/api/users/me of a shipped route",
+            "/api/user/login of a shipped route"
+        ]
+    );
+    assert_eq!(origins("development", "default_routes = true").unwrap().len(), 3);
+    assert_eq!(
+        origins("development", &format!("default_routes = false\n{of_x}")).unwrap(),
+        ["/api/x of gateway.toml line 2"]
+    );
+    let said = origins("development", "default_routes = 'no'").unwrap_err();
+    assert!(said.contains("gateway.toml line 1: default_routes must be true or false"), "{said}");
+}
+
+#[test]
+fn of_a_path_that_the_file_has_a_route_for_no_shipped_route_stays() {
+    for path in ["path = '/api/users'", "path = '/api/users'\nmethods = ['GET']", "path = '/api/Users'"] {
+        let found = origins("development", &format!("[[routes]]\n{path}\nservice = 'x'\n")).unwrap();
+        let of_users = found.iter().filter(|origin| origin.to_lowercase().starts_with("/api/users of"));
+        assert_eq!(of_users.count(), 1, "{found:?}");
+        assert!(found[0].ends_with("of gateway.toml line 1") && found.len() == 3, "{found:?}");
+    }
+}
+
+/// An image has a copy of the shipped file, perhaps an older one with other comments; AUTH may be missing.
+#[test]
+fn a_copy_of_the_shipped_file_works_without_an_auth_service_like_the_shipped_routes() {
+    let shipped = include_str!("../../gateway.toml");
+    for copy in
+        [shipped.to_owned(), shipped.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")]
+    {
+        for environment in ["development", "production"] {
+            let found = origins(environment, &copy).unwrap();
+            assert_eq!(found.len(), 3, "{found:?}");
+            assert!(found.iter().all(|origin| origin.contains("gateway.toml line")), "{found:?}");
+        }
+    }
+    let changed = shipped.replace("upstream_path = \"/login\"", "upstream_path = \"/sign-in\"");
+    let said = origins("production", &changed).unwrap_err();
+    assert!(said.contains("service must be a service with an address, not \"auth\""), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]
@@ -144,11 +206,16 @@ fn a_route_leads_to_a_service_with_an_address() {
         let sources = Sources::default().with_environment(environment).with_routes_file("gateway.toml", &file);
         Settings::from_sources(&sources).map(|settings| settings.routes.len()).map_err(|mistakes| mistakes.to_string())
     };
-    assert_eq!(said("auth", &[]), Ok(1), "development brings it along");
-    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", "http://x")]), Ok(1));
-    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", ",")]), Ok(1), "it is declared, and has no instance now");
+    assert_eq!(said("auth", &[]), Ok(4), "development brings it along");
+    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", "http://x")]), Ok(4));
+    assert_eq!(said("user-mail", &[("USER_MAIL_SERVICE_URL", ",")]), Ok(4), "it is declared, and has no instance now");
     let told = said("user-mali", &[("USER_MAIL_SERVICE_URL", "http://x")]).unwrap_err();
-    assert!(told.contains("USER_MALI_SERVICE_URL is not set; did you mean \"user-mail\"?"), "{told}");
+    assert!(
+        told.contains(
+            "USER_MALI_SERVICE_URL is not set, and there is no [services.user-mali]; did you mean \"user-mail\"?"
+        ),
+        "{told}"
+    );
     assert!(said("auth", &[("GATEWAY_ENV", "production")]).unwrap_err().contains("AUTH_SERVICE_URL is not set"));
 }
 
@@ -265,7 +332,7 @@ fn production_wants_https() {
 fn every_variable_is_read_and_its_mistake_is_told_with_all_the_others() {
     let read: Vec<_> = variables::ALL.iter().filter(|variable| **variable != variables::GATEWAY_CONFIG).collect();
     let bad: Vec<_> = read.iter().map(|variable| (variable.name, "\u{1}")).collect();
-    let said = said(&[bad.as_slice(), &[("A.B_SERVICE_URL", "http://a"), ("B_SERVICE_URL", "https://b")]].concat());
+    let said = said(&[bad.as_slice(), &[("A.B_SERVICE_URL", "http://a"), ("B_SERVICE_URL", "ftp://b")]].concat());
     for variable in &read {
         let begin = format!("{} ", variable.name);
         assert_eq!(said.iter().filter(|line| line.starts_with(&begin)).count(), 1, "{begin}{said:#?}");
@@ -333,6 +400,11 @@ fn values_that_make_no_sense_are_told() {
             "TRUSTED_PROXIES must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7, not \"10.0.0.0/8,all\"; \"all\" is neither",
         ),
         (
+            "SERVICE_CIDRS",
+            "none",
+            "SERVICE_CIDRS must be addresses or CIDRs separated by commas, such as 10.0.0.0/8,192.0.2.7, not \"none\"",
+        ),
+        (
             "CLIENT_ADDRESS_HEADER",
             "True-Client-IP",
             "CLIENT_ADDRESS_HEADER must be X-Forwarded-For or X-Real-IP, not \"True-Client-IP\"",
@@ -341,7 +413,7 @@ fn values_that_make_no_sense_are_told() {
         (
             "AUTH_SERVICE_URL",
             "localhost:8001",
-            "AUTH_SERVICE_URL must be the URL of an instance, not \"localhost:8001\"; an instance must be",
+            "AUTH_SERVICE_URL must be the URL of a service, not \"localhost:8001\"; it must be",
         ),
     ];
     for (name, value, begin) in rules {

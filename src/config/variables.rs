@@ -83,10 +83,12 @@ variables! {
     MAX_REQUESTS_PER_CLIENT, Text("1000"), "Maximum number of requests in flight of one client address, each stream and WebSocket included; further ones get 503 `overloaded`. Requests to the gateway's own paths are counted separately. Behind a proxy raise this, too, unless `TRUSTED_PROXIES` names the proxy";
     TRUSTED_PROXIES, Derived("none"), "The proxies in front of the gateway that are trusted with the address, scheme and host of their clients: addresses or CIDRs separated by commas";
     CLIENT_ADDRESS_HEADER, Text("X-Forwarded-For"), "The header in which these proxies send the address: `X-Forwarded-For` (`X-Real-IP` if a request has neither that nor `Forwarded`), or `X-Real-IP` alone. Choose the one that your proxy writes itself";
+    DNS_SERVERS, Derived("the system's"), "The name servers that know the names of services: addresses, with a port if it is not 53, separated by commas, such as `127.0.0.1:8600` for Consul. Each must know every name";
     CONNECT_TIMEOUT, Text("2s"), "Time limit for connecting to a service";
     FIRST_BYTE_TIMEOUT, Text("30s"), "Time limit for a service, from the end of the request to the head of its response";
     UPSTREAM_IDLE_TIMEOUT, Text("4s"), "An unused connection to a service is closed after this time, or earlier if the service says so (`Keep-Alive: timeout=5`). Choose less than the service's own limit: uvicorn and Node close theirs after 5 seconds, and a request that is then on its way is lost";
     MAX_REQUESTS_PER_SERVICE, Text("10000"), "Maximum number of requests in flight to one service, each stream and WebSocket included; further ones get 503 `overloaded`";
+    SERVICE_CIDRS, Text("10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,127.0.0.0/8,fc00::/7,::1/128"), "The networks in which instances may register themselves, as CIDRs separated by commas: by default the private and loopback ones. Link-local addresses and metadata services of clouds are never accepted";
     GOOGLE_CLIENT_ID, Derived("off"), "The client id from console.cloud.google.com. With its secret it enables Google";
     GOOGLE_CLIENT_SECRET, Derived("off"), "The client secret for Google", secret: true;
     GOOGLE_HOSTED_DOMAIN, Derived("no restriction"), "Only people of this one Google Workspace domain may sign in with Google";
@@ -120,14 +122,14 @@ variables! {
     OAUTH_REDIRECT_URIS, Derived("none: `POST /oauth` exchanges only codes of the stand-in provider in development"), "The redirect URIs of your front ends, separated by commas: exact strings. `POST /oauth` exchanges codes that were sent there, and never codes that were sent to the gateway's own callback";
     OAUTH_REFRESH_AHEAD, Text("10m"), "A provider's token is refreshed this long before it expires, even without a request for it: at most a quarter of its lifetime before, and for Facebook 10 days before. With `0s` it is refreshed only on request";
     LOG_FORMAT, Derived("text in development, json in production"), "`text` for people, or `json` with one object per line";
-    GATEWAY_CONFIG, Derived("gateway.toml, if it exists"), "The file with the routes";
+    GATEWAY_CONFIG, Derived("gateway.toml, if it exists"), "The file with the routes and services";
 }
 
 /// The family of variables that define services.
 pub const SERVICE_URL: Variable = Variable {
     name: "<NAME>_SERVICE_URL",
     fallback: Derived("none; development starts the sample AUTH service"),
-    meaning: "The address of a service: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Several instances are separated by commas",
+    meaning: "The address of a service: `AUTH_SERVICE_URL=http://localhost:8001` makes the service `auth`, `USER_PROFILE_SERVICE_URL` the service `user-profile`. Every address of a name is an instance. Several URLs are separated by commas",
     secret: false,
 };
 

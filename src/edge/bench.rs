@@ -1,17 +1,29 @@
 //! Single steps of the pipeline, for `benches/edge.rs`. Not part of the binary: compiled with the feature `bench` only.
 
-use std::{borrow::Cow, cell::Cell, pin::pin, task::Context};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr},
+    pin::pin,
+    sync::Arc,
+    task::Context,
+    time::Instant,
+};
 
 use http::{HeaderValue, header::AUTHORIZATION};
 
 use crate::{
-    domain::gateway::models::{access::Accepted, http::path::Spellings, service::Wanted},
+    domain::gateway::models::{
+        access::Accepted,
+        http::path::Spellings,
+        service::{Instance, Service, ServiceName, Source, UpstreamProtocol, Wanted},
+    },
     edge::{
         auth,
+        health::ServiceState,
         http::{header_list::HeaderList, path},
         listener::parts::Parts,
         pipeline::core,
-        upstream::{load_balancer, router::Destination},
+        upstream::{cluster::Cluster, endpoint::Lease, router::Destination},
     },
 };
 
@@ -20,9 +32,34 @@ pub fn canonical(path: &str) -> Option<Cow<'_, str>> {
     path::canonical(path).ok().map(|canonical| canonical.path)
 }
 
-/// The next candidate, round robin.
-pub fn round_robin<'c, T>(candidates: &'c [T], cursor: &Cell<usize>) -> Option<&'c T> {
-    load_balancer::round_robin(candidates, cursor)
+/// A service as a core sees it.
+pub struct Instances(Cluster);
+
+impl Instances {
+    /// This many instances with the default policy.
+    pub fn new(name: ServiceName, count: u32) -> Self {
+        let instances = (0..count).map(|number| {
+            let address = IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + number));
+            Arc::new(Instance {
+                protocol: UpstreamProtocol::Http1,
+                tls: false,
+                host: address.to_string(),
+                port: 80,
+                base_path: String::new(),
+                addresses: vec![address],
+                weight: 1,
+                source: Source::Static,
+            })
+        });
+        let service = Service { name, instances: instances.collect(), policy: Arc::default() };
+        let state = ServiceState::of(Arc::new(service), None, 2, Instant::now());
+        Self(Cluster::of(&Arc::new(state), 0, 0, None, None))
+    }
+
+    /// Whether there is an instance for a request; it is in flight there meanwhile.
+    pub fn pick(&self, now: Instant) -> bool {
+        self.0.pick(None, None, now).map(Lease::of).is_some()
+    }
 }
 
 /// One core without its thread and its sockets.
@@ -31,7 +68,7 @@ pub struct Core(core::Core);
 impl Core {
     /// Builds one as the server does.
     pub fn new(parts: &Parts) -> Self {
-        Self(parts.core(&parts.shared_limits()))
+        Self(parts.core(0, &parts.shared_limits()))
     }
 
     /// Whether a canonical path leads to a service.

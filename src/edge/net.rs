@@ -1,8 +1,9 @@
-//! Networking below HTTP: TCP, TLS, name resolution, and fair scheduling on a core.
+//! Networking below HTTP: TCP, TLS, and fair scheduling on a core.
 
 pub(crate) mod client_stream;
 pub(crate) mod lingering_close;
-pub mod names;
+pub mod origination;
+pub(crate) mod service_stream;
 pub(crate) mod tcp;
 pub mod tls;
 pub(crate) mod turn;

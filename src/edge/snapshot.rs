@@ -5,9 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::{ArcSwap, Cache};
 
+use super::{health::ServiceState, net::origination::Originator};
 use crate::domain::gateway::models::{
     oauth::GrantChanges,
-    service::{RouteTable, Service, ServiceName},
+    service::{RouteTable, ServiceName, ServiceTls},
     token::{Expectations, Revocations, SignatureVerifier},
 };
 
@@ -16,8 +17,12 @@ use crate::domain::gateway::models::{
 pub struct Snapshot {
     /// The routes of all paths.
     pub routes: Arc<RouteTable>,
-    /// The services, by name.
-    pub services: Arc<HashMap<ServiceName, Arc<Service>>>,
+    /// The services with the state of their instances, by name.
+    pub services: Arc<HashMap<ServiceName, Arc<ServiceState>>>,
+    /// Hides the addresses of instances in sticky cookies. The same on all replicas.
+    pub salt: u64,
+    /// TLS to the services that have an instance with it, by their policies.
+    pub originators: Arc<HashMap<ServiceTls, Arc<Originator>>>,
     /// Checks the signatures of access tokens.
     pub keys: Arc<dyn SignatureVerifier>,
     /// The required claims of a token.

@@ -11,5 +11,6 @@ mod limits;
 mod message;
 mod own_paths;
 mod properties;
+mod service_tls;
 mod smuggling;
 pub(crate) mod support;

@@ -1,6 +1,8 @@
 //! Sends requests to services: the state of one core.
 
+pub(crate) mod checks;
 pub(crate) mod cluster;
+pub(crate) mod connecting;
 pub(crate) mod connector;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
@@ -15,15 +17,18 @@ pub(crate) mod response_body;
 pub(crate) mod retry_budget;
 pub(crate) mod router;
 pub(crate) mod upgrade;
+pub(crate) mod watch;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use self::{retry_budget::RetryBudget, router::Router};
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::router::Router;
 use crate::{
     config::UpstreamSettings,
+    domain::gateway::models::service::ServiceName,
     edge::{
         limits::{in_flight::CoreLimits, permit::Permit},
-        net::names::Names,
         snapshot::SnapshotReader,
         timer::{deadlines::Deadlines, stream_guard::StreamRegistry},
     },
@@ -33,10 +38,12 @@ use crate::{
 pub(crate) struct State {
     pub(crate) settings: UpstreamSettings,
     pub(crate) limits: CoreLimits,
-    pub(crate) retries: RetryBudget,
     pub(crate) streams: Rc<StreamRegistry>,
     pub(crate) deadlines: Rc<Deadlines>,
-    names: Arc<Names>,
+    /// Its number.
+    pub(crate) core: usize,
+    /// Told of services with an instance that cannot be reached.
+    unreachable: UnboundedSender<ServiceName>,
     snapshots: RefCell<SnapshotReader>,
     router: RefCell<Rc<Router>>,
 }
@@ -46,17 +53,18 @@ impl State {
     pub(crate) fn new(
         settings: UpstreamSettings,
         limits: CoreLimits,
-        names: Arc<Names>,
+        core: usize,
+        unreachable: UnboundedSender<ServiceName>,
         mut snapshots: SnapshotReader,
     ) -> Self {
-        let router = Router::of(Arc::clone(snapshots.newest()), &names, None);
+        let router = Router::of(Arc::clone(snapshots.newest()), core, None);
         Self {
             settings,
             limits,
-            retries: RetryBudget::default(),
             streams: Rc::default(),
             deadlines: Rc::default(),
-            names,
+            core,
+            unreachable,
             snapshots: RefCell::new(snapshots),
             router: RefCell::new(Rc::new(router)),
         }
@@ -74,9 +82,15 @@ impl State {
             if !same_rules {
                 forget_tokens();
             }
-            *router = Rc::new(Router::of(Arc::clone(newest), &self.names, Some(&router)));
+            *router = Rc::new(Router::of(Arc::clone(newest), self.core, Some(&router)));
         }
         Rc::clone(&router)
+    }
+
+    /// An endpoint of this service cannot be reached: it may have moved.
+    pub(crate) fn is_unreachable(&self, service: &ServiceName) {
+        // Without a receiver, nobody looks names up.
+        let _ = self.unreachable.send(service.clone());
     }
 
     /// A permit for one more socket to a service. If there is none, closes an idle socket for it.

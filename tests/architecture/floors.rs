@@ -23,14 +23,21 @@ const PURE: Libraries = AllBut(&[
     "validator",
 ]);
 
-pub(crate) const FLOORS: [Layer; 16] = [
-    // The snapshot of the control plane, and the ports to it.
+pub(crate) const FLOORS: [Layer; 17] = [
+    // What all cores know of the services.
+    Layer { name: "edge/health", module: "edge::health", layers: &["models"], libraries: PURE },
+    // The ports to the control plane.
     Layer { name: "edge/ports", module: "edge::ports", layers: &["models"], libraries: LIBRARIES },
-    Layer { name: "edge/snapshot", module: "edge::snapshot", layers: &["models"], libraries: LIBRARIES },
     Layer { name: "edge/limits", module: "edge::limits", layers: &["models"], libraries: PURE },
     Layer { name: "edge/http", module: "edge::http", layers: &["config", "edge/limits", "models"], libraries: PURE },
     Layer { name: "edge/timer", module: "edge::timer", layers: &["models"], libraries: LIBRARIES },
     Layer { name: "edge/net", module: "edge::net", layers: &["config", "edge/timer"], libraries: LIBRARIES },
+    Layer {
+        name: "edge/snapshot",
+        module: "edge::snapshot",
+        layers: &["edge/health", "edge/net", "models"],
+        libraries: LIBRARIES,
+    },
     Layer {
         name: "edge/http1",
         module: "edge::http1",
@@ -85,6 +92,7 @@ pub(crate) const FLOORS: [Layer; 16] = [
             "edge/auth",
             "edge/body",
             "edge/error",
+            "edge/health",
             "edge/http",
             "edge/http1",
             "edge/http2",
@@ -150,6 +158,7 @@ pub(crate) const FLOORS: [Layer; 16] = [
         module: "edge",
         layers: &[
             "edge/auth",
+            "edge/health",
             "edge/http",
             "edge/http1",
             "edge/http2",

@@ -241,6 +241,7 @@ fn swagger_leads_to_the_sign_in_and_back() {
                 "Accounts",
                 "OAuth",
                 "Machine clients",
+                "Services",
                 "Welcome",
                 "Discovery",
                 "Health"

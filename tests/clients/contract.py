@@ -30,6 +30,8 @@ BEYOND_SCHEMAS = {
     "DELETE /accounts/me": [422],
     "DELETE /accounts/me/providers/{provider}": [422],
     "POST /login/{provider}/link": [422],
+    # The address must lie in SERVICE_CIDRS, and is either in `url` or that of the caller.
+    "POST /services/{name}/instances": [422],
     # A cursor is opaque.
     "GET /oauth": [422],
 }

@@ -27,7 +27,7 @@ fn session(gateway: &Gateway, name: &str) -> String {
 fn schemathesis_finds_nothing(environment: &str) {
     let registry = Registry::new(&[("GATEWAY_ENV", environment), ("LOG_FORMAT", "text")]);
     let gateway = registry.gateway();
-    let client = registry.add("tester", "tokens:issue oauth:read oauth:write");
+    let client = registry.add("tester", "tokens:issue oauth:read oauth:write services:register services:read");
     let granted = gateway.post_as(&client, "/oauth2/token", &[("grant_type", "client_credentials")]).expect(200).json();
     let sessions = ["first", "second"].map(|name| session(&gateway, name));
     let given = json!({

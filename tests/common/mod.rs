@@ -6,6 +6,7 @@
 pub(crate) mod browser;
 pub(crate) mod clients;
 pub(crate) mod database;
+pub(crate) mod dns;
 pub(crate) mod recorder;
 pub(crate) mod redis;
 pub(crate) mod stand_in;
@@ -42,7 +43,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     console: Arc<Console>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The addresses of the gateways' stand-in providers, in the order of their starts, with the thread that started the
@@ -149,7 +150,7 @@ impl Gateway {
             authority.replace("localhost", "127.0.0.1").parse().unwrap()
         };
         let (address, admin) = (find("/docs "), find("/readyz "));
-        Self { process, address, admin, console, _folder: folder }
+        Self { process, address, admin, console, folder }
     }
 
     /// Waits for a line with this text, and returns the line.
@@ -160,6 +161,11 @@ impl Gateway {
     /// All output so far.
     pub(crate) fn console(&self) -> String {
         self.console.lines.lock().unwrap().join("\n")
+    }
+
+    /// The folder that it runs in, with its files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn pid(&self) -> u32 {

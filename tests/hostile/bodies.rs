@@ -30,14 +30,13 @@ const VALUES: [(&str, &[&str]); 5] = [
 ];
 
 /// Invalid numbers: too large, not whole, or not JSON at all.
-const NO_NUMBERS: [&str; 14] = [
+const NO_NUMBERS: [&str; 13] = [
     "99999999999999999999999",
     "-99999999999999999999999",
     "9223372036854775808",
     "1e400",
     "-1e400",
     "1.5",
-    "1e5",
     "NaN",
     "Infinity",
     "0x10",

@@ -103,13 +103,21 @@ fn a_path_beside_one_of_ours_is_nothing() {
         let upper = path.to_uppercase();
         for beside in [format!("{path}/"), format!("{path}/x"), format!("{path}x"), format!("{path}%20"), upper] {
             let named = |prefix| beside.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'));
-            let without_post = ["/oauth/", "/oauth/deletions/", "/login/", "/accounts/me/providers/", "/sessions/"]
-                .into_iter()
-                .find_map(named);
+            let without_post = [
+                "/oauth/",
+                "/oauth/deletions/",
+                "/login/",
+                "/accounts/me/providers/",
+                "/sessions/",
+                "/services/",
+                "/services/x/instances/",
+            ]
+            .into_iter()
+            .find_map(named);
             let (status, code) = match (without_post, named("/oauth/events/")) {
                 // The segment beside `/oauth/providers` may be the id of a grant; after `/login/`, or below an account,
-                // a provider; after `/sessions/` a session; and after `/oauth/deletions/` a code. None of them accepts
-                // POST.
+                // a provider; after `/sessions/` a session; after `/services/` a service, and below it an instance;
+                // and after `/oauth/deletions/` a code. None of them accepts POST.
                 (Some(_), _) => (405, "method_not_allowed"),
                 // The segment beside a receiver of events names another provider, and accepts events.
                 (None, Some(_)) => (415, "unsupported_media_type"),

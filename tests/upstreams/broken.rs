@@ -184,7 +184,7 @@ fn a_dead_service_is_a_502_and_one_without_instances_a_503() {
     let routes = "[[routes]]\npath = \"/api/reports\"\nservice = \"reports\"\naccess = \"open\"\n";
     let gateway = Gateway::with_routes(&[("REPORTS_SERVICE_URL", ",")], Some(routes));
     is_problem(gateway.get("/api/reports"), 503, "no_instance", address);
-    let line = gateway.printed("the service has no instance; REPORTS_SERVICE_URL must name one; they get 503");
+    let line = gateway.printed("the service has no instance: REPORTS_SERVICE_URL names none");
     assert!(line.contains("WARN") && line.contains("route=/api/reports service=reports requests=1"), "{line}");
 }
 

@@ -1,15 +1,23 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::domain::gateway::models::{
     access::{Accepted, Access, Demands},
-    service::{Methods, Route},
+    service::{Methods, Route, ServiceUrl, Source},
 };
 
 fn service(name: &str) -> ServiceName {
@@ -299,6 +307,11 @@ fn a_service_without_a_document_shows_its_routes() {
     assert_eq!(paths(&of_routes(&service("shop"), &table())), ["/api/shop"]);
 }
 
+fn instance_at(address: SocketAddr) -> Instance {
+    let url = format!("http://{address}").parse().unwrap();
+    Instance::at(&url, address.port(), vec![address.ip()], Source::Static)
+}
+
 /// Serves one request with this response.
 async fn answering(response: impl Into<Vec<u8>>) -> Arc<Instance> {
     let response = response.into();
@@ -313,23 +326,94 @@ async fn answering(response: impl Into<Vec<u8>>) -> Arc<Instance> {
         // The client may have closed the connection.
         let _ = stream.write_all(&response).await;
     });
-    Arc::new(format!("http://{address}").parse().unwrap())
+    Arc::new(instance_at(address))
 }
 
 #[tokio::test]
 async fn a_document_is_fetched_and_bounded() {
     let documents = ServiceDocuments::new().unwrap();
     let good = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
-    assert_eq!(documents.fetch(&good, "/openapi.json").await, Ok(b"{}".to_vec()));
+    assert_eq!(documents.fetch(&good, None, "/openapi.json").await, Ok(b"{}".to_vec()));
     let none = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
-    assert_eq!(documents.fetch(&none, "/openapi.json").await, Err(Unreadable::Status(404)));
+    assert_eq!(documents.fetch(&none, None, "/openapi.json").await, Err(Unreadable::Status(404)));
     let elsewhere = answering("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n").await;
-    assert_eq!(documents.fetch(&elsewhere, "/openapi.json").await, Err(Unreadable::Status(302)), "nothing is followed");
+    assert_eq!(
+        documents.fetch(&elsewhere, None, "/openapi.json").await,
+        Err(Unreadable::Status(302)),
+        "nothing is followed"
+    );
     let mut large = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
     large.resize(6 * 1024 * 1024, b' ');
     let large = answering(large).await;
-    assert_eq!(documents.fetch(&large, "/openapi.json").await, Err(Unreadable::TooLarge));
-    let nobody: Instance = "http://127.0.0.1:1".parse().unwrap();
-    let Err(Unreadable::Unreachable(why)) = documents.fetch(&nobody, "/").await else { panic!() };
+    assert_eq!(documents.fetch(&large, None, "/openapi.json").await, Err(Unreadable::TooLarge));
+    let nobody = instance_at(([127, 0, 0, 1], 1).into());
+    let Err(Unreadable::Unreachable(why)) = documents.fetch(&nobody, None, "/").await else { panic!() };
     assert!(why.contains("Connection refused"), "{why}");
+}
+
+/// An instance with a certificate for this name, and the configuration that trusts it. Answers one request.
+async fn answering_by_tls(name: &str, alpn: &str, response: Vec<u8>) -> (Instance, ClientConfig) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let certified = CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider).unwrap();
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    server.alpn_protocols = vec![alpn.into()];
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let is_http2 = alpn == "h2";
+    tokio::spawn(async move {
+        let Ok(mut stream) = TlsAcceptor::from(Arc::new(server)).accept(listener.accept().await.unwrap().0).await
+        else {
+            return;
+        };
+        if is_http2 {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut responder))) = connection.accept().await {
+                let mut body = responder.send_response(http::Response::new(()), false).unwrap();
+                body.send_data(response.clone().into(), true).unwrap();
+            }
+            return;
+        }
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", response.len());
+        stream.write_all(&[head.as_bytes(), &response].concat()).await.unwrap();
+        let _ = stream.read_u8().await;
+    });
+    let scheme = if is_http2 { "h2s" } else { "https" };
+    let url: ServiceUrl = format!("{scheme}://auth.internal:{}/base", address.port()).parse().unwrap();
+    (Instance::at(&url, url.port, vec![address.ip()], Source::Dns), client)
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_by_tls_from_the_known_address() {
+    let documents = ServiceDocuments::new().unwrap();
+    for alpn in ["http/1.1", "h2"] {
+        for (named, server_name) in [("auth.internal", "auth.internal"), ("other.internal", "other.internal")] {
+            let (instance, config) = answering_by_tls(named, alpn, b"{}".to_vec()).await;
+            let tls = Some(DocumentTls { config: &config, server_name });
+            assert_eq!(documents.fetch(&instance, tls, "/openapi.json").await, Ok(b"{}".to_vec()), "{alpn} {named}");
+        }
+        let (instance, config) = answering_by_tls("elsewhere", alpn, b"{}".to_vec()).await;
+        let tls = Some(DocumentTls { config: &config, server_name: "auth.internal" });
+        let Err(Unreadable::Unreachable(why)) = documents.fetch(&instance, tls, "/").await else { panic!() };
+        assert!(why.contains("not valid for name \"auth.internal\""), "{why}");
+        let Err(Unreadable::Unreachable(why)) = documents.fetch(&instance, None, "/").await else { panic!() };
+        assert_eq!(why, "TLS to it is not set up");
+    }
 }

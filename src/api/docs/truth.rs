@@ -41,6 +41,9 @@ const ID: &str = "^[1-9A-HJ-NP-Za-km-z]{22}$";
 /// The name of a provider.
 const PROVIDER: &str = "^[a-z][a-z0-9-]{0,31}$";
 
+/// The name of a service.
+const SERVICE: &str = "^[a-z][a-z0-9-]{0,62}$";
+
 /// A path of this site.
 const RETURN_TO: &str = r"^/(?:[!-.0-\[\]-~][!-\[\]-~]{0,510})?$";
 
@@ -190,6 +193,7 @@ fn parameters(operation: &mut Json, facts: &Facts) {
         match name.as_str() {
             "id" | "confirmation_code" => schema.set("pattern", json!(ID)),
             "provider" => schema.set("pattern", json!(PROVIDER)),
+            "name" => schema.set("pattern", json!(SERVICE)),
             "return_to" => set_return_to(schema, &facts.return_origins),
             "login_hint" => {
                 schema.set("minLength", json!(1));

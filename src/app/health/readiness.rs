@@ -7,17 +7,20 @@ use async_trait::async_trait;
 use crate::{
     api::Readiness,
     app::store::Store,
-    domain::gateway::{schemas::health::HealthCheck, services::revocation::RevocationFeed},
+    domain::gateway::{
+        schemas::health::HealthCheck,
+        services::{discovery::Discovery, revocation::RevocationFeed},
+    },
 };
 
 /// Not ready until [`complete`](Self::complete) is called.
 #[derive(Default)]
-pub(in crate::app) struct StoreReadiness(OnceLock<(Store, Arc<RevocationFeed>)>);
+pub(in crate::app) struct StoreReadiness(OnceLock<(Store, Arc<RevocationFeed>, Arc<Discovery>)>);
 
 impl StoreReadiness {
     /// Marks the start as complete: no part of it can fail any more. Called once.
-    pub(in crate::app) fn complete(&self, store: Store, feed: Arc<RevocationFeed>) {
-        let _ = self.0.set((store, feed));
+    pub(in crate::app) fn complete(&self, store: Store, feed: Arc<RevocationFeed>, discovery: Arc<Discovery>) {
+        let _ = self.0.set((store, feed, discovery));
     }
 }
 
@@ -29,12 +32,13 @@ impl Readiness for StoreReadiness {
             ok,
             detail: (!ok).then(|| wrong.to_owned()),
         };
-        let Some((store, feed)) = self.0.get() else {
+        let Some((store, feed, discovery)) = self.0.get() else {
             return vec![check("start", false, "the gateway has not finished starting")];
         };
         let mut checks = vec![
             check("store", store.responds().await, "the store does not respond"),
             check("revocations", feed.is_fresh(), "revocations of other replicas do not arrive"),
+            check("services", discovery.has_first_answers(), "the names of services have not been looked up yet"),
         ];
         let sessions = store.sessions_respond().await;
         checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not respond")));
@@ -45,6 +49,17 @@ impl Readiness for StoreReadiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        adapters::names::SystemNames,
+        domain::gateway::{models::service::Service, services::ports::ServicePublisher},
+    };
+
+    struct Nowhere;
+
+    impl ServicePublisher for Nowhere {
+        fn publish_services(&self, _: &[Service]) {}
+    }
+
     use crate::domain::gateway::services::testing::{bench, policy};
 
     #[tokio::test]
@@ -56,7 +71,8 @@ mod tests {
         let readiness = StoreReadiness::default();
         let [start] = readiness.check().await.try_into().unwrap();
         assert!(!start.ok && start.name == "start");
-        readiness.complete(store, Arc::new(feed));
+        let discovery = Discovery::new(Arc::new(SystemNames::new(Vec::new())), Arc::new(Nowhere));
+        readiness.complete(store, Arc::new(feed), discovery);
         assert!(readiness.check().await.iter().all(|check| check.ok));
     }
 }

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 
 use crate::{
     api::StatusSource,
+    app::reloading::Reloader,
     domain::gateway::{
         schemas::status::{ProviderStatus, Status},
         services::{
@@ -25,12 +26,14 @@ pub(in crate::app) fn healths_of(providers: &[Arc<dyn Provider>], clock: &Arc<dy
 /// Of this gateway alone: another gateway on the same store may reach a provider that this one cannot.
 pub(in crate::app) struct GatewayStatus {
     pub(in crate::app) healths: Arc<ProviderHealths>,
+    pub(in crate::app) reloader: Arc<Reloader>,
     pub(in crate::app) timezone: Tz,
 }
 
 impl StatusSource for GatewayStatus {
     fn status(&self) -> Status {
         let provider = |ProviderState { name, trouble }| ProviderStatus::from_model(&name, trouble, self.timezone);
-        Status { providers: self.healths.states().into_iter().map(provider).collect() }
+        let providers = self.healths.states().into_iter().map(provider).collect();
+        Status { providers, settings: self.reloader.status() }
     }
 }

@@ -3,8 +3,9 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{
+    file::FileReader,
     report::{MAY_HOLD_PASSWORD, Mistake, Mistakes, broken, broken_by_hidden},
-    source::{RoutesFile, Sources},
+    source::Sources,
     units,
 };
 use crate::config::{
@@ -16,16 +17,18 @@ use crate::config::{
 pub(in crate::config) struct Reader<'s> {
     sources: &'s Sources,
     mistakes: Vec<Mistake>,
+    file: Option<FileReader<'s>>,
 }
 
 impl<'s> Reader<'s> {
     /// Starts with earlier mistakes: unreadable files.
     pub(in crate::config) fn new(sources: &'s Sources) -> Self {
-        Self { sources, mistakes: sources.mistakes().to_vec() }
+        Self { sources, mistakes: sources.mistakes().to_vec(), file: None }
     }
 
     /// The settings, unless a mistake was noted.
-    pub(in crate::config) fn finish<T>(self, settings: Option<T>) -> Result<T, Mistakes> {
+    pub(in crate::config) fn finish<T>(mut self, settings: Option<T>) -> Result<T, Mistakes> {
+        self.mistakes.extend(self.file.take().into_iter().flat_map(FileReader::into_mistakes));
         settings.filter(|_| self.mistakes.is_empty()).ok_or(Mistakes(self.mistakes))
     }
 
@@ -39,9 +42,9 @@ impl<'s> Reader<'s> {
         self.sources.names().into_iter()
     }
 
-    /// The file with the routes, if there is one.
-    pub(in crate::config) fn routes_file(&self) -> Option<&'s RoutesFile> {
-        self.sources.routes()
+    /// `gateway.toml`; an empty one if there is none.
+    pub(in crate::config) fn file(&mut self) -> &mut FileReader<'s> {
+        self.file.get_or_insert_with(|| FileReader::of(self.sources.routes()))
     }
 
     /// The mistakes in the certificate's files, if they were validated.

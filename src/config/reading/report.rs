@@ -17,6 +17,16 @@ impl Mistake {
     pub(in crate::config) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { place: place.into(), problem: problem.into() }
     }
+
+    /// The variable, or the file and line.
+    pub fn place(&self) -> &str {
+        self.place.trim_end_matches(':')
+    }
+
+    /// The rest of the sentence.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
 }
 
 impl fmt::Display for Mistake {

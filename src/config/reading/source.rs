@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::report::{Mistake, broken};
@@ -27,6 +27,9 @@ pub struct Sources {
     routes: Option<RoutesFile>,
     unfit_tls_files: Vec<Unfit>,
     mistakes: Vec<Mistake>,
+    /// The folder of the files, if they were read from one.
+    folder: Option<PathBuf>,
+    has_dotenv: bool,
 }
 
 #[derive(Clone)]
@@ -42,7 +45,19 @@ pub(in crate::config) struct RoutesFile {
     pub(in crate::config) name: String,
     /// Its content.
     pub(in crate::config) text: String,
+    /// The folder of the files that it names, if they are to be looked for.
+    pub(in crate::config) folder: Option<PathBuf>,
 }
+
+/// The texts of `.env` and of the routes file at one moment. Has no `Debug`: they hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileTexts {
+    dotenv: FileText,
+    routes: FileText,
+}
+
+/// `None` if the file does not exist; the error if it cannot be read.
+type FileText = Result<Option<String>, String>;
 
 impl Sources {
     /// Reads the process environment, and `.env` and `gateway.toml` in `directory` if they exist. Unreadable files are
@@ -54,21 +69,79 @@ impl Sources {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         });
         let mut sources = Self::default().with_environment(environment);
-        match read_if_present(&directory.join(".env")) {
-            Ok(Some(text)) => sources = sources.with_dotenv(&text),
-            Ok(None) => {}
-            Err(why) => sources.mistakes.push(Mistake::new(".env", format!("cannot be read: {why}"))),
+        sources.folder = Some(directory.to_owned());
+        let sources = sources.with_dotenv_file(&text_of(&directory.join(".env")));
+        let routes = sources.routes_file_text();
+        sources.with_routes_text(&routes)
+    }
+
+    /// The texts of the files as they are now; `None` if these sources were not read from files.
+    pub fn file_texts(&self) -> Option<FileTexts> {
+        let dotenv = text_of(&self.folder.as_ref()?.join(".env"));
+        Some(FileTexts { dotenv, routes: self.routes_file_text() })
+    }
+
+    /// The same sources with other files. Of the variables in `.env` that `is_pinned` names, the old values stay;
+    /// returns those that differ. A file that is gone is a mistake: editors and deployments replace a file in two
+    /// steps, and between them nothing must change.
+    pub(in crate::config) fn with_file_texts(
+        &self,
+        texts: &FileTexts,
+        is_pinned: impl Fn(&str) -> bool,
+    ) -> (Self, Vec<String>) {
+        let environment = self.environment.clone();
+        let mut sources = Self { environment, folder: self.folder.clone(), ..Self::default() };
+        sources = sources.with_dotenv_file(&texts.dotenv);
+        if self.has_dotenv && matches!(texts.dotenv, Ok(None)) {
+            sources = sources.with_mistake(".env", GONE.to_owned());
         }
-        let name = sources.value(GATEWAY_CONFIG.name).map(str::to_owned);
-        let file = name.as_deref().unwrap_or(DEFAULT_ROUTES_FILE);
-        match read_if_present(&directory.join(file)) {
-            Ok(Some(text)) => sources.with_routes_file(file, &text),
-            Ok(None) if name.is_none() => sources,
-            Ok(None) => {
-                let problem = broken("must name an existing file", file);
-                sources.with_mistake(GATEWAY_CONFIG.name, problem)
+        let names: BTreeSet<&String> = self.dotenv.keys().chain(sources.dotenv.keys()).collect();
+        let pinned: Vec<String> = names.into_iter().filter(|name| is_pinned(name)).cloned().collect();
+        let differs = |name: &&String| self.value(name) != sources.value(name);
+        let differing = pinned.iter().filter(differs).cloned().collect();
+        for name in pinned {
+            match self.dotenv.get(&name) {
+                Some(value) => sources.dotenv.insert(name, value.clone()),
+                None => sources.dotenv.remove(&name),
+            };
+        }
+        if let (Some(known), Ok(None)) = (&self.routes, &texts.routes) {
+            sources.routes = Some(known.clone());
+            let name = known.name.clone();
+            return (sources.with_mistake(&name, GONE.to_owned()), differing);
+        }
+        (sources.with_routes_text(&texts.routes), differing)
+    }
+
+    fn with_dotenv_file(mut self, text: &FileText) -> Self {
+        match text {
+            Ok(Some(text)) => {
+                self.has_dotenv = true;
+                self.with_dotenv(text)
             }
-            Err(why) => sources.with_mistake(file, format!("cannot be read: {why}")),
+            Ok(None) => self,
+            Err(why) => self.with_mistake(".env", format!("cannot be read: {why}")),
+        }
+    }
+
+    fn routes_file_text(&self) -> FileText {
+        let folder = self.folder.as_deref().unwrap_or(Path::new(""));
+        text_of(&folder.join(self.value(GATEWAY_CONFIG.name).unwrap_or(DEFAULT_ROUTES_FILE)))
+    }
+
+    fn with_routes_text(mut self, text: &FileText) -> Self {
+        let named = self.value(GATEWAY_CONFIG.name).map(str::to_owned);
+        let name = named.clone().unwrap_or_else(|| DEFAULT_ROUTES_FILE.to_owned());
+        match text {
+            Ok(Some(text)) => {
+                let file = self.folder.as_ref().map(|folder| folder.join(&name));
+                let folder = file.and_then(|file| file.parent().map(Path::to_owned));
+                self.routes = Some(RoutesFile { name, text: text.clone(), folder });
+                self
+            }
+            Ok(None) if named.is_none() => self,
+            Ok(None) => self.with_mistake(GATEWAY_CONFIG.name, broken("must name an existing file", &name)),
+            Err(why) => self.with_mistake(&name, format!("cannot be read: {why}")),
         }
     }
 
@@ -109,7 +182,7 @@ impl Sources {
     /// Sets the routes file: its text, and its name in mistakes.
     #[must_use]
     pub fn with_routes_file(mut self, name: &str, text: &str) -> Self {
-        self.routes = Some(RoutesFile { name: name.to_owned(), text: text.to_owned() });
+        self.routes = Some(RoutesFile { name: name.to_owned(), text: text.to_owned(), folder: None });
         self
     }
 
@@ -189,11 +262,14 @@ impl Sources {
     }
 }
 
-fn read_if_present(path: &Path) -> io::Result<Option<String>> {
+/// The problem of a file that existed before.
+const GONE: &str = "must not be removed while the gateway runs; a start without it uses the defaults";
+
+fn text_of(path: &Path) -> FileText {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(why),
+        Err(why) => Err(why.to_string()),
     }
 }
 

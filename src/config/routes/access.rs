@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::{Parser, RouteEntry, broken_by_source, provider_name, reader::one_of};
+use super::{Parser, RouteEntry, broken_by_source, fields::words, provider_name, reader::one_of};
 use crate::domain::gateway::models::{
     access::{Accepted, Access, ClaimDemand, ClaimValue, Demands},
     token::is_reserved_claim,
@@ -14,18 +14,24 @@ use crate::domain::gateway::models::{
 /// The only claim of a session.
 const OF_SESSION: &str = "email";
 
+/// The words of `access`.
+const WORDS: [(&str, Option<Accepted>); 4] = [
+    ("open", None),
+    ("token", Some(Accepted::Token)),
+    ("session", Some(Accepted::Session)),
+    ("token-or-session", Some(Accepted::TokenOrSession)),
+];
+
+pub(super) fn access_words() -> Vec<&'static str> {
+    words(&WORDS)
+}
+
 /// Claims by name.
 pub(super) type Claims = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     /// Safe by default: a route without `access` needs a token.
     pub(super) fn access(&mut self, entry: &RouteEntry) -> Option<Access> {
-        const WORDS: [(&str, Option<Accepted>); 4] = [
-            ("open", None),
-            ("token", Some(Accepted::Token)),
-            ("session", Some(Accepted::Session)),
-            ("token-or-session", Some(Accepted::TokenOrSession)),
-        ];
         let accepted = match &entry.access {
             None => Some(Some(Accepted::Token)),
             Some(access) => self.field("access", access, |text| one_of(text, &WORDS)),
@@ -171,7 +177,7 @@ mod tests {
         let mut reader = Reader::new(&sources);
         let known = routes::Known { providers: Some(&["google"]), algorithm: None, services: None };
         let found = routes::read(&mut reader, known);
-        let found = reader.finish(Some(found));
+        let found = reader.finish(Some(found.of_file()));
         let found = found.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         Ok(found[0].access.clone())
     }

@@ -1,12 +1,19 @@
 //! The fields of one `[[routes]]` entry: their names and types.
 
 use serde::Deserialize;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue, ValueDeserializer},
-};
+use toml::{Spanned, de::DeValue};
 
-use super::{Parser, access::Claims, broken_by_source, is_near};
+use super::{
+    Parser,
+    access::{Claims, access_words},
+    fields::{
+        Field,
+        Form::{Any, Duration, OneOf, Pattern, Size},
+        Kind, Table, field, words,
+    },
+    listener::MANY,
+};
+use crate::domain::gateway::models::http::path::Spelling;
 
 /// One `[[routes]]` entry.
 #[derive(Deserialize)]
@@ -37,103 +44,148 @@ pub(super) struct RouteEntry {
     pub(super) assertion: Option<Spanned<bool>>,
 }
 
-/// The type of a field in TOML.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Texts,
-    Flag,
-    Number,
-    Table,
-}
+const DURATION: &str = "a duration in quotes, such as \"500ms\" or \"10s\"";
+const WORDS: &str = "a list of words in quotes, such as [\"read\", \"write\"]";
+const PROVIDER: &str = "the name of a provider in quotes, such as \"google\"";
 
-/// Every field: its name, its type, and a valid value in words.
-const FIELDS: [(&str, Kind, &str); 23] = [
-    ("path", Kind::Text, "a path in quotes, such as \"/api/users\""),
-    ("methods", Kind::Texts, "a list of names in quotes, such as [\"GET\", \"POST\"]"),
-    ("allow", Kind::Texts, "a list of words in quotes, such as [\"semicolon\"]"),
-    ("service", Kind::Text, "the name of a service in quotes, such as \"users\""),
-    ("upstream_path", Kind::Text, "a path in quotes, such as \"/users\""),
-    ("access", Kind::Text, "open, token, session or token-or-session, in quotes"),
-    ("scope", Kind::Texts, "a list of words in quotes, such as [\"read\", \"write\"]"),
-    ("any_scope", Kind::Texts, "a list of words in quotes, such as [\"read\", \"write\"]"),
-    ("claims", Kind::Table, "a table, such as { team = \"blue\" }"),
-    ("provider", Kind::Text, "the name of a provider in quotes, such as \"google\""),
-    ("forward_authorization", Kind::Flag, "true or false"),
-    ("preserve_host", Kind::Flag, "true or false"),
-    ("provider_token", Kind::Text, "the name of a provider in quotes, such as \"google\""),
-    ("provider_token_header", Kind::Text, "a header's name in quotes, such as \"X-Provider-Token\""),
-    ("body_limit", Kind::Text, "a size in quotes, such as \"64KiB\" or \"10MiB\""),
-    ("buffer_request", Kind::Text, "a size in quotes, such as \"64KiB\""),
-    ("max_requests", Kind::Number, "a whole number"),
-    ("connect_timeout", Kind::Text, "a duration in quotes, such as \"500ms\" or \"10s\""),
-    ("first_byte_timeout", Kind::Text, "a duration in quotes, such as \"500ms\" or \"10s\""),
-    ("idle_timeout", Kind::Text, "a duration in quotes, such as \"500ms\" or \"10s\""),
-    ("total_timeout", Kind::Text, "a duration in quotes, such as \"500ms\" or \"10s\""),
-    ("end_with_token", Kind::Flag, "true or false"),
-    ("assertion", Kind::Flag, "true or false"),
+#[expect(clippy::cast_possible_wrap, reason = "it is a million")]
+const MOST_REQUESTS: i64 = MANY as i64;
+
+/// The table of a route.
+pub(in crate::config) static ROUTE: Table = Table {
+    name: "a route",
+    written: "[[routes]]",
+    page: "docs/routes.md",
+    about: "A route: which requests go to which service, and who may send them.",
+    fields: FIELDS,
+    // Without these there is no route.
+    required: &["path", "service"],
+};
+
+const FIELDS: &[Field] = &[
+    field(
+        "path",
+        Kind::Text(Pattern("^/api(/|$)")),
+        "a path in quotes, such as \"/api/users\"",
+        "This path and everything below it. All paths are under /api.",
+    ),
+    field(
+        "methods",
+        Kind::Texts(Pattern("^[A-Z-]+$")),
+        "a list of names in quotes, such as [\"GET\", \"POST\"]",
+        "The methods of the requests; GET includes HEAD. Default: all that no other route of this path names.",
+    ),
+    field(
+        "allow",
+        Kind::Texts(OneOf(|| words(&Spelling::ALL))),
+        "a list of words in quotes, such as [\"semicolon\"]",
+        "Ambiguous spellings of paths that this route lets through; all are refused otherwise.",
+    ),
+    field(
+        "service",
+        Kind::Text(Pattern("^[a-z][a-z0-9-]{0,62}$")),
+        "the name of a service in quotes, such as \"users\"",
+        "The service that the requests go to.",
+    ),
+    field(
+        "upstream_path",
+        Kind::Text(Pattern("^/")),
+        "a path in quotes, such as \"/users\"",
+        "Replaces the path at the service. Default: the path without /api, or without /api/<its service>.",
+    ),
+    field(
+        "access",
+        Kind::Text(OneOf(access_words)),
+        "open, token, session or token-or-session, in quotes",
+        "Who may send requests. Default: callers with a valid token.",
+    ),
+    field("scope", Kind::Texts(Any), WORDS, "Scopes that the token must have, all of them."),
+    field("any_scope", Kind::Texts(Any), WORDS, "Scopes of which the token must have at least one."),
+    field(
+        "claims",
+        Kind::Claims,
+        "a table, such as { team = \"blue\" }",
+        "Claims that the caller must have: this value, or one of several.",
+    ),
+    field("provider", Kind::Text(Any), PROVIDER, "The provider at which the caller must have an identity."),
+    field(
+        "forward_authorization",
+        Kind::Flag,
+        "true or false",
+        "Whether the service gets the caller's Authorization header. Default: false.",
+    ),
+    field(
+        "preserve_host",
+        Kind::Flag,
+        "true or false",
+        "Whether the service gets the Host of the client's request instead of its own. Default: false.",
+    ),
+    field("provider_token", Kind::Text(Any), PROVIDER, "Sends the caller's valid token at this provider along."),
+    field(
+        "provider_token_header",
+        Kind::Text(Any),
+        "a header's name in quotes, such as \"X-Provider-Token\"",
+        "The header of that token. Default: Authorization.",
+    ),
+    field(
+        "body_limit",
+        Kind::Text(Size),
+        "a size in quotes, such as \"64KiB\" or \"10MiB\"",
+        "The largest body of a request. Default: 10MiB.",
+    ),
+    field(
+        "buffer_request",
+        Kind::Text(Size),
+        "a size in quotes, such as \"64KiB\"",
+        "This much of a body is read before the service is called. Default: 64KiB.",
+    ),
+    field(
+        "max_requests",
+        Kind::Number(1..=MOST_REQUESTS),
+        "a whole number",
+        "The most requests in flight on this route; further ones get 503.",
+    ),
+    field(
+        "connect_timeout",
+        Kind::Text(Duration),
+        DURATION,
+        "Until the service accepts a connection. Default: CONNECT_TIMEOUT.",
+    ),
+    field(
+        "first_byte_timeout",
+        Kind::Text(Duration),
+        DURATION,
+        "From the end of the request to the head of the response. Default: FIRST_BYTE_TIMEOUT.",
+    ),
+    field(
+        "idle_timeout",
+        Kind::Text(Duration),
+        DURATION,
+        "Without a byte of a body or WebSocket in either direction. Default: IDLE_TIMEOUT.",
+    ),
+    field(
+        "total_timeout",
+        Kind::Text(Duration),
+        DURATION,
+        "From the head of the request to the end of the response. Default: no limit.",
+    ),
+    field(
+        "end_with_token",
+        Kind::Flag,
+        "true or false",
+        "Whether event streams and WebSockets end with the token or session of their caller. Default: true.",
+    ),
+    field(
+        "assertion",
+        Kind::Flag,
+        "true or false",
+        "Whether the service also gets a signed assertion of the caller. Default: false.",
+    ),
 ];
 
-/// The fields without which there is no route.
-const REQUIRED: [&str; 2] = ["path", "service"];
-
-impl Kind {
-    fn fits(self, value: &DeValue<'_>) -> bool {
-        match (self, value) {
-            (Self::Text, DeValue::String(_))
-            | (Self::Flag, DeValue::Boolean(_))
-            | (Self::Number, DeValue::Integer(_))
-            | (Self::Table, DeValue::Table(_)) => true,
-            (Self::Texts, DeValue::Array(values)) => {
-                values.iter().all(|value| matches!(value.get_ref(), DeValue::String(_)))
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Parser<'_> {
-    /// Reads the fields of a route. Unknown ones, and those of another type, are noted and left out, so that all
-    /// mistakes of a route are reported at once.
+impl Parser<'_, '_> {
+    /// Reads the fields of a route.
     pub(super) fn entry(&mut self, entry: Spanned<DeValue<'_>>) -> Option<RouteEntry> {
-        let place = Spanned::new(entry.span(), ());
-        let DeValue::Table(fields) = entry.into_inner() else {
-            self.note(&place, "routes must be tables, each under a line [[routes]]");
-            return None;
-        };
-        for name in REQUIRED.into_iter().filter(|name| fields.keys().all(|key| key.get_ref() != name)) {
-            self.note(&place, format!("{name} is required in every [[routes]]"));
-        }
-        // The parser sorts them by name; mistakes are reported in the order of the file.
-        let mut fields: Vec<_> = fields.into_iter().collect();
-        fields.sort_by_key(|(key, _)| key.span().start);
-        let mut kept = DeTable::new();
-        for (key, value) in fields {
-            if self.is_field(&key, &value) {
-                kept.insert(key, value);
-            }
-        }
-        let kept = Spanned::new(place.span(), DeValue::Table(kept));
-        RouteEntry::deserialize(ValueDeserializer::from(kept)).map_err(|error| self.unreadable(&error)).ok()
-    }
-
-    /// Whether a field exists and the value is of its type. Notes what is wrong.
-    fn is_field<K: AsRef<str>>(&mut self, key: &Spanned<K>, value: &Spanned<DeValue<'_>>) -> bool {
-        let name = key.get_ref().as_ref();
-        let Some((_, kind, wanted)) = FIELDS.iter().find(|(known, ..)| *known == name) else {
-            let meant = FIELDS.iter().find(|(known, ..)| is_near(name, known));
-            let hint = match meant {
-                Some((meant, ..)) => format!("did you mean {meant}?"),
-                None => "docs/routes.md lists the fields".to_owned(),
-            };
-            self.note(key, format!("a route must not have the field {name:?}; {hint}"));
-            return false;
-        };
-        if !kind.fits(value.get_ref()) {
-            let problem = broken_by_source(&format!("must be {wanted}"), &self.source(value));
-            self.note(value, format!("{name} {problem}"));
-            return false;
-        }
-        true
+        self.file.entry(&ROUTE, entry)
     }
 }

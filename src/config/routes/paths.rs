@@ -18,7 +18,14 @@ pub(super) struct Taken {
     paths: HashMap<String, (PathPrefix, Spanned<()>)>,
 }
 
-impl Parser<'_> {
+impl Taken {
+    /// Whether no shipped route may stay for this path: the file has a route for it, or for it in another case.
+    pub(super) fn covers(&self, path: &PathPrefix) -> bool {
+        self.paths.contains_key(&path.without_case())
+    }
+}
+
+impl Parser<'_, '_> {
     /// Routes live under `/api`, so that they can never conflict with the gateway's own paths.
     pub(super) fn path(&mut self, given: &Spanned<String>) -> Option<PathPrefix> {
         self.field("path", given, |text| {
@@ -107,7 +114,7 @@ mod tests {
         let sources = Sources::default().with_routes_file("gateway.toml", text);
         let mut reader = Reader::new(&sources);
         let found = routes::read(&mut reader, routes::Known { providers: None, algorithm: None, services: None });
-        reader.finish(Some(found)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+        reader.finish(Some(found.of_file())).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 
     fn route(lines: &str) -> String {

@@ -9,7 +9,7 @@ fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
     let mut reader = Reader::new(&sources);
     let known =
         Known { providers: Some(&["google", "my-idp"]), algorithm: Some(SigningAlgorithm::Hs256), services: None };
-    let routes = read(&mut reader, known);
+    let routes = read(&mut reader, known).of_file();
     reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
@@ -139,7 +139,7 @@ assertion = true
         "gateway.toml line 33: total_timeout must be a duration from 1ms to 1d, such as 500ms or 10s, not \"25h\"",
         "gateway.toml line 34: end_with_token must not be set on an open route; it needs access",
         "gateway.toml line 35: assertion must be false with TOKEN_ALGORITHM=HS256, not true; only the gateway has the key",
-        "gateway.toml line 37: the file must have only routes, each under a line [[routes]], not \"service\"",
+        "gateway.toml line 37: the file must have only default_routes, [services.NAME] and [[routes]], not \"service\"; did you mean [services.NAME]?",
     ];
     assert_eq!(said.len(), begins.len(), "{said:#?}");
     for (said, begin) in said.iter().zip(begins) {
@@ -240,16 +240,16 @@ fn a_service_that_has_no_address_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         said,
         [
-            "gateway.toml line 3: service must be a service with an address, not \"reprots\"; REPROTS_SERVICE_URL is not set; \
-             did you mean \"reports\"?",
+            "gateway.toml line 3: service must be a service with an address, not \"reprots\"; REPROTS_SERVICE_URL is not set, and \
+             there is no [services.reprots]; did you mean \"reports\"?",
             "gateway.toml line 6: service must be a service with an address, not \"user-mail\"; USER_MAIL_SERVICE_URL is not \
-             set",
+             set, and there is no [services.user-mail]",
         ]
     );
     // The shipped routes are not the operator's mistake.
     let sources = Sources::default();
     let mut reader = Reader::new(&sources);
-    assert!(!read(&mut reader, known(Some(&[]))).is_empty() && reader.finish(Some(())).is_ok());
+    assert!(!read(&mut reader, known(Some(&[]))).routes.is_empty() && reader.finish(Some(())).is_ok());
 }
 
 #[test]
@@ -275,6 +275,5 @@ fn broken_toml_is_told_with_its_line() {
     let said = routes("[[routes]]\npath = 1\nservice = \"x\"\n").unwrap_err();
     assert!(said[0].starts_with("gateway.toml line 2: path must be a path in quotes, such as"), "{said:?}");
     let said = routes("routes = 1").unwrap_err();
-    assert!(said[0].starts_with("gateway.toml line 1: the file must have only routes"), "{said:?}");
-    assert!(said[0].ends_with(", not \"routes\""), "{said:?}");
+    assert_eq!(said, ["gateway.toml line 1: routes must be tables, each under a line [[routes]]"]);
 }

@@ -7,6 +7,8 @@ pub mod login;
 pub mod notice;
 pub mod oauth;
 mod provider;
+pub mod registration;
+pub mod service;
 pub mod session;
 pub mod signing_key;
 pub mod token;

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod notice;
 pub mod oauth;
 pub mod redis;
+pub mod registration;
 pub mod sea_orm;
 pub mod session;
 pub mod signing_key;

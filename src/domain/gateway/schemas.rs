@@ -9,15 +9,23 @@ pub mod login;
 pub mod notice;
 pub mod oauth;
 pub mod problem;
+pub mod registration;
+pub mod reload;
+pub mod service;
 pub mod session;
 pub mod signing_key;
 pub mod status;
 pub mod token;
 pub mod welcome;
 
+use std::fmt;
+
 use chrono::{DateTime, FixedOffset, SubsecRound, Utc};
 use chrono_tz::Tz;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserializer,
+    de::{self, DeserializeOwned, Unexpected, Visitor},
+};
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::problem::{FieldError, Problem};
@@ -121,6 +129,51 @@ fn in_words_of_json(wanted: &str) -> &str {
     }
 }
 
+/// Reads a whole number, or none. To JSON Schema `30.0` is one as well.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    deserializer.deserialize_option(WholeNumber)
+}
+
+struct WholeNumber;
+
+impl<'de> Visitor<'de> for WholeNumber {
+    type Value = Option<i64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("i64")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Some(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        i64::try_from(number).map(Some).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        // Up to here a double is exact.
+        const MOST: f64 = 9_007_199_254_740_992.0;
+        if number.fract() != 0.0 || number.abs() > MOST {
+            return Err(E::invalid_type(Unexpected::Float(number), &self));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and small enough")]
+        Ok(Some(number as i64))
+    }
+}
+
 /// A time as responses contain it: to the second, with the offset of `timezone`.
 fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
     time.trunc_subsecs(0).with_timezone(&timezone).fixed_offset()
@@ -136,7 +189,8 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Form {
         name: String,
-        age: Option<u32>,
+        #[serde(default, deserialize_with = "whole_number")]
+        age: Option<i64>,
     }
 
     fn detail(json: &str) -> String {
@@ -145,6 +199,10 @@ mod tests {
 
     #[test]
     fn good_json_is_read() {
+        for (age, read) in [("null", None), ("30", Some(30)), ("30.0", Some(30)), ("-3e1", Some(-30))] {
+            let json = format!(r#"{{"name": "a", "age": {age}}}"#);
+            assert_eq!(parse_json::<Form>(json.as_bytes()).unwrap(), Form { name: "a".into(), age: read }, "{age}");
+        }
         assert_eq!(parse_json::<Form>(br#"{"name": "a"}"#).unwrap(), Form { name: "a".into(), age: None });
     }
 
@@ -155,7 +213,10 @@ mod tests {
         assert_eq!(detail("{}"), "`name` is required");
         assert_eq!(detail(r#"{"name": 5}"#), "name: must be a string");
         assert_eq!(detail(r#"{"name": "a", "age": "s3cret, expected"}"#), "age: must be a whole number");
-        assert_eq!(detail(r#"{"name": "a", "age": -1}"#), "age: must be a whole number");
+        for age in ["1.5", "1e300", "9223372036854775808", "[1]"] {
+            let json = format!(r#"{{"name": "a", "age": {age}}}"#);
+            assert_eq!(detail(&json), "age: must be a whole number", "{age}");
+        }
         assert_eq!(detail(r#"{"name": "a", "s3cret": 1}"#), "unknown field; must be `name` or `age`");
         assert_eq!(detail(r#"{"name": "a", "name": "b"}"#), "duplicate field `name`");
         assert_eq!(detail(r#"{"name": "a"} x"#), "the body must end after the JSON object");

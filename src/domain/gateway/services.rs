@@ -3,13 +3,16 @@
 pub mod account;
 pub mod assertion;
 pub mod client;
+pub mod discovery;
 pub mod login;
 pub mod notice;
 pub mod oauth;
 pub mod ports;
 pub mod provider;
+pub mod registration;
 pub mod resealing;
 pub mod revocation;
+pub mod service;
 pub mod session;
 pub mod signing_key;
 pub mod throttle;

@@ -23,7 +23,10 @@ enum Subject {
     Client(IpAddr),
     /// Requests of a client for the gateway's own paths.
     ClientAtOwnPaths(IpAddr),
-    Service(ServiceName),
+    /// With its limit: when that changes, counting starts anew.
+    Service(ServiceName, usize),
+    /// Requests that wait for a service to respond.
+    Pending(ServiceName, usize),
     /// Several routes may have the same path, each with methods of its own.
     Route(PathPrefix, Methods),
 }
@@ -60,6 +63,7 @@ impl SharedLimits {
         // A panic while the lock was held can at worst have left an unused entry.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permits) = known.permits.get(&subject).and_then(Weak::upgrade) {
+            permits.set_limit(limit, self.cores);
             return permits;
         }
         if known.permits.len() >= known.purge_at.max(PURGE_AT_LEAST) {
@@ -78,8 +82,17 @@ pub(crate) struct CoreLimits {
     shared: Arc<SharedLimits>,
     connections: Rc<CorePermits>,
     clients: RefCell<HashMap<IpAddr, Rc<ClientPermits>>>,
-    /// Routes that have a limit: few.
-    routes: RefCell<Vec<(PathPrefix, Methods, Rc<CorePermits>)>>,
+    /// Routes that have a limit, by their path: several may have the same.
+    routes: RefCell<HashMap<PathPrefix, Vec<LimitedRoute>>>,
+}
+
+/// The permits of a route, as one core sees them.
+#[derive(Debug)]
+struct LimitedRoute {
+    methods: Methods,
+    /// The limit that this core has seen last: the settings may change it.
+    limit: usize,
+    permits: Rc<CorePermits>,
 }
 
 /// The requests that one client may have in flight.
@@ -116,22 +129,38 @@ impl CoreLimits {
         Rc::clone(permits)
     }
 
-    /// The permits of a service.
-    pub(crate) fn of_service(&self, name: &ServiceName) -> Rc<CorePermits> {
-        CorePermits::of(self.shared.permits(Subject::Service(name.clone()), self.shared.per_service))
+    /// The permits of a service, which may have a limit of its own.
+    pub(crate) fn of_service(&self, name: &ServiceName, limit: Option<usize>) -> Rc<CorePermits> {
+        let limit = limit.unwrap_or(self.shared.per_service);
+        CorePermits::of(self.shared.permits(Subject::Service(name.clone(), limit), limit))
+    }
+
+    /// The permits of requests that wait for a service to respond.
+    pub(crate) fn pending_at(&self, name: &ServiceName, limit: usize) -> Rc<CorePermits> {
+        CorePermits::of(self.shared.permits(Subject::Pending(name.clone(), limit), limit))
     }
 
     /// A permit for a request on a route that allows `limit`.
     pub(crate) fn on_route(&self, route: &Route, limit: usize) -> Option<Permit> {
         let mut routes = self.routes.borrow_mut();
-        let known = routes.iter().find(|(prefix, methods, _)| *prefix == route.prefix && *methods == route.methods);
-        if let Some((_, _, permits)) = known {
-            return permits.try_acquire();
+        let permits = || {
+            let subject = Subject::Route(route.prefix.clone(), route.methods.clone());
+            self.shared.permits(subject, limit)
+        };
+        let of_path = routes.get_mut(&route.prefix);
+        if let Some(known) = of_path.and_then(|of_path| of_path.iter_mut().find(|known| known.methods == route.methods))
+        {
+            if known.limit != limit {
+                known.limit = limit;
+                // Sets the limit of all cores.
+                drop(permits());
+            }
+            return known.permits.try_acquire();
         }
-        let subject = Subject::Route(route.prefix.clone(), route.methods.clone());
-        let permits = CorePermits::of(self.shared.permits(subject, limit));
+        let permits = CorePermits::of(permits());
         let permit = permits.try_acquire();
-        routes.push((route.prefix.clone(), route.methods.clone(), permits));
+        let known = LimitedRoute { methods: route.methods.clone(), limit, permits };
+        routes.entry(route.prefix.clone()).or_default().push(known);
         permit
     }
 
@@ -140,9 +169,13 @@ impl CoreLimits {
         self.connections.try_acquire().or_else(|| close_idle().then(|| self.connections.try_acquire())?)
     }
 
-    /// Removes clients that have no connection.
-    pub(crate) fn forget_clients(&self) {
+    /// Removes clients that have no connection, and routes that have no request: they may be gone from the settings.
+    pub(crate) fn forget_unused(&self) {
         self.clients.borrow_mut().retain(|_, permits| Rc::strong_count(permits) > 1);
+        self.routes.borrow_mut().retain(|_, of_path| {
+            of_path.retain(|known| Rc::strong_count(&known.permits) > 1);
+            !of_path.is_empty()
+        });
     }
 }
 
@@ -175,7 +208,7 @@ mod tests {
         assert!(of_client(0, "2001:db8::3").is_none() && of_client(1, "2001:db8::3").is_none());
         assert!(of_client(1, "2001:db8:0:1::1").is_some(), "another network is another client");
         assert!(cores[0].of_client(ip("2001:db8::1")).own_paths.try_acquire().is_some(), "they count by themselves");
-        let services = cores.each_ref().map(|core| core.of_service(&"auth".parse().unwrap()));
+        let services = cores.each_ref().map(|core| core.of_service(&"auth".parse().unwrap(), None));
         let held = services[0].try_acquire();
         assert!(held.is_some() && services[1].try_acquire().is_none());
         let route = Route::of_service(&"auth".parse().unwrap());
@@ -183,6 +216,30 @@ mod tests {
         let held = cores[0].on_route(&route, 1);
         assert!(held.is_some() && cores[1].on_route(&route, 1).is_none());
         assert!(cores[1].on_route(&reads, 1).is_some(), "another route of the same path");
+    }
+
+    #[test]
+    fn a_changed_limit_of_a_route_counts_on_all_cores_and_forgotten_routes_keep_their_count() {
+        let shared = SharedLimits::new(1, 1, 1, 2);
+        let cores = [CoreLimits::of(&shared), CoreLimits::of(&shared)];
+        let route = Route::of_service(&"auth".parse().unwrap());
+        let held = [cores[0].on_route(&route, 2), cores[1].on_route(&route, 2)];
+        assert!(held.iter().all(Option::is_some) && cores[0].on_route(&route, 2).is_none());
+        let more = cores[1].on_route(&route, 3);
+        assert!(more.is_some(), "it was raised");
+        assert!(cores[0].on_route(&route, 3).is_none(), "three are in flight, over both cores");
+        drop(more);
+        assert!(cores[1].on_route(&route, 1).is_none(), "it was lowered below what is in flight");
+        for core in &cores {
+            core.forget_unused();
+        }
+        assert_eq!(cores.each_ref().map(|core| core.routes.borrow().len()), [1, 1], "they have requests");
+        drop(held);
+        for core in &cores {
+            core.forget_unused();
+        }
+        assert_eq!(cores.each_ref().map(|core| core.routes.borrow().len()), [0, 0]);
+        assert!(cores[0].on_route(&route, 1).is_some());
     }
 
     #[test]
@@ -198,14 +255,14 @@ mod tests {
         let shared = SharedLimits::new(1, 1, 1, 1);
         let core = CoreLimits::of(&shared);
         let held = core.of_client(ip("192.0.2.1")).proxied.try_acquire().unwrap();
-        core.forget_clients();
+        core.forget_unused();
         assert_eq!(core.clients.borrow().len(), 0);
         assert!(core.of_client(ip("192.0.2.1")).proxied.try_acquire().is_none(), "it is still in flight");
         drop(held);
         assert!(core.of_client(ip("192.0.2.1")).proxied.try_acquire().is_some());
         for number in 0..5000_u32 {
             core.of_client(IpAddr::V4(number.into()));
-            core.forget_clients();
+            core.forget_unused();
         }
         assert!(shared.known.lock().unwrap().permits.len() <= 2 * PURGE_AT_LEAST);
     }

@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicIsize, AtomicUsize, Ordering},
     },
 };
 
@@ -21,30 +21,56 @@ const LARGEST_BATCH: usize = 64;
 /// The permits that all cores share.
 #[derive(Debug)]
 pub(crate) struct SharedPermits {
-    free: AtomicUsize,
+    limit: AtomicUsize,
+    /// Below zero while more are in flight than a limit allows that has been lowered.
+    free: AtomicIsize,
     /// How many permits a core takes at once and keeps; 0 for an exact limit.
-    batch: usize,
+    batch: AtomicUsize,
 }
 
 impl SharedPermits {
     /// Allows at most `limit` permits at once.
     pub(crate) fn new(limit: usize, cores: usize) -> Arc<Self> {
-        // A core keeps at most two batches: an eighth of the limit over all cores.
-        let batch = if limit < EXACT_BELOW { 0 } else { (limit / (16 * cores.max(1))).min(LARGEST_BATCH) };
-        Arc::new(Self { free: AtomicUsize::new(limit), batch })
+        let batch = AtomicUsize::new(batch(limit, cores));
+        Arc::new(Self { limit: AtomicUsize::new(limit), free: AtomicIsize::new(signed(limit)), batch })
+    }
+
+    /// Changes the limit. What is in flight counts against the new one.
+    pub(crate) fn set_limit(&self, limit: usize, cores: usize) {
+        let before = self.limit.swap(limit, Ordering::Relaxed);
+        if before != limit {
+            self.batch.store(batch(limit, cores), Ordering::Relaxed);
+            self.free.fetch_add(signed(limit).wrapping_sub(signed(before)), Ordering::Relaxed);
+        }
+    }
+
+    fn batch(&self) -> usize {
+        self.batch.load(Ordering::Relaxed)
     }
 
     /// Takes up to `wanted` permits. Returns how many it got.
     fn take(&self, wanted: usize) -> usize {
-        let take = |free: usize| (free > 0).then(|| free - free.min(wanted));
-        self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_or(0, |free| free.min(wanted))
+        let taken = |free: isize| free.clamp(0, signed(wanted));
+        let take = |free: isize| (free > 0).then(|| free - taken(free));
+        let before = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        before.map_or(0, |free| taken(free).unsigned_abs())
     }
 
     fn give_back(&self, count: usize) {
         if count > 0 {
-            self.free.fetch_add(count, Ordering::Relaxed);
+            self.free.fetch_add(signed(count), Ordering::Relaxed);
         }
     }
+}
+
+/// A core keeps at most two batches: an eighth of the limit over all cores.
+fn batch(limit: usize, cores: usize) -> usize {
+    if limit < EXACT_BELOW { 0 } else { (limit / (16 * cores.max(1))).min(LARGEST_BATCH) }
+}
+
+/// Limits are far below the largest number.
+fn signed(count: usize) -> isize {
+    isize::try_from(count).unwrap_or(isize::MAX)
 }
 
 /// The shared permits as one core sees them.
@@ -62,8 +88,13 @@ impl CorePermits {
 
     /// A permit, if one is free.
     pub(crate) fn try_acquire(self: &Rc<Self>) -> Option<Permit> {
+        let batch = self.shared.batch();
+        if self.spare.get() > 2 * batch {
+            // The limit was lowered, and cores keep fewer now.
+            self.shared.give_back(self.spare.replace(0));
+        }
         let spare = match self.spare.get() {
-            0 => self.shared.take(self.shared.batch.max(1)),
+            0 => self.shared.take(batch.max(1)),
             spare => spare,
         };
         self.spare.set(spare.checked_sub(1)?);
@@ -84,10 +115,10 @@ pub(crate) struct Permit(Rc<CorePermits>);
 impl Drop for Permit {
     fn drop(&mut self) {
         let CorePermits { shared, spare } = &*self.0;
-        let unused = spare.get() + 1;
-        if unused > 2 * shared.batch {
-            shared.give_back(unused - shared.batch);
-            spare.set(shared.batch);
+        let (unused, batch) = (spare.get() + 1, shared.batch());
+        if unused > 2 * batch {
+            shared.give_back(unused - batch);
+            spare.set(batch);
         } else {
             spare.set(unused);
         }
@@ -130,7 +161,26 @@ mod tests {
         let most = held[0].len() + all(&cores[0]).len();
         assert!((LIMIT * 7 / 8..=LIMIT).contains(&most), "{most}");
         drop((held, cores));
-        assert_eq!(shared.free.load(Ordering::Relaxed), LIMIT, "all of them come back");
+        assert_eq!(shared.free.load(Ordering::Relaxed), signed(LIMIT), "all of them come back");
+    }
+
+    #[test]
+    fn a_changed_limit_counts_what_is_in_flight() {
+        let shared = SharedPermits::new(5, 1);
+        let core = CorePermits::of(Arc::clone(&shared));
+        let mut held = all(&core);
+        shared.set_limit(2, 1);
+        held.truncate(2);
+        assert!(core.try_acquire().is_none(), "two are in flight, and two are allowed");
+        held.pop();
+        assert!(core.try_acquire().is_some());
+        shared.set_limit(7, 1);
+        assert_eq!(all(&core).len(), 6, "and one is held");
+        drop(held);
+        shared.set_limit(2000, 1);
+        assert_eq!(all(&core).len(), 2000);
+        shared.set_limit(3, 1);
+        assert_eq!(all(&core).len(), 3, "no core keeps a batch of the old limit: {shared:?}");
     }
 
     #[test]
@@ -151,6 +201,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(shared.free.load(Ordering::Relaxed), LIMIT);
+        assert_eq!(shared.free.load(Ordering::Relaxed), signed(LIMIT));
     }
 }

@@ -3,14 +3,15 @@
 use std::{num::NonZeroUsize, rc::Rc, sync::Arc};
 
 use chrono_tz::Tz;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 
 use crate::{
     config::{ListenerSettings, LogFormat, UpstreamSettings},
+    domain::gateway::models::service::ServiceName,
     edge::{
         auth::{self, bearer::Tokens, browser::BrowserSettings, lookup::Lookup},
         limits::in_flight::{CoreLimits, SharedLimits},
-        net::{names::Names, tls::Terminator},
+        net::tls::Terminator,
         observe::{access_log::AccessLog, request_id::RandomSource},
         pipeline::{core::Core, shortage::Shortages},
         ports::{AccessLogSink, ControlPlane, Resolver},
@@ -33,12 +34,12 @@ pub struct Parts {
     pub upstream_settings: UpstreamSettings,
     /// The most connections to services of the process.
     pub max_service_connections: usize,
-    /// Resolves the names of endpoints.
-    pub names: Arc<Names>,
     /// The number of cores that serve, each with a thread of its own.
     pub cores: NonZeroUsize,
     /// Holds the newest snapshot.
     pub snapshots: Arc<SnapshotCell>,
+    /// Told of services with an instance that cannot be reached: it may have moved.
+    pub unreachable: UnboundedSender<ServiceName>,
     /// Handles requests for the gateway's own paths.
     pub control_plane: Arc<dyn ControlPlane>,
     /// Looks up data that a snapshot cannot hold.
@@ -68,8 +69,8 @@ impl Parts {
         )
     }
 
-    /// Builds the part of a core that handles requests.
-    pub(crate) fn core(&self, limits: &Arc<SharedLimits>) -> Core {
+    /// Builds the part of a core, which has this number, that handles requests.
+    pub(crate) fn core(&self, number: usize, limits: &Arc<SharedLimits>) -> Core {
         let random = RandomSource::new(Arc::clone(&self.entropy));
         let lookup = Lookup {
             resolver: Arc::clone(&self.resolver),
@@ -85,7 +86,8 @@ impl Parts {
             upstream: upstream::State::new(
                 self.upstream_settings.clone(),
                 CoreLimits::of(limits),
-                Arc::clone(&self.names),
+                number,
+                self.unreachable.clone(),
                 self.snapshots.reader(),
             ),
             shortages: Shortages::default(),

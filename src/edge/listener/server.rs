@@ -49,7 +49,7 @@ impl Edge {
         let mut workers = Vec::new();
         for number in 0..parts.cores.get() {
             let (worker, thread) =
-                start_core(alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
+                start_core(number, alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
             workers.push(worker);
             edge.threads.push(thread);
         }
@@ -113,6 +113,7 @@ impl Drop for Edge {
 }
 
 fn start_core(
+    number: usize,
     alive: Alive,
     parts: Parts,
     limits: Arc<SharedLimits>,
@@ -128,7 +129,7 @@ fn start_core(
         };
         let _ = tell.send(Ok(()));
         let log = runtime.block_on(async {
-            let worker = Rc::new(Worker::new(parts.core(&limits), parts.tls.clone(), http2::builder()));
+            let worker = Rc::new(Worker::new(parts.core(number, &limits), parts.tls.clone(), http2::builder()));
             let log = Rc::clone(&worker.core.access_log);
             worker.run(receiver, stopped, &alive).await;
             log

@@ -22,7 +22,11 @@ use super::{
 use crate::edge::{
     http::client_address::Peer,
     timer::{client_timeouts::Order, stream_guard},
+    upstream::checks,
 };
+
+/// The core that checks the endpoints for all.
+const CHECKING_CORE: usize = 0;
 
 impl Worker {
     /// Serves connections until told to stop, then lets those in progress end.
@@ -35,6 +39,9 @@ impl Worker {
         let mut keepers = JoinSet::new();
         keepers.spawn_local(Rc::clone(&self).keep());
         keepers.spawn_local(Rc::clone(&self).keep_streams());
+        if self.core.upstream.core == CHECKING_CORE {
+            keepers.spawn_local(Rc::clone(&self).keep_checks());
+        }
         let log = Rc::clone(&self.core.access_log);
         keepers.spawn_local(async move { log.keep().await });
         let deadlines = Rc::clone(&self.core.upstream.deadlines);
@@ -83,7 +90,17 @@ impl Worker {
             let now = tick.tick().await.into_std();
             self.client_timeouts.tick(now);
             self.core.router().close_idle(now, self.core.upstream.settings.idle_timeout);
-            self.core.upstream.limits.forget_clients();
+            self.core.upstream.limits.forget_unused();
+        }
+    }
+
+    /// Checks the endpoints of services.
+    async fn keep_checks(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(checks::PERIOD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await.into_std();
+            checks::tick(&self.core.upstream, self.core.router().clusters(), now);
         }
     }
 

@@ -32,18 +32,30 @@ impl Tcp {
     /// Reads once, up to [`SMALL_READ_BYTES`]. Most input is far smaller than that, so it is copied into only as much
     /// memory as it needs.
     pub(crate) fn poll_append(&self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
         loop {
             ready!(self.0.poll_read_ready(context))?;
-            let read = self.try_once(Interest::READABLE, SMALL_READ_BYTES, || {
-                let ((came, _), length) = recv(&self.0, &mut scratch[..], RecvFlags::empty())?;
-                into.extend_from_slice(came);
-                Ok(length)
-            });
+            let read = self.append_once(into);
             if read.is_ready() {
                 return read;
             }
         }
+    }
+
+    /// Like [`Tcp::poll_append`], but does not wait.
+    pub(crate) fn try_append(&self, into: &mut BytesMut) -> io::Result<usize> {
+        match self.append_once(into) {
+            Poll::Ready(read) => read,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn append_once(&self, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let mut scratch = [MaybeUninit::uninit(); SMALL_READ_BYTES];
+        self.try_once(Interest::READABLE, SMALL_READ_BYTES, || {
+            let ((came, _), length) = recv(&self.0, &mut scratch[..], RecvFlags::empty())?;
+            into.extend_from_slice(came);
+            Ok(length)
+        })
     }
 
     /// Transfers bytes once, if the socket is ready. If fewer bytes are transferred than possible, the socket is no

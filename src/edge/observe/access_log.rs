@@ -246,18 +246,18 @@ impl Record {
         self.upstream_time = self.forwarded_at.map(|since| since.elapsed());
     }
 
-    /// The service and endpoint it was sent to, or was meant for: `auth at http://localhost:8001`.
+    /// The service and endpoint it was sent to, or was meant for: `auth at localhost:8001`.
     pub(crate) fn service_at(&self) -> String {
         let service = self.route.as_ref().map_or("a service", |route| route.service.as_str());
         match &self.instance {
-            Some(instance) => format!("{service} at http://{instance}"),
+            Some(instance) => format!("{service} at {instance}"),
             None => service.to_owned(),
         }
     }
 
     /// The reason why connecting to its endpoint failed, if that is known.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.as_ref().map(|error| format!("{error}; is it running?"))
+        self.trouble.clone()
     }
 
     /// Allows the request to be idle for `limit`.

@@ -57,7 +57,10 @@ impl Reason {
                 "the gateway has reached its limit of connections to services (half of `ulimit -n`)".to_owned()
             }
             Self::Instances => {
-                format!("the service has no instance; {} must name one", service_variable(&route.service))
+                format!(
+                    "the service has no instance: {} names none, its name has no address, or none has registered",
+                    service_variable(&route.service)
+                )
             }
         }
     }

@@ -23,9 +23,12 @@ use super::{
         parts, request,
         upstreams::serve,
     },
-    support::service,
+    support::{auth_with, service},
 };
-use crate::config::LogFormat;
+use crate::{
+    config::LogFormat,
+    domain::gateway::models::service::{Balancing, ServicePolicy},
+};
 
 const MANUAL: &str = include_str!("../../../docs/logging.md");
 
@@ -450,8 +453,8 @@ async fn the_time_of_a_service_ends_with_its_head_and_includes_failed_attempts()
         tokio::time::sleep(DELAY).await;
     })
     .await;
-    let urls = [fails.address, slow.address].map(|address| format!("http://{address}"));
-    let services = vec![service("auth", &[&urls[0], &urls[1]])];
+    let in_turns = ServicePolicy { balancing: Balancing::RoundRobin, ..ServicePolicy::default() };
+    let services = vec![auth_with(in_turns, &[fails.address, slow.address])];
     let gateway = for_machines(Setup { services, ..Setup::of(&[]) });
     // The first request goes to the failing endpoint first, and the second to the other.
     for (version, attempts) in BOTH.into_iter().zip([2, 1]) {

@@ -1,4 +1,5 @@
-pub(crate) mod names;
+pub(crate) mod balancing;
+pub(crate) mod health;
 pub(crate) mod redirects;
 pub(crate) mod routes;
 pub(crate) mod trailers;

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     message::{Message, read_message},
-    support::{CollectingSink, EchoControlPlane, FakeResolver, names, route, service, snapshot},
+    support::{CollectingSink, EchoControlPlane, FakeResolver, route, service, snapshot},
 };
 use crate::{
     config::{ClientAddressHeader, ListenerSettings, LogFormat, UpstreamSettings},
@@ -27,9 +27,7 @@ use crate::{
         http::{origin::AllowedOrigins, page::TrustedPages},
         service::{Route, Service},
     },
-    edge::{
-        Edge, Parts, auth::browser::BrowserSettings, net::names::Names, snapshot::SnapshotCell, tests::support::NOW,
-    },
+    edge::{Edge, Parts, auth::browser::BrowserSettings, snapshot::SnapshotCell, tests::support::NOW},
     ports::{
         Clock,
         testing::{CountingEntropy, TestClock},
@@ -69,7 +67,6 @@ pub(crate) struct Setup {
     pub(crate) listener: ListenerSettings,
     pub(crate) upstream: UpstreamSettings,
     pub(crate) max_service_connections: usize,
-    pub(crate) names: Arc<Names>,
     pub(crate) cores: usize,
     pub(crate) routes: Vec<Route>,
     pub(crate) services: Vec<Service>,
@@ -105,7 +102,6 @@ impl Setup {
                 max_requests: 1000,
             },
             max_service_connections: 1000,
-            names: names(),
             cores: 1,
             routes: vec![
                 route("/api/users", "auth", "/users"),
@@ -153,9 +149,9 @@ impl Setup {
             },
             upstream_settings: self.upstream,
             max_service_connections: self.max_service_connections,
-            names: self.names,
             cores: NonZeroUsize::new(self.cores).unwrap(),
             snapshots: Arc::clone(&snapshots),
+            unreachable: tokio::sync::mpsc::unbounded_channel().0,
             control_plane: Arc::new(EchoControlPlane),
             resolver: Arc::clone(&resolver) as _,
             control_runtime: Handle::current(),
@@ -378,9 +374,16 @@ impl Upstream {
         Self::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
     }
 
-    /// The requests received so far.
+    /// The requests received so far, without the gateway's own checks.
     pub(crate) fn received(&self) -> Vec<Message> {
-        self.received.lock().unwrap().clone()
+        let all = self.received.lock().unwrap();
+        all.iter().filter(|request| !is_check(request)).cloned().collect()
+    }
+
+    /// The gateway's checks so far.
+    pub(crate) fn checks(&self) -> Vec<Message> {
+        let all = self.received.lock().unwrap();
+        all.iter().filter(|request| is_check(request)).cloned().collect()
     }
 
     /// The one request that it received.
@@ -395,6 +398,10 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn is_check(request: &Message) -> bool {
+    request.header("user-agent") == Some("gateway-health-check")
 }
 
 /// An address without a listener.

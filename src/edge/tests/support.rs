@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -22,7 +24,7 @@ use crate::{
         access::Access,
         assertion::SignedAssertion,
         oauth::{GrantChanges, ProviderName},
-        service::{Route, RouteTable, Service, ServiceName},
+        service::{Instance, Route, RouteTable, Service, ServiceName, ServicePolicy, ServiceUrl, Source},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
         values::{
             digest::Sha256Digest,
@@ -32,7 +34,7 @@ use crate::{
         },
     },
     edge::{
-        net::names::Names,
+        health::ServiceState,
         ports::{
             AccessLogSink, Body, ControlPlane, ProviderAccess, ProviderAccessError, RequestOrigin, Resolver,
             ResolverUnavailable,
@@ -259,14 +261,33 @@ pub(crate) fn route(prefix: &str, service: &str, upstream_prefix: &str) -> Route
     }
 }
 
-/// Names as the machine resolves them.
-pub(crate) fn names() -> Arc<Names> {
-    Names::of_system()
+pub(crate) fn service(name: &str, instances: &[&str]) -> Service {
+    let instances = instances.iter().map(|url| Arc::new(instance(url))).collect();
+    Service { name: name.parse().unwrap(), instances, policy: Arc::default() }
 }
 
-pub(crate) fn service(name: &str, instances: &[&str]) -> Service {
-    let instances = instances.iter().map(|url| Arc::new(url.parse().unwrap())).collect();
-    Service { name: name.parse().unwrap(), instances }
+/// The most cores of a gateway in these tests.
+const CORES: usize = 8;
+
+/// The service `auth` with this policy.
+pub(crate) fn auth_with(policy: ServicePolicy, addresses: &[SocketAddr]) -> Service {
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    Service { policy: Arc::new(policy), ..service("auth", &urls.iter().map(String::as_str).collect::<Vec<_>>()) }
+}
+
+/// The state of a new service.
+pub(crate) fn state_of(service: Service) -> Arc<ServiceState> {
+    Arc::new(ServiceState::of(Arc::new(service), None, CORES, Instant::now()))
+}
+
+/// The instance at this URL. `localhost` is found, no other name.
+pub(crate) fn instance(url: &str) -> Instance {
+    let url: ServiceUrl = url.parse().unwrap();
+    let addresses = match url.host.as_str() {
+        "localhost" => vec![IpAddr::from([127, 0, 0, 1])],
+        host => host.parse().into_iter().collect(),
+    };
+    Instance::at(&url, url.port, addresses, Source::Static)
 }
 
 pub(crate) fn snapshot(
@@ -274,10 +295,12 @@ pub(crate) fn snapshot(
     services: impl IntoIterator<Item = Service>,
 ) -> Snapshot {
     let services: HashMap<_, _> =
-        services.into_iter().map(|service| (service.name.clone(), Arc::new(service))).collect();
+        services.into_iter().map(|service| (service.name.clone(), state_of(service))).collect();
     Snapshot {
         routes: Arc::new(RouteTable::with_defaults(routes, services.keys())),
         services: Arc::new(services),
+        salt: 7,
+        originators: Arc::default(),
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),

@@ -1,11 +1,11 @@
 //! Forwards a request to an endpoint, and the response to the client. When an endpoint fails, a request that was not
 //! sent, or is idempotent, is sent to another endpoint, within the retry budget.
 
-use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use http::{
     HeaderName, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, UPGRADE, VIA},
+    header::{CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE, VIA},
 };
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
@@ -13,22 +13,20 @@ use tracing::debug;
 use super::{
     State,
     cluster::Cluster,
-    endpoint::Endpoint,
+    connecting::{NO_CONNECTION, NotConnected, connect},
+    endpoint::{Endpoint, Lease},
     exchange::{
         http1::{Http1Exchange, Unanswered},
         http2::Http2Exchange,
     },
     gateway_headers::via,
-    pool::{
-        http1::{self, Connection},
-        http2::Load,
-    },
+    pool::{http1::Connection, http2::Load},
     request::UpstreamRequest,
-    response_body::UpstreamBody,
+    response_body::{Exchange, UpstreamBody},
     upgrade::{self, tunnel::Tunnel},
 };
 use crate::{
-    domain::gateway::models::values::identity::Identity,
+    domain::gateway::models::{service::Balancing, values::identity::Identity},
     edge::{
         body::request_body::RequestBody,
         error::{Failure, Retry},
@@ -85,9 +83,16 @@ pub(crate) trait FromUpstream: From<(UpstreamBody, Guard)> + From<Tunnel> {}
 
 impl<B: From<(UpstreamBody, Guard)> + From<Tunnel>> FromUpstream for B {}
 
+/// A response in the form in which it goes to the client, and the endpoint that it came from.
+type Received<B> = (Box<FramedResponse<B>>, Rc<Endpoint>);
+
 /// A request that got no response.
 struct Lost {
     failure: Failure,
+    /// The endpoint that it was lost at.
+    endpoint: Rc<Endpoint>,
+    /// The reason for a failed connect, if it is known.
+    trouble: Option<String>,
     /// Whether any of it may have reached the endpoint.
     was_sent: bool,
     /// Whether the connection had been used before: it may have been closed just as the request was sent.
@@ -102,11 +107,21 @@ pub(crate) async fn forward<B: FromUpstream>(
     limits: &ExchangeLimits<'_>,
     record: &mut Record,
 ) -> Result<Box<FramedResponse<B>>, Failure> {
-    let answered = pin!(attempts(state, cluster, outgoing, limits, record));
-    match limits.deadline {
+    let pending = cluster.pending_permit(&state.limits).ok_or(Failure::ServiceOverloaded)?;
+    let reached = Cell::default();
+    let answered = pin!(attempts(state, cluster, outgoing, limits, &reached, record));
+    let response = match limits.deadline {
         None => answered.await,
-        Some(deadline) => timeout_at(deadline, answered).await.unwrap_or_else(|_| Err(late(outgoing.body()))),
-    }
+        Some(deadline) => timeout_at(deadline, answered).await.unwrap_or_else(|_| {
+            let failure = late(outgoing.body());
+            if let Some(endpoint) = reached.take().filter(|_| failure == Failure::ResponseTimeout) {
+                endpoint.is_too_late();
+            }
+            Err(failure)
+        }),
+    };
+    drop(pending);
+    response
 }
 
 /// The failure when the total time is over: it depends on which side was waited for.
@@ -117,39 +132,51 @@ fn late(request: &RequestBody) -> Failure {
     }
 }
 
+/// `reached` is the endpoint whose response is awaited.
 async fn attempts<B: FromUpstream>(
     state: &State,
     cluster: &Cluster,
     outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
+    reached: &Cell<Option<Rc<Endpoint>>>,
     record: &mut Record,
 ) -> Result<Box<FramedResponse<B>>, Failure> {
-    state.retries.deposit();
+    cluster.retries.deposit();
     let mut now = Instant::now();
     record.forwarded(now.into_std());
-    let mut endpoint = cluster.next(now.into_std()).ok_or(Failure::NoInstance)?;
+    let key = outgoing.key(&cluster.state.service.policy.balancing);
+    let mut endpoint = Rc::clone(cluster.pick(key, None, now.into_std()).ok_or(Failure::NoInstance)?);
     for attempt in 1.. {
-        record.reaches(&endpoint.authority);
-        let lost = match exchange(state, endpoint, outgoing, now, limits).await {
-            Ok(mut response) => {
+        record.reaches(&endpoint.address);
+        reached.set(Some(Rc::clone(&endpoint)));
+        let lost = match exchange(state, cluster, endpoint, outgoing, now, limits, record).await {
+            Ok((mut response, endpoint)) => {
                 record.service_answered();
-                outgoing.outside_of(endpoint).put_into(&mut response.headers);
+                if let Balancing::StickyCookie(cookie) = &cluster.state.service.policy.balancing
+                    && key != Some(endpoint.name)
+                {
+                    response.headers.append(SET_COOKIE, outgoing.sticky_cookie(cookie, endpoint.name));
+                }
+                outgoing.outside_of(&endpoint).put_into(&mut response.headers);
                 return Ok(response);
             }
             Err(lost) => lost,
         };
-        record.is_lost(endpoint.connector.take_trouble());
-        debug!(instance = &*endpoint.authority, failure = ?lost.failure, attempt, "an instance did not respond");
+        reached.take();
+        record.is_lost(lost.trouble);
+        debug!(instance = &*lost.endpoint.address, failure = ?lost.failure, attempt, "an instance did not respond");
         let may_be_sent_again = match lost.failure.retry() {
             Retry::Never => false,
             Retry::Any => true,
             Retry::Idempotent => !lost.was_sent || outgoing.is_idempotent(),
         };
+        now = Instant::now();
         // That a connection was closed while it was idle says nothing about its endpoint.
-        let elsewhere = || cluster.other_than(endpoint).or_else(|| lost.was_used.then_some(endpoint));
+        let other = || cluster.pick(key, Some(&lost.endpoint), now.into_std());
+        let elsewhere = || other().or_else(|| lost.was_used.then_some(&lost.endpoint));
         let again = may_be_sent_again && attempt < MAX_ATTEMPTS && !outgoing.body().is_begun();
-        match elsewhere().filter(|_| again) {
-            Some(next) if state.retries.withdraw() => (endpoint, now) = (next, Instant::now()),
+        match again.then(elsewhere).flatten() {
+            Some(next) if cluster.retries.withdraw() => endpoint = Rc::clone(next),
             Some(_) | None => return Err(lost.failure),
         }
     }
@@ -160,32 +187,40 @@ async fn attempts<B: FromUpstream>(
 /// Sends the request to one endpoint, on an open connection or on a new one.
 async fn exchange<B: FromUpstream>(
     state: &State,
-    endpoint: &Rc<Endpoint>,
+    cluster: &Cluster,
+    endpoint: Rc<Endpoint>,
     outgoing: &UpstreamRequest<'_>,
     now: Instant,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<FramedResponse<B>>, Lost> {
+    record: &mut Record,
+) -> Result<Received<B>, Lost> {
+    let mut lease = Lease::of(&endpoint);
     if endpoint.speaks_http2() {
-        return Box::pin(exchange_on_stream(state, endpoint, outgoing, limits)).await;
+        return Box::pin(exchange_on_stream(state, cluster, lease, outgoing, limits)).await;
     }
     while let Some(connection) = endpoint.http1.take(now.into_std(), state.settings.idle_timeout) {
-        match send(state, endpoint, connection, outgoing, now, limits).await {
+        match send(state, lease, connection, outgoing, now, limits).await {
             // Closed while it was idle, before anything was written: try again as if it had not existed.
-            Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {}
+            Err(Lost { failure: Failure::HungUp, was_sent: false, .. }) if !outgoing.body().is_begun() => {
+                lease = Lease::of(&endpoint);
+            }
             Err(lost) => return Err(Lost { was_used: true, ..lost }),
             Ok(response) => return Ok(response),
         }
     }
-    let lost = |failure| Lost { failure, was_sent: false, was_used: false };
-    let permit = state.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
-    match Box::pin(http1::connect(&endpoint.connector, limits.connect, permit)).await {
-        Ok(connection) => {
-            endpoint.uneject();
-            send(state, endpoint, connection, outgoing, Instant::now(), limits).await
+    match Box::pin(connect(state, cluster, lease, limits.connect)).await {
+        Ok((lease, connection)) => {
+            record.reaches(&lease.endpoint().address);
+            let outcome = send(state, lease, connection, outgoing, Instant::now(), limits).await;
+            // On a new connection there is no other explanation.
+            outcome.inspect_err(|lost| {
+                if lost.failure == Failure::HungUp {
+                    lost.endpoint.has_failed("it closed the connection without a response");
+                }
+            })
         }
-        Err(failure) => {
-            endpoint.eject(std::time::Instant::now());
-            Err(lost(failure))
+        Err(NotConnected { failure, endpoint, trouble }) => {
+            Err(Lost { failure, endpoint, trouble, was_sent: false, was_used: false })
         }
     }
 }
@@ -193,89 +228,121 @@ async fn exchange<B: FromUpstream>(
 /// Like `exchange`, over HTTP/2.
 async fn exchange_on_stream<B: FromUpstream>(
     state: &State,
-    endpoint: &Rc<Endpoint>,
+    cluster: &Cluster,
+    lease: Lease,
     outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<FramedResponse<B>>, Lost> {
+) -> Result<Received<B>, Lost> {
+    let endpoint = Rc::clone(lease.endpoint());
     // The loss of a shared connection says little about its endpoint: the next attempt opens another.
-    let lost = |failure| Lost { failure, was_sent: true, was_used: true };
-    let request = outgoing.request_for(endpoint).map_err(lost)?;
+    let lost = |failure| Lost {
+        failure,
+        endpoint: Rc::clone(&endpoint),
+        trouble: endpoint.connector.take_trouble(),
+        was_sent: true,
+        was_used: true,
+    };
+    let request = outgoing.request_for(&endpoint).map_err(lost)?;
     let load = Load::of(&request);
     let stream = loop {
-        if let Some(stream) = endpoint.http2.take(load) {
+        if let Some(stream) = endpoint.http2.take(load, endpoint.connection_age()) {
             break stream;
         }
         let permit = state.connection_permit().ok_or_else(|| lost(Failure::ConnectionsExhausted))?;
-        match endpoint.http2.open(&endpoint.connector, limits.connect, permit).await {
-            Ok(()) => endpoint.uneject(),
-            Err(failure) => {
-                endpoint.eject(std::time::Instant::now());
-                // A connection that was closed right after it was opened may mean that the endpoint is restarting.
-                let was_used = failure == Failure::HungUp;
-                return Err(Lost { failure, was_sent: false, was_used });
-            }
+        if let Err(failure) = endpoint.http2.open(&endpoint.connector, limits.connect, permit).await {
+            let trouble = endpoint.connector.take_trouble();
+            // A connection that was closed right after it was opened may mean that the endpoint is restarting.
+            let was_used = failure == Failure::HungUp;
+            endpoint.is_unreachable(trouble.as_deref().unwrap_or(NO_CONNECTION));
+            state.is_unreachable(&cluster.state.service.name);
+            return Err(Lost { failure, endpoint, trouble, was_sent: false, was_used });
         }
     };
     let waiting = Waiting::new(&state.deadlines, Instant::now(), limits.first_byte);
     let begun = Http2Exchange::begin(stream, request, outgoing.is_head(), waiting).await;
-    let (head, length, exchange) = begun.map_err(lost)?;
-    Ok(received(state, head, length, UpstreamBody::Http2(exchange), outgoing.body(), limits))
+    let (head, length, exchange) = begun.map_err(|failure| {
+        note_failure(&endpoint, &failure);
+        lost(failure)
+    })?;
+    Ok(received(state, head, length, Exchange::Http2(exchange), lease, outgoing, limits))
 }
 
 async fn send<B: FromUpstream>(
     state: &State,
-    endpoint: &Rc<Endpoint>,
+    lease: Lease,
     connection: Connection,
     outgoing: &UpstreamRequest<'_>,
     now: Instant,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<FramedResponse<B>>, Lost> {
+) -> Result<Received<B>, Lost> {
+    let endpoint = lease.endpoint();
     let begun =
         Http1Exchange::begin(connection, endpoint, outgoing, Waiting::new(&state.deadlines, now, limits.first_byte))
             .await;
-    let (head, length, exchange) =
-        begun.map_err(|Unanswered { failure, was_sent }| Lost { failure, was_sent, was_used: false })?;
+    let lost =
+        |failure, was_sent| Lost { failure, endpoint: Rc::clone(endpoint), trouble: None, was_sent, was_used: false };
+    let (head, length, exchange) = begun.map_err(|Unanswered { failure, was_sent }| {
+        note_failure(endpoint, &failure);
+        lost(failure, was_sent)
+    })?;
     endpoint.http1.hear(head.headers.text(&KEEP_ALIVE));
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let lost = |failure| Lost { failure, was_sent: true, was_used: false };
-        return switched(state, head, outgoing.upgrade(), exchange, limits).map_err(lost);
+        let endpoint = Rc::clone(endpoint);
+        let switched = switched(state, head, outgoing, exchange, lease, limits);
+        return switched.map_err(|failure| Lost { failure, endpoint, trouble: None, was_sent: true, was_used: false });
     }
-    Ok(received(state, head, length, UpstreamBody::Http1(exchange), outgoing.body(), limits))
+    Ok(received(state, head, length, Exchange::Http1(exchange), lease, outgoing, limits))
+}
+
+/// Counts a failure that is the endpoint's. A lost connection may have been idle for too long.
+fn note_failure(endpoint: &Endpoint, failure: &Failure) {
+    match failure {
+        Failure::ResponseTimeout => endpoint.is_too_late(),
+        Failure::BadResponse => endpoint.has_failed("its response is not HTTP"),
+        _ => {}
+    }
 }
 
 /// The response in the form in which it goes to the client.
-#[expect(clippy::unnecessary_box_returns, reason = "a response is moved many times until it is written")]
 fn received<B: FromUpstream>(
     state: &State,
     head: ResponseHead,
     length: BodyLength,
-    body: UpstreamBody,
-    request: &RequestBody,
+    exchange: Exchange,
+    mut lease: Lease,
+    outgoing: &UpstreamRequest<'_>,
     limits: &ExchangeLimits<'_>,
-) -> Box<FramedResponse<B>> {
+) -> Received<B> {
+    let request = outgoing.body();
     if let Some(upload) = request.upload() {
         // From now on, the guard of the response limits the time of both.
         upload.response_begun();
     }
     let guard = Guard::new(&state.streams, limits.of_body(&head.headers), request.progress());
+    lease.answered(head.status);
+    let endpoint = Rc::clone(lease.endpoint());
+    let body = UpstreamBody::new(exchange, lease);
     // Boxed, as it is moved many times until it is written.
-    Box::new(passed_on(head, length, B::from((body, guard))))
+    (Box::new(passed_on(head, length, B::from((body, guard)))), endpoint)
 }
 
 /// The 101 in the form in which it goes to the client, with the tunnel after it.
 fn switched<B: FromUpstream>(
     state: &State,
     head: ResponseHead,
-    asked: Option<&[u8]>,
+    outgoing: &UpstreamRequest<'_>,
     exchange: Box<Http1Exchange>,
+    mut lease: Lease,
     limits: &ExchangeLimits<'_>,
-) -> Result<Box<FramedResponse<B>>, Failure> {
+) -> Result<Received<B>, Failure> {
     let chosen = head.headers.share(&UPGRADE).filter(|_| head.headers.all(UPGRADE).nth(1).is_none());
     let mut response = passed_on(head, BodyLength::None, ());
-    upgrade::agreed(asked, chosen, &mut response.headers)?;
+    upgrade::agreed(outgoing.upgrade(), chosen, &mut response.headers)?;
     let service = exchange.switched().ok_or(Failure::Internal)?;
-    let tunnel = Tunnel::new(service, state.streams.watch(limits.of_stream(), None));
-    Ok(Box::new(response.map(|()| B::from(tunnel))))
+    lease.answered(StatusCode::SWITCHING_PROTOCOLS);
+    let endpoint = Rc::clone(lease.endpoint());
+    let tunnel = Tunnel::new(service, lease, state.streams.watch(limits.of_stream(), None));
+    Ok((Box::new(response.map(|()| B::from(tunnel))), endpoint))
 }
 
 /// Removes the headers of a response that do not concern the client.

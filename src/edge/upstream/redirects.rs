@@ -35,7 +35,11 @@ impl<'r> Outside<'r> {
 
     /// The path outside for an address that points to the service.
     fn of(&self, address: &str) -> Option<String> {
-        let scheme = if address.starts_with("//") { "http:" } else { "" };
+        let scheme = match (address.starts_with("//"), self.endpoint.instance.tls) {
+            (true, true) => "https:",
+            (true, false) => "http:",
+            (false, _) => "",
+        };
         let url = Url::parse(&format!("{scheme}{address}")).ok()?;
         let is_plain =
             matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();

@@ -2,24 +2,34 @@
 //! headers set last.
 
 use http::{
-    HeaderMap, Method, Request, Uri, Version,
+    HeaderMap, HeaderName, Method, Request, Uri, Version,
     header::{AUTHORIZATION, HOST, MAX_FORWARDS, TE, TRAILER, UPGRADE},
 };
 
-use super::{endpoint::Endpoint, gateway_headers::GatewayHeaders, redirects::Outside, request_facts::RequestFacts};
-use crate::edge::{
-    body::request_body::RequestBody,
-    error::Failure,
-    http::{
-        cookies,
-        field_line::{put_header, put_length},
-        header_list::HeaderList,
-        message::{BodyLength, RequestHead},
-        sanitize::remove_all_like,
-    },
-    http1::body_encoder::BodyEncoder,
-    observe::trace_context::TraceId,
+use super::{
+    endpoint::Endpoint, gateway_headers::GatewayHeaders, load_balancer::stable_hash, redirects::Outside,
+    request_facts::RequestFacts,
 };
+use crate::{
+    domain::gateway::models::{
+        http::network::client_network,
+        service::{Balancing, HashKey},
+    },
+    edge::{
+        body::request_body::RequestBody,
+        error::Failure,
+        http::{
+            cookies,
+            field_line::{put_header, put_length},
+            header_list::HeaderList,
+            message::{BodyLength, RequestHead},
+            sanitize::remove_all_like,
+        },
+        http1::body_encoder::BodyEncoder,
+        observe::trace_context::TraceId,
+    },
+};
+
 /// A request that can be sent to any endpoint.
 pub(crate) struct UpstreamRequest<'r> {
     /// The client's head, without what is not forwarded.
@@ -62,6 +72,30 @@ impl<'r> UpstreamRequest<'r> {
     /// Whether sending it twice has the same effect as sending it once (RFC 9110 §9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+    }
+
+    /// The key by which its endpoint is chosen, if its service is balanced by one.
+    pub(crate) fn key(&self, balancing: &Balancing) -> Option<u64> {
+        let headers = &self.head.headers;
+        match balancing {
+            Balancing::LeastOfTwo | Balancing::RoundRobin | Balancing::LeastRequests => None,
+            Balancing::Hash(HashKey::Header(name)) => headers.get(&HeaderName::try_from(name).ok()?).map(stable_hash),
+            Balancing::Hash(HashKey::Cookie(name)) => cookies::sent(headers, name.as_bytes()).map(stable_hash),
+            Balancing::Hash(HashKey::Client) => {
+                let network = client_network(self.facts.client.address.ip());
+                Some(stable_hash(network.to_string().as_bytes()))
+            }
+            Balancing::StickyCookie(name) => {
+                let value = cookies::sent(headers, name.as_bytes())?;
+                u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()
+            }
+        }
+    }
+
+    /// The `Set-Cookie` by which the client's next requests go to the endpoint with this name.
+    pub(crate) fn sticky_cookie(&self, cookie: &str, endpoint: u64) -> String {
+        let secure = if self.facts.client.scheme == "https" { "; Secure" } else { "" };
+        format!("{cookie}={endpoint:016x}; Path=/; HttpOnly; SameSite=Lax{secure}")
     }
 
     /// Whether its response has no body (RFC 9110 §9.3.2).
@@ -149,7 +183,8 @@ impl<'r> UpstreamRequest<'r> {
         let mut request = Request::new(self.body.share());
         *request.method_mut() = self.head.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        let uri = ["http://", self.facts.host_at(endpoint)].into_iter().chain(self.target_at(endpoint));
+        let scheme = if endpoint.instance.tls { "https://" } else { "http://" };
+        let uri = [scheme, self.facts.host_at(endpoint)].into_iter().chain(self.target_at(endpoint));
         *request.uri_mut() = Uri::try_from(uri.collect::<String>()).map_err(|_| Failure::Internal)?;
         *request.headers_mut() = HeaderMap::from(self.head.headers.clone());
         let length = match self.head.length {

@@ -9,11 +9,20 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::exchange::{http1::Http1Exchange, http2::Http2Exchange};
+use super::{
+    endpoint::Lease,
+    exchange::{http1::Http1Exchange, http2::Http2Exchange, is_the_requests},
+};
 use crate::edge::{error::Failure, timer::stream_guard::Guard};
 
 /// A response's body from a service.
-pub(crate) enum UpstreamBody {
+pub(crate) struct UpstreamBody {
+    exchange: Exchange,
+    lease: Lease,
+}
+
+/// The exchange that a response belongs to.
+pub(crate) enum Exchange {
     /// On an HTTP/1.1 connection.
     Http1(Box<Http1Exchange>),
     /// On an HTTP/2 stream.
@@ -21,6 +30,11 @@ pub(crate) enum UpstreamBody {
 }
 
 impl UpstreamBody {
+    /// `lease` is that of the endpoint.
+    pub(crate) fn new(exchange: Exchange, lease: Lease) -> Self {
+        Self { exchange, lease }
+    }
+
     /// The next frame from a service, while the guard allows the wait.
     pub(crate) fn poll_guarded(
         &mut self,
@@ -41,23 +55,24 @@ impl UpstreamBody {
 
     /// Gives the connection back for reuse.
     pub(crate) fn give_back(&mut self) {
-        match self {
-            Self::Http1(exchange) => exchange.give_back(),
-            Self::Http2(exchange) => exchange.give_back(),
+        match &mut self.exchange {
+            Exchange::Http1(exchange) => exchange.give_back(),
+            Exchange::Http2(exchange) => exchange.give_back(),
         }
+        self.lease.complete();
     }
 
     pub(crate) fn is_uploading(&self) -> bool {
-        match self {
-            Self::Http1(exchange) => exchange.is_uploading(),
-            Self::Http2(exchange) => exchange.is_uploading(),
+        match &self.exchange {
+            Exchange::Http1(exchange) => exchange.is_uploading(),
+            Exchange::Http2(exchange) => exchange.is_uploading(),
         }
     }
 
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        match self {
-            Self::Http1(exchange) => exchange.poll_upload(context),
-            Self::Http2(exchange) => exchange.poll_upload(context),
+        match &mut self.exchange {
+            Exchange::Http1(exchange) => exchange.poll_upload(context),
+            Exchange::Http2(exchange) => exchange.poll_upload(context),
         }
     }
 }
@@ -67,16 +82,23 @@ impl Body for UpstreamBody {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Self::Http1(exchange) => exchange.poll_frame(context),
-            Self::Http2(exchange) => exchange.poll_frame(context),
+        let this = self.get_mut();
+        let frame = match &mut this.exchange {
+            Exchange::Http1(exchange) => exchange.poll_frame(context),
+            Exchange::Http2(exchange) => exchange.poll_frame(context),
+        };
+        if let Poll::Ready(Some(Err(error))) = &frame
+            && !is_the_requests(error)
+        {
+            this.lease.failed("it ended a response before its end");
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1(exchange) => exchange.is_answered(),
-            Self::Http2(exchange) => exchange.is_answered(),
+        match &self.exchange {
+            Exchange::Http1(exchange) => exchange.is_answered(),
+            Exchange::Http2(exchange) => exchange.is_answered(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
         http::path::Spelling,
         service::{Found, Route, SERVICES_PREFIX, ServiceName, Wanted},
     },
-    edge::{net::names::Names, snapshot::Snapshot},
+    edge::snapshot::Snapshot,
 };
 
 /// Finds the destination of a request.
@@ -46,18 +46,20 @@ pub(crate) enum Destination<'v> {
 
 impl Router {
     /// The router of `snapshot`. Keeps the state that `before` has for endpoints that are still configured.
-    pub(crate) fn of(snapshot: Arc<Snapshot>, names: &Arc<Names>, before: Option<&Self>) -> Self {
+    pub(crate) fn of(snapshot: Arc<Snapshot>, core: usize, before: Option<&Self>) -> Self {
         if let Some(before) = before
             && Arc::ptr_eq(&before.snapshot.services, &snapshot.services)
+            && Arc::ptr_eq(&before.snapshot.originators, &snapshot.originators)
         {
             return Self { snapshot, clusters: Rc::clone(&before.clusters) };
         }
         let clusters = snapshot
             .services
             .iter()
-            .map(|(name, service)| {
+            .map(|(name, state)| {
                 let known = before.and_then(|before| before.clusters.get(name));
-                (name.clone(), Cluster::of(service, names, known))
+                let originator = snapshot.originators.get(&state.service.policy.tls);
+                (name.clone(), Cluster::of(state, core, snapshot.salt, originator, known))
             })
             .collect();
         Self { snapshot, clusters: Rc::new(clusters) }
@@ -79,6 +81,11 @@ impl Router {
         }
     }
 
+    /// The services.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.values()
+    }
+
     /// Closes one idle HTTP/1.1 connection, if there is one.
     pub(crate) fn close_one_idle(&self) -> bool {
         self.clusters.values().any(Cluster::close_one_idle)
@@ -95,11 +102,11 @@ mod tests {
     use super::*;
     use crate::{
         domain::gateway::models::http::path::Spellings,
-        edge::tests::support::{names, route, service, snapshot},
+        edge::tests::support::{route, service, snapshot},
     };
 
     fn made_of(snapshot: Snapshot, before: Option<&Router>) -> Router {
-        Router::of(Arc::new(snapshot), &names(), before)
+        Router::of(Arc::new(snapshot), 0, before)
     }
 
     fn goes(router: &Router, path: &str) -> String {

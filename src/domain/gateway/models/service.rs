@@ -13,12 +13,20 @@ use super::{
     oauth::ProviderName,
 };
 
+mod instance;
 mod methods;
+mod policy;
+mod state;
 mod table;
+mod url;
 
 pub use self::{
+    instance::{Instance, InstanceIdentity, Source, UpstreamProtocol},
     methods::{InvalidMethods, Methods},
+    policy::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
+    state::{Health, InstanceState},
     table::{Found, RouteTable, Wanted},
+    url::{InvalidServiceUrl, ServiceUrl},
 };
 
 /// The path under which a service without a route of its own is served: `/api/<service>/…`.
@@ -64,78 +72,26 @@ impl fmt::Display for ServiceName {
     }
 }
 
-/// The text is not the address of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "an instance must be http://host, http://host:port or http://host:port/base (or h2c:// for HTTP/2), without user, query or fragment; https is not supported yet"
-)]
-pub struct InvalidInstance;
-
-/// The protocol of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UpstreamProtocol {
-    /// HTTP/1.1: `http://…`
-    Http1,
-    /// HTTP/2 with prior knowledge (RFC 9113 §3.3): `h2c://…`
-    Http2,
-}
-
-/// An address at which a service listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Instance {
-    /// Its protocol.
-    pub protocol: UpstreamProtocol,
-    /// Host name or address, without the brackets of an IPv6 address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Prefixed to every path sent there: empty, or `/…` without a slash at its end.
-    pub base_path: String,
-}
-
-impl Instance {
-    /// `host:port`, as sent in `Host` and written in logs.
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl FromStr for Instance {
-    type Err = InvalidInstance;
-
-    fn from_str(text: &str) -> Result<Self, InvalidInstance> {
-        let (protocol, url) = match text.strip_prefix("h2c://") {
-            // Parsed as an http URL: `url` checks less for unknown schemes.
-            Some(rest) => (UpstreamProtocol::Http2, url::Url::parse(&format!("http://{rest}"))),
-            None => (UpstreamProtocol::Http1, url::Url::parse(text)),
-        };
-        let url = url.map_err(|_| InvalidInstance)?;
-        let plain = url.scheme() == "http"
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        let host = url.host_str().filter(|_| plain).ok_or(InvalidInstance)?;
-        Ok(Self {
-            protocol,
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: url.port_or_known_default().ok_or(InvalidInstance)?,
-            base_path: url.path().trim_end_matches('/').to_owned(),
-        })
-    }
-}
-
-/// A service and its instances.
+/// A service: its instances at the moment, and how requests are distributed among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Its name.
     pub name: ServiceName,
     /// Its instances; the list may be empty for now.
     pub instances: Vec<Arc<Instance>>,
+    /// How its instances are chosen and checked.
+    pub policy: Arc<ServicePolicy>,
+}
+
+/// A service as the operator declares it: some of its addresses are names that change their meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredService {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its declared addresses; none if its instances register themselves.
+    pub urls: Vec<ServiceUrl>,
+    /// How its instances are chosen and checked.
+    pub policy: Arc<ServicePolicy>,
 }
 
 /// A provider's token that is sent along to a service.
@@ -280,27 +236,6 @@ mod tests {
         assert!("auth".parse::<ServiceName>().is_ok() && "a-1".parse::<ServiceName>().is_ok());
         for text in ["", "Auth", "1a", "-a", "a_b", "a/b", "a.b", &"a".repeat(64)] {
             assert_eq!(text.parse::<ServiceName>(), Err(InvalidServiceName), "{text}");
-        }
-    }
-
-    #[test]
-    fn instances_are_plain_http_addresses() {
-        let instance: Instance = "http://localhost:8001".parse().unwrap();
-        assert_eq!((instance.authority().as_str(), instance.base_path.as_str()), ("localhost:8001", ""));
-        let instance: Instance = "http://[::1]/base/".parse().unwrap();
-        assert_eq!((instance.authority().as_str(), instance.base_path.as_str()), ("[::1]:80", "/base"));
-        for text in [
-            "",
-            "localhost:8001",
-            "https://a",
-            "ftp://a",
-            "http://u@a",
-            "http://u:p@a",
-            "http://a?q",
-            "http://a#f",
-            "http://",
-        ] {
-            assert_eq!(text.parse::<Instance>(), Err(InvalidInstance), "{text}");
         }
     }
 

@@ -58,6 +58,7 @@ mod login;
 mod notice;
 mod oauth;
 mod postgres;
+mod registration;
 mod revocation;
 mod rotation;
 mod session;

@@ -9,6 +9,7 @@ mod forgetting;
 mod login;
 mod notice;
 mod oauth;
+mod registration;
 mod session;
 mod signing_key;
 mod throttle;
@@ -20,6 +21,7 @@ pub use connection::{ConnectError, Connection, connect, is_migrated, migrate, pi
 pub use login::SeaOrmLogins;
 pub use notice::SeaOrmNotices;
 pub use oauth::SeaOrmOAuth;
+pub use registration::SeaOrmRegistrations;
 pub use session::SeaOrmSessions;
 pub use signing_key::SeaOrmSigningKeys;
 pub use throttle::SeaOrmThrottle;

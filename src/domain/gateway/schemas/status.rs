@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
 use poem_openapi::Object;
 
-use super::local;
+use super::{local, reload::SettingsStatus};
 use crate::domain::gateway::models::{
     oauth::ProviderName,
     provider::health::{Ongoing, TroubleKind},
@@ -15,6 +15,9 @@ use crate::domain::gateway::models::{
 pub struct Status {
     /// Enabled providers, ordered by name.
     pub providers: Vec<ProviderStatus>,
+    /// Routes and services from files. Not while the gateway starts.
+    #[oai(skip_serializing_if_is_none)]
+    pub settings: Option<SettingsStatus>,
 }
 
 /// The status of a provider, as this gateway has seen it since its start.

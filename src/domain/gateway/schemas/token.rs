@@ -55,6 +55,7 @@ pub struct CreateToken {
     /// Lifetime of the access token, in seconds. The gateway's settings define the default and the maximum.
     #[validate(range(min = 1, message = "must be 1 second or more"))]
     #[oai(validator(minimum(value = "1")))]
+    #[serde(default, deserialize_with = "super::whole_number")]
     pub expires_in: Option<i64>,
 }
 

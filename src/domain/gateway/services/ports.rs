@@ -1,6 +1,7 @@
 //! The services' ports to the outside of the domain, besides the store, the time and randomness.
 
 mod client;
+mod discovery;
 mod notice;
 
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use thiserror::Error;
 
 pub use self::{
     client::{AssertionError, ClientKeyError, ClientKeys, KeyFlaw},
+    discovery::{
+        Health, InstanceState, InstanceStates, NameError, NameResolver, Resolved, ServicePublisher, SrvTarget,
+    },
     notice::{
         Acknowledgement, NoticeBody, NoticeEvent, NoticeRefusal, Unacknowledged, UnverifiedNotice, VerifiedNotice,
     },

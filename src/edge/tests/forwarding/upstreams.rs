@@ -8,14 +8,23 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::edge::tests::{
-    harness::{PATIENCE, Setup, Upstream, get, nobody, post, soon, until},
-    support::service,
+use crate::{
+    domain::gateway::models::service::{Balancing, Service, ServicePolicy},
+    edge::tests::{
+        harness::{PATIENCE, Setup, Upstream, get, nobody, post, soon, until},
+        support::{auth_with, service, state_of},
+    },
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// Long enough for a service that answers at once, even on a busy machine.
 const SHORT: Duration = Duration::from_millis(400);
+
+/// The service `auth`, whose instances take turns.
+fn in_turns(upstreams: &[&Upstream]) -> Service {
+    let policy = ServicePolicy { balancing: Balancing::RoundRobin, ..ServicePolicy::default() };
+    auth_with(policy, &upstreams.iter().map(|upstream| upstream.address).collect::<Vec<_>>())
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_a_response_is_a_502_and_the_gateway_continues() {
@@ -249,8 +258,10 @@ async fn a_request_that_may_have_been_processed_is_not_sent_twice() {
     })
     .await;
     let good = Upstream::ok().await;
-    let gateway = Setup::of(&[bad.address, good.address]).start();
-    // Endpoints are used round robin: every second request goes to the bad one first.
+    let mut setup = Setup::of(&[bad.address, good.address]);
+    // Every second request goes to the bad one first.
+    setup.services = vec![in_turns(&[&bad, &good])];
+    let gateway = setup.start();
     for _ in 0..2 {
         assert!(matches!(gateway.ask(&post("/api/users", "abc")).await.status, 200 | 502));
     }
@@ -279,9 +290,11 @@ async fn unsent_requests_go_to_another_endpoint_and_a_dead_one_is_ejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endpoints_are_used_round_robin_and_changes_take_effect_at_once() {
+async fn endpoints_take_turns_if_asked_to_and_changes_take_effect_at_once() {
     let (a, b, c) = (Upstream::ok().await, Upstream::ok().await, Upstream::ok().await);
-    let gateway = Setup::of(&[a.address, b.address]).start();
+    let mut setup = Setup::of(&[]);
+    setup.services = vec![in_turns(&[&a, &b])];
+    let gateway = setup.start();
     let mut client = gateway.connect().await;
     for _ in 0..6 {
         client.ask(&get("/api/users", "")).await;
@@ -289,7 +302,7 @@ async fn endpoints_are_used_round_robin_and_changes_take_effect_at_once() {
     assert_eq!((a.received().len(), b.received().len()), (3, 3));
     let auth = service("auth", &[&format!("http://{}", c.address)]);
     gateway.snapshots.update(|next| {
-        next.services = Arc::new([(auth.name.clone(), Arc::new(auth.clone()))].into());
+        next.services = Arc::new([(auth.name.clone(), state_of(auth.clone()))].into());
     });
     client.ask(&get("/api/users", "")).await;
     assert_eq!(c.received().len(), 1);

@@ -31,7 +31,7 @@ use crate::edge::{
         turn::{TURN_BYTES, end_turn},
     },
     timer::deadlines::Waiting,
-    upstream::{endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
+    upstream::{connector::Connector, endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
 };
 
 /// The size of one body read, for most bodies and for those that fill it: each read costs two system calls and, on a
@@ -128,7 +128,7 @@ impl Http1Exchange {
                 return Poll::Ready(Err(failure));
             }
             let Some(connection) = &mut exchange.connection else { return Poll::Ready(Err(Failure::Internal)) };
-            if let Poll::Ready(head) = poll_head(connection, &mut interim, context) {
+            if let Poll::Ready(head) = poll_head(connection, &exchange.endpoint.connector, &mut interim, context) {
                 return Poll::Ready(head);
             }
             if waiting.poll(|| exchange.writer.body.service_awaited_since(), context).is_ready() {
@@ -171,7 +171,7 @@ impl Http1Exchange {
     pub(crate) fn give_back(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if self.stays_open && self.writer.has_ended && !self.writer.is_refused && self.writer.output.is_empty() {
-            self.endpoint.http1.put(connection, std::time::Instant::now());
+            self.endpoint.http1.put(connection, std::time::Instant::now(), self.endpoint.connection_age());
         }
     }
 
@@ -181,7 +181,7 @@ impl Http1Exchange {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
-            return Poll::Ready(Some(Err(io::Error::other("the request broke off during the response"))));
+            return Poll::Ready(Some(Err(super::request_broke_off())));
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {
@@ -246,6 +246,7 @@ impl Http1Exchange {
 /// The head of the response, after the interim ones, which have `interim` bytes in total.
 fn poll_head(
     connection: &mut Connection,
+    connector: &Connector,
     interim: &mut usize,
     context: &mut Context<'_>,
 ) -> Poll<Result<ResponseHead, Failure>> {
@@ -269,7 +270,11 @@ fn poll_head(
         }
         match ready!(fill(connection, 0, 0, context)) {
             Ok(1..) => {}
-            Ok(0) | Err(_) => return Poll::Ready(Err(Failure::HungUp)),
+            Ok(0) => return Poll::Ready(Err(Failure::HungUp)),
+            Err(error) => {
+                connector.on_broken(&error);
+                return Poll::Ready(Err(Failure::HungUp));
+            }
         }
     }
 }

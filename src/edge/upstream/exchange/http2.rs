@@ -103,7 +103,7 @@ impl Http2Exchange {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Err(_)) = self.poll_upload(context) {
-            return Poll::Ready(Some(Err(io::Error::other("the request broke off during the response"))));
+            return Poll::Ready(Some(Err(super::request_broke_off())));
         }
         Pin::new(&mut self.response).poll_frame(context)
     }

@@ -8,23 +8,26 @@ use std::{
 
 use bytes::BytesMut;
 
-use crate::edge::{error::Failure, limits::permit::Permit, net::tcp::Tcp, upstream::connector::Connector};
+use crate::edge::{
+    error::Failure, limits::permit::Permit, net::service_stream::ServiceStream, upstream::connector::Connector,
+};
 
 /// The most idle connections that are kept to one endpoint.
 const MAX_IDLE: usize = 256;
 
 /// An HTTP/1.1 connection to an endpoint.
 pub(crate) struct Connection {
-    pub(crate) stream: Tcp,
+    pub(crate) stream: ServiceStream,
     /// The unparsed input.
     pub(crate) input: BytesMut,
+    opened_at: Instant,
     /// The permit for this socket.
     _permit: Permit,
 }
 
 impl Connection {
     /// Whether no input has come and the other side is open, as far as is known: without a request, no input may come.
-    fn is_quiet(&self) -> bool {
+    fn is_quiet(&mut self) -> bool {
         self.input.is_empty() && self.stream.is_quiet()
     }
 }
@@ -50,7 +53,7 @@ impl Http1Pool {
     pub(crate) fn take(&self, now: Instant, idle_timeout: Duration) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         let idle_timeout = self.kept_for.get().map_or(idle_timeout, |kept_for| kept_for.min(idle_timeout));
-        while let Some(Idle { connection, since }) = idle.pop() {
+        while let Some(Idle { mut connection, since }) = idle.pop() {
             if now.saturating_duration_since(since) < idle_timeout && connection.is_quiet() {
                 return Some(connection);
             }
@@ -68,11 +71,12 @@ impl Http1Pool {
         self.kept_for.set(timeout.map(|seconds| Duration::from_secs(seconds).saturating_sub(AHEAD)));
     }
 
-    /// Keeps a connection for the next request, unless it has unexpected input. Whether it is still open is checked
+    /// Keeps a connection for the next request, unless it has unexpected input or is older than `max_age`. Whether it is still open is checked
     /// when it is taken.
-    pub(crate) fn put(&self, mut connection: Connection, now: Instant) {
+    pub(crate) fn put(&self, mut connection: Connection, now: Instant, max_age: Option<Duration>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < MAX_IDLE && connection.input.is_empty() {
+        let is_old = max_age.is_some_and(|most| now.saturating_duration_since(connection.opened_at) >= most);
+        if idle.len() < MAX_IDLE && connection.input.is_empty() && !is_old {
             connection.input = BytesMut::new();
             idle.push(Idle { connection, since: now });
         }
@@ -88,14 +92,14 @@ impl Http1Pool {
     /// Closes connections that are dead or were idle for `idle_timeout`.
     pub(crate) fn close_idle(&self, now: Instant, idle_timeout: Duration) {
         let is_young = |idle: &Idle| now.saturating_duration_since(idle.since) < idle_timeout;
-        self.idle.borrow_mut().retain(|idle| is_young(idle) && idle.connection.is_quiet());
+        self.idle.borrow_mut().retain_mut(|idle| is_young(idle) && idle.connection.is_quiet());
     }
 }
 
 /// Opens a connection.
 pub(crate) async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let stream = connector.connect(limit).await?;
-    Ok(Connection { stream: Tcp(stream), input: BytesMut::new(), _permit: permit })
+    Ok(Connection { stream, input: BytesMut::new(), opened_at: Instant::now(), _permit: permit })
 }
 
 #[cfg(test)]

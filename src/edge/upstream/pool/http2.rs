@@ -18,7 +18,6 @@ use http::{Request, header::CONTENT_LENGTH};
 use http_body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::watch,
     task::AbortHandle,
 };
@@ -30,6 +29,7 @@ use crate::edge::{
     http1::{body_framing::number, response_head::MAX_RESPONSE_HEAD_BYTES},
     http2::trailers::ExpectedTrailers,
     limits::permit::Permit,
+    net::service_stream::ServiceStream,
     upstream::connector::Connector,
 };
 
@@ -97,6 +97,7 @@ struct Connection {
     driver: AbortHandle,
     streams: Cell<usize>,
     used_at: Cell<Instant>,
+    opened_at: Instant,
     /// A response took too long on it: it may be dead, and gets no more requests.
     suspect: Cell<bool>,
     /// The permit for this socket.
@@ -181,12 +182,13 @@ impl Drop for Stream {
 }
 
 impl Http2Pool {
-    /// A stream on an open connection, if one is free or no more connections may be opened. Connections that do not
+    /// A stream on an open connection that is younger than `max_age`, if one is free or no more connections may be opened. Connections that do not
     /// suit the request do not count towards the maximum: each is held by a request, and requests are limited.
-    pub(crate) fn take(&self, load: Load) -> Option<Stream> {
+    pub(crate) fn take(&self, load: Load, max_age: Option<Duration>) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.is_usable());
-        let fit = || connections.iter().filter(|connection| connection.suits(load));
+        let is_young = |connection: &Connection| max_age.is_none_or(|most| connection.opened_at.elapsed() < most);
+        let fit = || connections.iter().filter(|connection| connection.suits(load) && is_young(connection));
         let free = fit().find(|connection| !connection.is_full());
         let least = || fit().min_by_key(|connection| connection.streams.get());
         free.or_else(|| least().filter(|_| fit().count() >= MAX_CONNECTIONS))
@@ -241,9 +243,13 @@ impl Http2Pool {
     }
 }
 
-async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
+async fn connect(connector: &Rc<Connector>, limit: Duration, permit: Permit) -> Result<Connection, Failure> {
     let frames = Rc::new(RefCell::new(ServiceFrames::new()));
-    let stream = Observed { stream: connector.connect(limit).await?, frames: Rc::clone(&frames) };
+    let stream = Observed {
+        stream: connector.connect(limit).await?,
+        frames: Rc::clone(&frames),
+        connector: Rc::clone(connector),
+    };
     let (requests, driver) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(u32::try_from(MAX_RESPONSE_HEAD_BYTES).unwrap_or(u32::MAX))
@@ -263,6 +269,7 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
         driver: driver.abort_handle(),
         streams: Cell::new(0),
         used_at: Cell::new(Instant::now()),
+        opened_at: Instant::now(),
         suspect: Cell::new(false),
         _permit: permit,
         is_exclusive: Cell::new(false),
@@ -273,15 +280,18 @@ async fn connect(connector: &Connector, limit: Duration, permit: Permit) -> Resu
 
 /// The service's socket as h2 sees it; the frames on it are tracked.
 struct Observed {
-    stream: TcpStream,
+    stream: ServiceStream,
     frames: Rc<RefCell<ServiceFrames>>,
+    connector: Rc<Connector>,
 }
 
 impl AsyncRead for Observed {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buf))?;
+        // The library tells its streams only that the connection has broken, not why.
+        ready!(Pin::new(&mut this.stream).poll_read(context, buf))
+            .inspect_err(|error| this.connector.on_broken(error))?;
         this.frames.borrow_mut().read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }

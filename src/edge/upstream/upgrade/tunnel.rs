@@ -11,19 +11,25 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::edge::{observe::access_log::Record, timer::stream_guard::Stream, upstream::pool::http1::Connection};
+use crate::edge::{
+    observe::access_log::Record,
+    timer::stream_guard::Stream,
+    upstream::{endpoint::Lease, pool::http1::Connection},
+};
 
 /// The service's side, with the state of the stream.
 pub(crate) struct Tunnel {
     service: Connection,
+    /// The connection counts as a request in flight.
+    lease: Lease,
     stream: Rc<Stream>,
     record: Option<Box<Record>>,
 }
 
 impl Tunnel {
     /// `service` is the connection after the 101.
-    pub(crate) fn new(service: Connection, stream: Rc<Stream>) -> Self {
-        Self { service, stream, record: None }
+    pub(crate) fn new(service: Connection, lease: Lease, stream: Rc<Stream>) -> Self {
+        Self { service, lease, stream, record: None }
     }
 
     /// Logs `record` when the tunnel has ended.
@@ -33,7 +39,7 @@ impl Tunnel {
 
     /// Runs until it ends. `first` was read from the client already.
     pub(crate) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
-        let Self { mut service, stream, mut record } = self;
+        let Self { mut service, lease, stream, mut record } = self;
         stream.restart_idle_timer();
         let first_of_service = service.input.split().freeze();
         let service = End { io: &mut service.stream, first: first_of_service, stream: &stream, record: None };
@@ -44,6 +50,7 @@ impl Tunnel {
             (Some(record), Err(error)) => record.break_off(&error),
             (None, _) => {}
         }
+        drop(lease);
     }
 }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct InvalidMethods;
 
 /// The methods that a route matches.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Methods {
     /// All methods that no other route of the same path matches.
     #[default]

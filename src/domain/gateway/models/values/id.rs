@@ -90,6 +90,8 @@ ids! {
     EndingId,
     /// Identifies a person's request to delete their data. It reveals only whether that is done.
     ConfirmationCode,
+    /// Identifies an instance that registered itself, until its lease ends.
+    RegistrationId,
     /// Identifies one request, in `X-Request-Id`, in problem documents and in the access log.
     RequestId,
 }

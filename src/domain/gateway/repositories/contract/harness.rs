@@ -28,15 +28,16 @@ use crate::domain::gateway::{
         client::ClientRepository,
         login::LoginRepository,
         memory::{
-            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemorySessions, MemorySigningKeys,
-            MemoryThrottle, MemoryTokens,
+            MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryRegistrations, MemorySessions,
+            MemorySigningKeys, MemoryThrottle, MemoryTokens,
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
         redis::{self, RedisLogins, RedisSessions},
+        registration::RegistrationRepository,
         sea_orm::{
-            Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmLogins, SeaOrmNotices, SeaOrmOAuth, SeaOrmSessions,
-            SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens, connect, migrate,
+            Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmLogins, SeaOrmNotices, SeaOrmOAuth, SeaOrmRegistrations,
+            SeaOrmSessions, SeaOrmSigningKeys, SeaOrmThrottle, SeaOrmTokens, connect, migrate,
         },
         session::SessionRepository,
         signing_key::SigningKeyRepository,
@@ -56,6 +57,7 @@ pub(super) struct Store {
     pub(super) attempts: Arc<dyn ThrottleRepository>,
     pub(super) clients: Arc<dyn ClientRepository>,
     pub(super) notices: Arc<dyn NoticeRepository>,
+    pub(super) registrations: Arc<dyn RegistrationRepository>,
     pub(super) peer_tokens: Arc<dyn TokenRepository>,
     pub(super) peer_keys: Arc<dyn SigningKeyRepository>,
     pub(super) peer_oauth: Arc<dyn OAuthRepository>,
@@ -67,6 +69,7 @@ pub(super) struct Store {
     memory: Vec<Arc<dyn Debug + Send + Sync>>,
     pub(super) peer_clients: Arc<dyn ClientRepository>,
     pub(super) peer_notices: Arc<dyn NoticeRepository>,
+    pub(super) peer_registrations: Arc<dyn RegistrationRepository>,
     databases: Option<(Database, [Connection; 2])>,
 }
 
@@ -154,11 +157,14 @@ pub(super) async fn memory() -> Store {
     let (accounts, sessions) = (Arc::new(MemoryAccounts::default()), Arc::new(MemorySessions::default()));
     let (logins, attempts) = (Arc::new(MemoryLogins::default()), Arc::new(MemoryThrottle::default()));
     let (clients, notices) = (Arc::new(MemoryClients::default()), Arc::new(MemoryNotices::default()));
+    let registrations = Arc::new(MemoryRegistrations::default());
     Store {
         accounts: accounts.clone(),
         attempts: attempts.clone(),
         clients: clients.clone(),
         notices: notices.clone(),
+        registrations: registrations.clone(),
+        peer_registrations: registrations,
         peer_accounts: accounts.clone(),
         logins: logins.clone(),
         peer_logins: logins.clone(),
@@ -226,6 +232,8 @@ async fn over(database: Database) -> Store {
         peer_clients: Arc::new(SeaOrmClients::new(other.clone())),
         notices: Arc::new(SeaOrmNotices::new(one.clone())),
         peer_notices: Arc::new(SeaOrmNotices::new(other.clone())),
+        registrations: Arc::new(SeaOrmRegistrations::new(one.clone())),
+        peer_registrations: Arc::new(SeaOrmRegistrations::new(other.clone())),
         tokens: Arc::new(SeaOrmTokens::new(one.clone())),
         keys: Arc::new(SeaOrmSigningKeys::new(one.clone())),
         oauth: Arc::new(SeaOrmOAuth::new(one.clone())),

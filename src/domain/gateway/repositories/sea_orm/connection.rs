@@ -128,6 +128,15 @@ pub async fn ping(db: &Connection) -> Result<(), RepositoryError> {
     .await
 }
 
+/// The time by the store's own clock, in microseconds since 1970: an expression of SQL. For what must not depend on the
+/// clocks of replicas: one whose clock jumps must not end the leases of all.
+pub(super) fn clock(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => postgres::CLOCK,
+        _ => sqlite::CLOCK,
+    }
+}
+
 /// Begins a transaction that will write.
 pub(super) async fn begin(db: &Connection) -> Result<Transaction, DbErr> {
     match &db.0 {

@@ -16,6 +16,8 @@ pub mod notices;
 pub mod password_logins;
 pub mod redeemed_assertions;
 pub mod redeemed_logins;
+pub mod registration_generation;
+pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tokens;

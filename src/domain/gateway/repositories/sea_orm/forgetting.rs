@@ -4,8 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{LockBehavior, LockType},
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, LockBehavior, LockType},
 };
 
 use super::{
@@ -24,18 +24,29 @@ pub(super) async fn forget<E: EntityTrait>(
     expiry: E::Column,
     now: DateTime<Utc>,
 ) -> Result<u64, RepositoryError> {
+    forget_until::<E>(db, key, expiry, &Expr::value(micros(now))).await
+}
+
+/// Deletes the rows of a table that have expired by a time that is an expression of SQL; returns how many.
+pub(super) async fn forget_until<E: EntityTrait>(
+    db: &Connection,
+    key: E::Column,
+    expiry: E::Column,
+    now: &Expr,
+) -> Result<u64, RepositoryError> {
+    let has_expired = || Expr::col(expiry.as_column_ref()).lte(now.clone());
     let mut forgotten = 0;
     loop {
         let batch = E::find()
             .select_only()
             .column(key)
-            .filter(expiry.lte(micros(now)))
+            .filter(has_expired())
             .order_by_asc(expiry)
             .limit(BATCH)
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .into_query();
         // The expiry is checked twice: a row may have got a new one between being found and being deleted.
-        let delete = E::delete_many().filter(key.in_subquery(batch)).filter(expiry.lte(micros(now)));
+        let delete = E::delete_many().filter(key.in_subquery(batch)).filter(has_expired());
         let deleted = with_timeout(async { Ok(delete.exec(db).await?.rows_affected) }).await?;
         forgotten += deleted;
         if deleted < BATCH {

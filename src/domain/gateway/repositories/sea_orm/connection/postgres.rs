@@ -27,6 +27,9 @@ const MAX_CONNECTIONS: u32 = 8;
 /// The lock that migrating replicas queue for; its number is arbitrary.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(6129022511)";
 
+/// The server's clock. Unlike `now()` it is read when a statement gets to it, which may have waited for a lock.
+pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
 /// The classes of SQLSTATE that waiting does not change: the credentials are wrong.
 const REFUSALS: [&str; 1] = ["28"];
 

@@ -19,6 +19,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// The interval of retries where SQLite itself does not wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
+/// The clock of the machine, to the millisecond. All processes that use the file are on this machine.
+pub(super) const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+
 /// One connection, used in turn: SQLite has one writer anyway, and the pool's queue is fair while SQLite's waiting is
 /// not. It is never closed, because a database in memory lives as long as its connection. `synchronous = FULL` syncs
 /// the write-ahead log at every commit: acknowledged data survives a power loss. `secure_delete` overwrites deleted
