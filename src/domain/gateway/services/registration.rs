@@ -1,18 +1,21 @@
 //! Instances that register themselves under a lease, and the list of them that this replica serves.
 //!
 //! The list follows the store. While the store is away the last list is served: what cannot be renewed must not end.
-//! Once the store responds again its word counts, and leases that are over are gone.
+//! When the store responds again, the leases that have ended meanwhile stay served for as long as a lease, so that their
+//! instances, which could not renew them, can register again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use thiserror::Error;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
@@ -59,11 +62,23 @@ pub struct Registrations {
     limits: RegistrationLimits,
     /// The state of the store to which the list belongs. Reading and publishing take turns, so that an older list never
     /// replaces a newer one.
-    followed: tokio::sync::Mutex<Option<RegistrationState>>,
+    followed: tokio::sync::Mutex<Followed>,
     /// The list that is served.
     served: Mutex<Arc<[RegisteredInstance]>>,
     /// Whether the store responded the last time.
     is_current: AtomicBool,
+}
+
+/// The state of the store to which the list belongs.
+#[derive(Default)]
+struct Followed {
+    state: Option<RegistrationState>,
+    /// The time of the store's last response.
+    responded_at: Option<Instant>,
+    /// Whether it has failed since.
+    has_failed: bool,
+    /// Until when leases that ended while the store was away stay served.
+    kept_until: Option<Instant>,
 }
 
 /// A registered instance.
@@ -176,7 +191,7 @@ impl Registrations {
             RegistrationOutcome::Extended(lease) => Registered::Extended(lease.seen_at(now)),
             RegistrationOutcome::LimitReached(limit) => return Err(RegisterError::LimitReached(limit)),
         };
-        self.publish_own_change().await;
+        self.publish_own_change(None).await;
         Ok(registered)
     }
 
@@ -201,14 +216,14 @@ impl Registrations {
     ) -> Result<(), DeregisterError> {
         may_register(caller).map_err(DeregisterError::Denied)?;
         if self.parts.store.remove(service, id).await.map_err(Failure::from)? {
-            self.publish_own_change().await;
+            self.publish_own_change(Some(id)).await;
         }
         Ok(())
     }
 
     /// Reads the list again if it has changed, and publishes it. Meant to be called several times a second.
     pub async fn follow(&self) -> Result<(), RepositoryError> {
-        let outcome = self.catch_up().await;
+        let outcome = self.catch_up(None).await;
         self.is_current.store(outcome.is_ok(), Ordering::Relaxed);
         outcome
     }
@@ -224,22 +239,63 @@ impl Registrations {
         self.served().to_vec()
     }
 
-    /// This replica serves its own change at once. If the store fails just now, [`follow`](Self::follow) reports it.
-    async fn publish_own_change(&self) {
-        let _ = self.catch_up().await;
+    /// This replica serves its own change at once: `removed` is the instance that it has deregistered. If the store fails
+    /// just now, [`follow`](Self::follow) reports it.
+    async fn publish_own_change(&self, removed: Option<RegistrationId>) {
+        let _ = self.catch_up(removed).await;
     }
 
-    async fn catch_up(&self) -> Result<(), RepositoryError> {
+    async fn catch_up(&self, removed: Option<RegistrationId>) -> Result<(), RepositoryError> {
         let mut followed = self.followed.lock().await;
+        let outcome = self.catch_up_from(&mut followed, removed).await;
+        followed.has_failed = outcome.is_err();
+        outcome
+    }
+
+    async fn catch_up_from(
+        &self,
+        followed: &mut Followed,
+        removed: Option<RegistrationId>,
+    ) -> Result<(), RepositoryError> {
         // Read before the list: what changes in between is another state.
         let state = self.parts.store.state().await?;
-        if *followed == Some(state) {
+        let now = Instant::now();
+        if let Some(before) = followed.responded_at.replace(now)
+            && followed.has_failed
+            && let Some(time) = self.time_to_return(now - before)
+        {
+            followed.kept_until = Some(now + time);
+        }
+        let is_over = followed.kept_until.is_some_and(|until| until <= now);
+        if followed.state == Some(state) && !is_over {
             return Ok(());
         }
-        let live = self.live().await?;
-        self.publish(&live.into(), followed.is_some());
-        *followed = Some(state);
+        let mut live = self.live().await?;
+        if is_over {
+            followed.kept_until = None;
+        } else if followed.kept_until.is_some() {
+            let kept = self.without_place_in(&live);
+            live.extend(kept.into_iter().filter(|one| Some(one.registration.id) != removed));
+        }
+        self.publish(&live.into(), followed.state.is_some());
+        followed.state = Some(state);
         Ok(())
+    }
+
+    /// After the store was away for this time: how long instances that have lost their lease may take to register again.
+    /// `None` if it was too short for a lease to end.
+    fn time_to_return(&self, away: Duration) -> Option<Duration> {
+        let leases = || self.served().iter().filter_map(|one| one.registration.ttl.to_std().ok()).collect::<Vec<_>>();
+        // The first one may have been due for a heartbeat when the store went away, at a third of its lease.
+        let shortest = leases().into_iter().min()?;
+        if away < shortest / 3 { None } else { leases().into_iter().max() }
+    }
+
+    /// The instances that are served and neither in this list nor registered anew there.
+    fn without_place_in(&self, live: &[RegisteredInstance]) -> Vec<RegisteredInstance> {
+        let place = |one: &RegisteredInstance| (one.registration.service.clone(), one.registration.url.to_string());
+        let taken: HashSet<_> = live.iter().map(place).collect();
+        self.served().iter().filter(|one| !taken.contains(&place(one))).cloned().collect()
     }
 
     async fn live(&self) -> Result<Vec<RegisteredInstance>, RepositoryError> {

@@ -207,24 +207,55 @@ async fn a_clock_of_a_replica_ends_no_lease() {
     assert_eq!(here.served(), ["10.0.0.7:8001"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_the_store_is_away_the_last_list_is_served() {
     let here = one();
     here.registrations.follow().await.unwrap();
     let registered = here.add("http://10.0.0.7:8001").await;
+    let gone = here.add("http://10.0.0.6:8001").await;
+    here.registrations.deregister(&caller("services:register"), &orders(), gone.registration.id).await.unwrap();
     here.store.away.store(true, Ordering::SeqCst);
     // All leases end meanwhile.
     here.store.memory.pass(Duration::from_hours(1));
+    tokio::time::advance(Duration::from_hours(1)).await;
     assert!(here.registrations.follow().await.is_err());
     assert_eq!(here.served(), ["10.0.0.7:8001"]);
     let [known] = here.registrations.list().await.try_into().unwrap();
     assert_eq!(known.registration, registered.registration, "as it was last read");
     let refused = here.register(at("http://10.0.0.8:8001")).await;
     assert!(matches!(refused, Err(RegisterError::Failed(Failure::Unavailable(_)))), "{refused:?}");
-    // What the store says counts once it says something.
+    // The store is back; the instance learns with its next heartbeat that its lease has ended.
     here.store.away.store(false, Ordering::SeqCst);
     here.registrations.follow().await.unwrap();
-    assert!(here.served().is_empty() && here.registrations.list().await.is_empty());
+    assert_eq!(here.served(), ["10.0.0.7:8001"]);
+    assert!(here.registrations.list().await.is_empty());
+    let again = here.add("http://10.0.0.7:8001").await;
+    here.registrations.follow().await.unwrap();
+    assert_eq!(here.served(), ["10.0.0.7:8001"]);
+    // Deregistered, it is gone at once.
+    here.registrations.deregister(&caller("services:register"), &orders(), again.registration.id).await.unwrap();
+    assert!(here.served().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_does_not_register_again_after_an_outage_leaves() {
+    let here = one();
+    here.add("http://10.0.0.7:8001").await;
+    for seconds in [9, 40] {
+        here.store.away.store(true, Ordering::SeqCst);
+        assert!(here.registrations.follow().await.is_err());
+        here.store.memory.pass(Duration::from_secs(seconds));
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        here.store.away.store(false, Ordering::SeqCst);
+        here.registrations.follow().await.unwrap();
+        assert_eq!(here.served(), ["10.0.0.7:8001"], "{seconds}");
+    }
+    tokio::time::advance(Duration::from_secs(29)).await;
+    here.registrations.follow().await.unwrap();
+    assert_eq!(here.served(), ["10.0.0.7:8001"]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    here.registrations.follow().await.unwrap();
+    assert!(here.served().is_empty());
 }
 
 #[tokio::test]
