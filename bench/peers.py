@@ -154,6 +154,13 @@ class Service(Peer):
         (self.folder / "download").write_bytes(b"x" * DOWNLOAD_BYTES)
         self.instances = [f"127.0.1.{n % 250 + 1}:{self.port + n // 250}" for n in range(1000)]
         listen = "".join(f"listen {address};" for address in [f"127.0.0.1:{self.port}", *self.instances])
+        self.tls_port, self.certificate = free_port(), self.folder / "service.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                        "-addext", "basicConstraints=critical,CA:FALSE",
+                        "-keyout", f"{self.folder}/service.key", "-out", str(self.certificate)], check=True, capture_output=True)
+        listen += f"listen 127.0.0.1:{self.tls_port} ssl; ssl_certificate {self.certificate};"
+        listen += f"ssl_certificate_key {self.folder}/service.key;"
         body = '{"message":"' + "x" * 1010 + '"}'
         (self.folder / "nginx.conf").write_text(f"""
             worker_processes 1; daemon off; pid {self.folder}/pid; error_log {self.folder}/error.log;
@@ -289,17 +296,25 @@ class Traefik(Peer):
 
 class Gateway(Peer):
     def __init__(self, folder, processes, service, *, name="gateway", algorithm="ES256", routes=0, instances=1, store=None,
-                 binary=None):
+                 limited=False, checked=False, tls=False, binary=None):
         super().__init__(name, folder, processes)
         urls = [f"127.0.0.1:{service.port}"] if instances == 1 else service.instances[:instances]
         fixed = [(PLAIN, "open"), (TOKEN, "token"), (UPLOAD, "open"), (DOWNLOAD, "open")]
         more = [(f"/api/route-{n}/below", "token") for n in range(routes)]
         entries = (f'[[routes]]\npath = "{path}"\nservice = "bench"\nupstream_path = "{path}"\naccess = "{access}"\n'
                    for path, access in fixed + more)
-        (self.folder / "gateway.toml").write_text("".join(entries))
+        of_service = ""
+        if checked:
+            of_service += 'check = { path = "/" }\n'
+        if tls:
+            of_service += f'url = "https://127.0.0.1:{service.tls_port}"\ntls = {{ ca = "{service.certificate}" }}\n'
+        if limited:
+            entries = [entry + 'rate_limit = { requests = 1000000, per = "1s" }\n' for entry in entries]
+        table = f"[services.bench]\n{of_service}" if of_service else ""
+        (self.folder / "gateway.toml").write_text(table + "".join(entries))
         self.env = {
             "GATEWAY_ENV": "development", "PORT": str(self.port), "ADMIN_ADDR": f"127.0.0.1:{free_port()}",
-            "BENCH_SERVICE_URL": ",".join(f"http://{url}" for url in urls), "AUTH_SERVICE_URL": f"http://{urls[0]}",
+            **({} if tls else {"BENCH_SERVICE_URL": ",".join(f"http://{url}" for url in urls)}), "AUTH_SERVICE_URL": f"http://{urls[0]}",
             # With a provider configured there is no stand-in, whose keys take time to create.
             "GITHUB_CLIENT_ID": "bench", "GITHUB_CLIENT_SECRET": "bench", "TOKEN_ALGORITHM": algorithm, "LOG_FORMAT": "json",
             "MAX_CONNECTIONS_PER_CLIENT": "10000", "IDLE_TIMEOUT": "1h"}

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
 
-use std::{hint::black_box, num::NonZeroUsize, sync::Arc, time::Instant};
+use std::{hint::black_box, net::Ipv4Addr, num::NonZeroUsize, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, SubsecRound, Utc};
@@ -16,7 +16,8 @@ use gateway::{
             assertion::SignedAssertion,
             http::{origin::AllowedOrigins, page::TrustedPages},
             oauth::{GrantChanges, ProviderName},
-            service::{Route, RouteTable, Service, ServiceName},
+            rate_limit::{CountedMethods, LimitBy, RateLimit, RateLimits},
+            service::{Route, RouteTable, Service, ServiceName, TrafficPolicy},
             signing_key::{SigningAlgorithm, SigningKey},
             token::{AccessClaims, Expectations, Rejection, Revocations, SignatureVerifier},
             values::{
@@ -59,6 +60,14 @@ fn route_of_10_000(bencher: Bencher<'_, '_>, path: &str) {
     let core = World::new().core();
     assert!(core.leads_to_a_service(path));
     bencher.bench_local(|| core.leads_to_a_service(black_box(path)));
+}
+
+/// What a rate limit adds to the look-up of its route: the first one has none.
+#[divan::bench(args = ["/api/route-5000/below", "/api/limited"])]
+fn rate_limit(bencher: Bencher<'_, '_>, path: &str) {
+    let core = World::new().core();
+    let client = Ipv4Addr::new(203, 0, 113, 5).into();
+    bencher.bench_local(|| assert!(core.is_within_limits(black_box(path), client)));
 }
 
 #[divan::bench]
@@ -198,7 +207,18 @@ fn settings() -> Settings {
 fn routes() -> RouteTable {
     let default = Route::of_service(&"bench".parse().unwrap());
     let prefixes = (0..ROUTES).map(|n| format!("/api/route-{n}/below").parse().unwrap());
-    RouteTable::new(prefixes.map(|prefix| Route { prefix, ..default.clone() }))
+    let limit = RateLimit {
+        requests: 1_000_000,
+        per: std::time::Duration::from_secs(1),
+        burst: 10_000_000,
+        by: LimitBy::Address,
+        methods: CountedMethods::All,
+        shared: false,
+    };
+    let policy = TrafficPolicy { rate_limits: RateLimits::new(vec![limit]), ..TrafficPolicy::default() };
+    let prefix = "/api/limited".parse().unwrap();
+    let limited = Route { prefix, traffic: Some(Arc::new(policy)), ..default.clone() };
+    RouteTable::new(prefixes.map(|prefix| Route { prefix, ..default.clone() }).chain([limited]))
 }
 
 fn now() -> DateTime<Utc> {

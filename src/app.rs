@@ -217,7 +217,7 @@ impl App {
                     settings.public.api_prefix.clone(),
                     probes.handle.clone(),
                 )),
-                resolver: Arc::new(services.resolver(&settings, &world)),
+                resolver: Arc::new(services.resolver(&settings, &world, &store)),
                 control_runtime: Handle::current(),
                 clock: world.clock,
                 entropy: world.entropy,

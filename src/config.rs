@@ -139,7 +139,8 @@ impl Settings {
         let with_address = services.iter().map(|service| service.name.as_str());
         let sample = (environment == Environment::Development).then_some(SAMPLE_SERVICE);
         let with_address: Vec<&str> = with_address.chain(sample).collect();
-        let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address) };
+        let redis = session_store.as_ref().map(|store| matches!(store, SessionStore::Redis(_)));
+        let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address), redis };
         let dns_servers = names::read_servers(&mut reader);
         let routes::Routes { routes, origins: route_origins } = routes::read(&mut reader, known);
         let upstream = services::read_upstream(&mut reader);

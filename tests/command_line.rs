@@ -263,7 +263,7 @@ fn the_schema_is_printed_whatever_the_settings_are() {
     let output = run(&["schema"], &[("PORT", "x")]);
     let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(output.status.success());
-    assert_eq!(schema["properties"]["routes"]["items"]["required"], serde_json::json!(["path", "service"]));
+    assert_eq!(schema["properties"]["routes"]["items"]["required"], serde_json::json!(["path"]));
     let balance =
         &schema["properties"]["services"]["patternProperties"]["^[a-z][a-z0-9-]{0,62}$"]["properties"]["balance"];
     assert!(balance["enum"].as_array().unwrap().contains(&"round-robin".into()), "{balance}");

@@ -1,7 +1,7 @@
 //! Instances that register themselves: seen by every gateway on one store, gone with their lease, and served on while the
 //! store is away.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

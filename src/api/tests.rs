@@ -13,7 +13,7 @@ use crate::{
         models::{
             http::page::PagePolicy,
             registration::AddressPolicy,
-            service::{Instance, Service, ServiceName},
+            service::{Circuit, Instance, Service, ServiceName},
         },
         repositories::memory::{
             MemoryAccounts, MemoryClients, MemoryLogins, MemoryNotices, MemoryRegistrations, MemoryThrottle,
@@ -136,6 +136,10 @@ impl ServicePublisher for Nowhere {
 }
 
 impl InstanceStates for Nowhere {
+    fn circuit(&self, _: &ServiceName) -> Option<Circuit> {
+        None
+    }
+
     fn state(&self, _: &ServiceName, _: &Instance) -> InstanceState {
         InstanceState::default()
     }

@@ -3,3 +3,4 @@
 pub(super) mod control_plane;
 pub(super) mod instances;
 pub(super) mod publisher;
+pub(super) mod shared_buckets;

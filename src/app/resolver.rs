@@ -5,13 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::{error, warn};
 
-use super::{World, policies::expectations, services::Services};
+use super::{
+    World, edge_ports::shared_buckets::SharedBuckets, policies::expectations, services::Services, store::Store,
+};
 use crate::{
     config::Settings,
     domain::gateway::{
         models::{
             assertion::SignedAssertion,
             oauth::ProviderName,
+            rate_limit::{BucketDemand, BucketOutcome},
             service::ServiceName,
             token::Rejection,
             values::{digest::Sha256Digest, id::AccountId, identity::Identity},
@@ -29,7 +32,7 @@ use crate::{
 
 impl Services {
     /// The queries of the data plane.
-    pub(super) fn resolver(&self, settings: &Settings, world: &World) -> ServiceResolver {
+    pub(super) fn resolver(&self, settings: &Settings, world: &World, store: &Store) -> ServiceResolver {
         ServiceResolver {
             tokens: self.tokens.clone(),
             oauth: self.oauth.clone(),
@@ -40,6 +43,7 @@ impl Services {
                 clock: world.clock.clone(),
                 entropy: world.entropy.clone(),
             }),
+            buckets: store.rate_limits().map(SharedBuckets::new),
         }
     }
 }
@@ -49,6 +53,8 @@ pub(super) struct ServiceResolver {
     oauth: Arc<OAuthService>,
     sessions: Arc<SessionService>,
     assertions: AssertionService,
+    /// `None` without a Redis.
+    buckets: Option<SharedBuckets>,
 }
 
 #[async_trait]
@@ -87,6 +93,13 @@ impl Resolver for ServiceResolver {
         match self.oauth.token_for(account, provider).await {
             Ok(open) => Ok(ProviderAccess { token: open.tokens.access_token, fresh_until: open.grant.fresh_until() }),
             Err(error) => Err(told(error, provider)),
+        }
+    }
+
+    async fn take(&self, demands: &[BucketDemand]) -> Result<BucketOutcome, ResolverUnavailable> {
+        match &self.buckets {
+            Some(buckets) => buckets.take(demands).await,
+            None => Err(ResolverUnavailable),
         }
     }
 }

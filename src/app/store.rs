@@ -24,7 +24,8 @@ use crate::{
         },
         notice::NoticeRepository,
         oauth::OAuthRepository,
-        redis::{self, RedisConnection, RedisLogins, RedisSessions},
+        rate_limit::RateLimitRepository,
+        redis::{self, RedisConnection, RedisLogins, RedisRateLimits, RedisSessions},
         registration::RegistrationRepository,
         sea_orm::{
             self, ConnectError, Connection, SeaOrmAccounts, SeaOrmClients, SeaOrmLogins, SeaOrmNotices, SeaOrmOAuth,
@@ -186,6 +187,11 @@ impl Store {
             database: None,
             redis: None,
         }
+    }
+
+    /// The buckets of rate limits that all replicas share; `None` without a Redis.
+    pub(super) fn rate_limits(&self) -> Option<Arc<dyn RateLimitRepository>> {
+        Some(Arc::new(RedisRateLimits::new(self.redis.clone()?, redis::PREFIX)))
     }
 
     /// Whether the Redis with the sessions responds; `None` if sessions are in the main store.

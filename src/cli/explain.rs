@@ -88,11 +88,17 @@ enum Outcome {
 struct Forwarded {
     route: Route,
     origin: String,
-    path_there: String,
+    /// `None` if the gateway answers itself.
+    upstream: Option<Upstream>,
+    token: Option<TokenReport>,
+}
+
+/// Where a request goes.
+struct Upstream {
+    path: String,
     instances: Vec<String>,
     /// Why there is none, or which there may be besides.
-    instances_note: Option<String>,
-    token: Option<TokenReport>,
+    note: Option<String>,
 }
 
 fn explain<'a>(settings: &Settings, request: &'a Request<'a>) -> Explanation<'a> {
@@ -149,10 +155,19 @@ fn without_prefix<'p>(path: &'p str, prefix: &PathPrefix) -> &'p str {
 }
 
 fn forwarded(settings: &Settings, request: &Request<'_>, route: &Route, path: &str) -> Forwarded {
+    Forwarded {
+        origin: origin(settings, route),
+        upstream: (!route.service.is_none()).then(|| upstream(settings, route, path)),
+        token: request.token.map(|token| token::report(settings, &route.access, token)),
+        route: route.clone(),
+    }
+}
+
+fn upstream(settings: &Settings, route: &Route, path: &str) -> Upstream {
     let declared = settings.services.iter().find(|service| service.name == route.service);
     let is_sample = settings.environment == Environment::Development && route.service.as_str() == SAMPLE_SERVICE;
     let instances: Vec<String> = declared.iter().flat_map(|service| &service.urls).map(ServiceUrl::to_string).collect();
-    let instances_note = match declared {
+    let note = match declared {
         _ if !instances.is_empty() => None,
         _ if is_sample => Some("the sample service, which development starts".to_owned()),
         Some(DeclaredService { name, .. }) => Some(format!(
@@ -161,19 +176,19 @@ fn forwarded(settings: &Settings, request: &Request<'_>, route: &Route, path: &s
         )),
         None => Some(format!("none, so the response is 503: set {}", service_variable(&route.service))),
     };
-    Forwarded {
-        origin: origin(settings, route),
-        path_there: route.upstream_pieces(path).map(|pieces| pieces.concat()).unwrap_or_default(),
-        instances,
-        instances_note,
-        token: request.token.map(|token| token::report(settings, &route.access, token)),
-        route: route.clone(),
-    }
+    let path = route.upstream_pieces(path).map(|pieces| pieces.concat()).unwrap_or_default();
+    Upstream { path, instances, note }
 }
 
 fn origin(settings: &Settings, route: &Route) -> String {
     let known = settings.route_origins.get(&(route.prefix.clone(), route.methods.clone()));
     known.map_or_else(|| format!("the default route of {}", route.service), RouteOrigin::to_string)
+}
+
+impl Forwarded {
+    fn restrictions(&self) -> Vec<String> {
+        self.route.traffic.as_ref().map(|policy| policy.restrictions()).unwrap_or_default()
+    }
 }
 
 impl Explanation<'_> {
@@ -195,12 +210,13 @@ impl Explanation<'_> {
                 lines.extend(hints.iter().map(|hint| format!("  {hint}")));
             }
             Outcome::Forwarded(forwarded) => {
-                let Forwarded { route, origin, path_there, instances, instances_note, token } = &**forwarded;
+                let Forwarded { route, origin, upstream, token } = &**forwarded;
                 lines.push(format!("route      {} ({}), {origin}", route.prefix, route.methods));
                 lines.push(format!("access     {}", route.access));
-                lines.push(format!("service    {}, where the path is {path_there}", route.service));
-                for text in instances.iter().chain(instances_note) {
-                    lines.push(format!("instances  {text}"));
+                lines.extend(forwarded.restrictions().iter().map(|rule| format!("policy     {rule}")));
+                if let Some(Upstream { path, instances, note }) = upstream {
+                    lines.push(format!("service    {}, where the path is {path}", route.service));
+                    lines.extend(instances.iter().chain(note).map(|text| format!("instances  {text}")));
                 }
                 for line in token.iter().flat_map(TokenReport::lines) {
                     lines.push(format!("token      {line}"));
@@ -218,15 +234,16 @@ impl Explanation<'_> {
                 json!({ "outcome": "refused", "status": status, "code": code, "reason": why, "near": hints })
             }
             Outcome::Forwarded(forwarded) => {
-                let Forwarded { route, origin, path_there, instances, instances_note, token } = &**forwarded;
+                let Forwarded { route, origin, upstream, token } = &**forwarded;
                 json!({
-                    "outcome": "forwarded",
+                    "outcome": if upstream.is_some() { "forwarded" } else { "answered" },
                     "route": { "path": route.prefix.to_string(), "methods": route.methods.named(), "from": origin },
                     "access": route.access.to_string(),
-                    "service": route.service.as_str(),
-                    "path_at_service": path_there,
-                    "instances": instances,
-                    "note": instances_note,
+                    "policy": forwarded.restrictions(),
+                    "service": upstream.as_ref().map(|_| route.service.as_str()),
+                    "path_at_service": upstream.as_ref().map(|there| &there.path),
+                    "instances": upstream.as_ref().map_or(&[][..], |there| &there.instances),
+                    "note": upstream.as_ref().and_then(|there| there.note.as_ref()),
                     "token": token.as_ref().map(TokenReport::to_json),
                 })
             }

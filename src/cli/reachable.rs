@@ -29,7 +29,8 @@ pub(super) fn listed(settings: &Settings) -> String {
         ];
         text.push_str(&columns.join("  "));
     }
-    let led_to: HashSet<&ServiceName> = table.iter().map(|route| &route.service).collect();
+    let led_to: HashSet<&ServiceName> =
+        table.iter().map(|route| &route.service).filter(|service| !service.is_none()).collect();
     for service in settings.services.iter().filter(|service| !led_to.contains(&service.name)) {
         let line = format!("no route leads to the service {}\n", service.name);
         text.push_str(&line);
@@ -50,11 +51,13 @@ pub(super) fn listed(settings: &Settings) -> String {
 
 /// Path, methods, service, path there, and access.
 fn row(route: &Route) -> [String; 5] {
-    let who = if route.allow == Spellings::NONE {
-        route.access.to_string()
-    } else {
-        format!("{}; lets through {}", route.access, route.allow)
-    };
+    let mut who = route.access.to_string();
+    if route.allow != Spellings::NONE {
+        who = format!("{who}; lets through {}", route.allow);
+    }
+    if let Some(policy) = &route.traffic {
+        who.extend(policy.restrictions().iter().flat_map(|restriction| ["; ", restriction]));
+    }
     [
         route.prefix.to_string(),
         route.methods.to_string(),

@@ -42,8 +42,15 @@ fn of_table(table: &Table) -> Value {
         "additionalProperties": false,
         "properties": properties,
     });
-    if !table.required.is_empty() {
-        schema["required"] = json!(table.required);
+    let alternatives = |names: &&[&str]| -> Value {
+        json!({ "anyOf": names.iter().map(|name| json!({ "required": [name] })).collect::<Vec<_>>() })
+    };
+    let (single, several): (Vec<&[&str]>, Vec<_>) = table.required.iter().copied().partition(|names| names.len() == 1);
+    if !single.is_empty() {
+        schema["required"] = json!(single.concat());
+    }
+    if !several.is_empty() {
+        schema["allOf"] = several.iter().map(alternatives).collect();
     }
     schema
 }
@@ -56,6 +63,11 @@ fn of_field(field: &Field) -> Value {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Number(bounds) => json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() }),
         Kind::Table(table) => of_table(table),
+        Kind::TableOrTables(table) => {
+            json!({ "anyOf": [of_table(table), { "type": "array", "items": of_table(table), "minItems": 1 }] })
+        }
+        Kind::FlagOrTable(table) => json!({ "anyOf": [{ "type": "boolean" }, of_table(table)] }),
+        Kind::Headers => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Kind::Claims => {
             let value = json!({ "type": ["string", "integer", "boolean"] });
             json!({

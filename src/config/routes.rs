@@ -12,6 +12,7 @@ use super::{
         file::FileReader,
         reader::{self, Reader},
         report::broken_by_source,
+        shapes,
         spelling::is_near,
         units,
     },
@@ -31,6 +32,7 @@ use crate::domain::gateway::models::{
 mod access;
 mod entry;
 mod paths;
+mod traffic;
 
 pub(super) use entry::ROUTE;
 
@@ -52,6 +54,8 @@ pub(super) struct Known<'s> {
     pub(super) algorithm: Option<SigningAlgorithm>,
     /// The services that have an address.
     pub(super) services: Option<&'s [&'s str]>,
+    /// Whether there is a Redis, in which all replicas count.
+    pub(super) redis: Option<bool>,
 }
 
 /// Where a route is declared.
@@ -121,7 +125,7 @@ pub(super) fn read(reader: &mut Reader<'_>, known: Known<'_>) -> Routes {
 /// The shipped routes. They are valid: a test reads them.
 fn shipped() -> Vec<Route> {
     let mut file = FileReader::open("the shipped routes", SHIPPED, None);
-    let known = Known { providers: None, algorithm: None, services: None };
+    let known = Known { providers: None, algorithm: None, services: None, redis: None };
     let mut parser = Parser { file: &mut file, known, shipped: &[], taken: Taken::default() };
     parser.routes().into_iter().map(|(route, _)| route).collect()
 }
@@ -167,7 +171,10 @@ impl Parser<'_, '_> {
             self.take(given, path, methods);
         }
         let allow = self.allow(entry.allow.as_ref());
-        let service = entry.service.as_ref().and_then(|given| self.service(given));
+        let service = match &entry.service {
+            Some(given) => self.service(given),
+            None => self.no_service(entry),
+        };
         let upstream_path = match &entry.upstream_path {
             None => path.as_ref().zip(service.as_ref()).map(|(path, of)| Route::default_upstream_prefix(path, of)),
             Some(given) => self.field("upstream_path", given, |text| parsed(text, "a path")),
@@ -192,6 +199,7 @@ impl Parser<'_, '_> {
         let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
         let assertion = self.assertion(entry.assertion.as_ref());
         let forward_authorization = self.forward_authorization(entry.forward_authorization.as_ref(), access.as_ref());
+        let traffic = self.traffic(entry);
         Some(Route {
             prefix: path?,
             methods: methods?,
@@ -208,6 +216,7 @@ impl Parser<'_, '_> {
             time_limits: time_limits?,
             end_with_token: end_with_token?,
             assertion: assertion?,
+            traffic: traffic?,
         })
     }
 

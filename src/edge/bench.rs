@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
     sync::Arc,
     task::Context,
@@ -20,9 +20,12 @@ use crate::{
     edge::{
         auth,
         health::ServiceState,
-        http::{header_list::HeaderList, path},
+        http::{client_address::Client, header_list::HeaderList, message::RequestHead, path},
         listener::parts::Parts,
-        pipeline::core,
+        pipeline::{
+            core,
+            traffic::{self, rate_limits::Quotas},
+        },
         upstream::{cluster::Cluster, endpoint::Lease, router::Destination},
     },
 };
@@ -84,6 +87,17 @@ impl Core {
         let mut found = pin!(auth::authenticate(&self.0.auth, &router.snapshot, Accepted::Token, &headers, false));
         let mut context = Context::from_waker(std::task::Waker::noop());
         matches!(found.as_mut().poll(&mut context), std::task::Poll::Ready(Ok(Some(_))))
+    }
+
+    /// Whether a request is within the rate limits of its route.
+    pub fn is_within_limits(&self, path: &str, client: IpAddr) -> bool {
+        let router = self.0.router();
+        let wanted = Wanted { path, spellings: Spellings::NONE, method: "GET", preflight_for: None };
+        let Destination::Service { route, .. } = router.destination(wanted) else { return false };
+        let client =
+            Client { address: SocketAddr::new(client, 1), forwarded_for: HeaderValue::from_static(""), scheme: "http" };
+        let rates = self.0.upstream.limits.rates();
+        traffic::admit_client(route, &mut Quotas::default(), rates, &client, &RequestHead::default()).is_ok()
     }
 
     /// Forgets the validated tokens.

@@ -1,9 +1,11 @@
 //! All failures of a request at the edge, with their source and whether a retry can help.
 
+use std::{sync::Arc, time::Duration};
+
 use http::HeaderValue;
 
 use crate::{
-    domain::gateway::models::{access::Denied, oauth::ProviderName, token::Rejection},
+    domain::gateway::models::{access::Denied, oauth::ProviderName, service::TrafficPolicy, token::Rejection},
     edge::{http::path::BadPath, http1::request_head::BadHead},
 };
 
@@ -48,12 +50,31 @@ pub(crate) enum Failure {
     BodyBroken,
     /// The client stopped sending its body.
     BodyTimeout,
+    /// The client's address may not use the route.
+    AddressDenied,
+    /// The route's limit on the rate of requests is used up.
+    RateLimited {
+        /// When the next request is accepted, in seconds.
+        retry_after: u64,
+    },
+    /// The route is closed for maintenance.
+    Maintenance {
+        /// Its rule.
+        rule: Arc<TrafficPolicy>,
+        /// Whether a browser navigates there: people get a page.
+        page: bool,
+    },
     /// The client has its maximum of requests in flight.
     ClientOverloaded,
     /// The route has its maximum of requests in flight.
     RouteOverloaded,
     /// The service has its maximum of requests in flight.
     ServiceOverloaded,
+    /// Too many requests to the service have failed: it gets none for a while.
+    CircuitOpen {
+        /// The time until the next one is tried.
+        wait: Duration,
+    },
     /// The process may open no more connections to services.
     ConnectionsExhausted,
     /// The service has no endpoint now.
@@ -129,15 +150,20 @@ impl Failure {
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::BodyTimeout
+            | Self::AddressDenied
+            | Self::RateLimited { .. }
+            | Self::Maintenance { .. }
             | Self::ClientOverloaded
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
             Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
                 Source::Gateway
             }
-            Self::NoInstance | Self::RouteOverloaded | Self::ServiceOverloaded | Self::ConnectionsExhausted => {
-                Source::Shortage
-            }
+            Self::NoInstance
+            | Self::RouteOverloaded
+            | Self::ServiceOverloaded
+            | Self::CircuitOpen { .. }
+            | Self::ConnectionsExhausted => Source::Shortage,
             Self::Unreachable
             | Self::ConnectTimeout
             | Self::Refused
@@ -168,9 +194,13 @@ impl Failure {
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::BodyTimeout
+            | Self::AddressDenied
+            | Self::RateLimited { .. }
+            | Self::Maintenance { .. }
             | Self::ClientOverloaded
             | Self::RouteOverloaded
             | Self::ServiceOverloaded
+            | Self::CircuitOpen { .. }
             | Self::ConnectionsExhausted
             | Self::NoInstance
             | Self::CheckUnavailable

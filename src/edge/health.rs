@@ -4,6 +4,7 @@
 //! A request writes only to memory of its own core, as long as nothing fails. Instances that are out are few, so that may
 //! take a lock.
 
+mod breaker;
 mod counters;
 mod instance;
 mod service;

@@ -1,14 +1,17 @@
-//! The steps of a request: validate its form, normalise its path, find its route, authenticate the caller, authorise
-//! them, limit the size, get the caller's provider token, and forward. The first step that fails determines the
-//! response.
+//! The steps of a request: validate its form, normalise its path, find its route, check its client against the route's
+//! policy, authenticate the caller, authorise them, check their limits, limit the size, get the caller's provider token,
+//! and forward. The first step that fails determines the response.
 
+pub(crate) mod additions;
 pub(crate) mod control_plane;
 pub(crate) mod core;
 pub(crate) mod cors;
+pub(crate) mod encoding;
 pub(crate) mod error_response;
 pub(crate) mod response_body;
 pub(crate) mod shortage;
 pub(crate) mod target;
+pub(crate) mod traffic;
 
 use std::{
     future::Future,
@@ -24,10 +27,12 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use self::{
+    additions::Additions,
     core::Core,
     cors::CorsDecision,
     response_body::Response,
     target::{host, options, other_methods, preflight_for},
+    traffic::{fixed_answer::Asked, rate_limits::Quotas},
 };
 use super::upstream::request_facts::RequestFacts;
 use crate::{
@@ -90,9 +95,9 @@ pub(crate) async fn respond(
     let mut record =
         Record::begin(&core.access_log, request.method.clone(), target, id.clone(), Rc::clone(connection_state));
     let transport = core.auth.browsers.transport(Some(request), peer.is_trusted());
-    let mut decision = CorsDecision::default();
-    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut decision))).await;
-    finished(outcome, &id, record, decision, transport)
+    let mut additions = Additions::default();
+    let outcome = shielded(pin!(handle(core, peer, &id, request, body, &mut record, &mut additions))).await;
+    finished(outcome, &id, record, additions, transport)
 }
 
 /// Responds to input that could not be parsed as a request.
@@ -100,18 +105,19 @@ pub(crate) fn refuse(core: &Core, connection_state: &Rc<ConnectionState>, bad: B
     let id = core.random.next();
     let record = Record::begin(&core.access_log, Method::default(), None, id.clone(), Rc::clone(connection_state));
     let transport = core.auth.browsers.transport(None, false);
-    finished(Err(Failure::Head(bad)), &id, record, CorsDecision::default(), transport)
+    finished(Err(Failure::Head(bad)), &id, record, Additions::default(), transport)
 }
 
 fn finished(
     outcome: Result<Box<Response>, Failure>,
     id: &RequestText,
     mut record: Box<Record>,
-    decision: CorsDecision,
+    additions: Additions,
     transport: Transport,
 ) -> Box<Response> {
     let mut response = outcome.unwrap_or_else(|failure| {
         record.upload_ended();
+        record.refused(failure.code());
         match failure.source() {
             Source::Client | Source::Shortage => debug!(request_id = %id, ?failure, "a request was refused"),
             Source::Upstream => {
@@ -125,7 +131,7 @@ fn finished(
     });
     response.headers.append(X_REQUEST_ID, id.as_bytes());
     transport.secure(&mut response.headers);
-    decision.apply(&mut response.headers);
+    additions.apply(&mut response.headers);
     record.answered(response.status);
     response.body.record(record);
     response
@@ -150,7 +156,7 @@ async fn handle(
     head: &mut RequestHead,
     mut body: Incoming,
     record: &mut Record,
-    decision: &mut CorsDecision,
+    additions: &mut Additions,
 ) -> Result<Box<Response>, Failure> {
     match head.method {
         Method::TRACE => return Err(Failure::Trace),
@@ -161,7 +167,7 @@ async fn handle(
         validate::validate(head, !body.is_empty()).map_err(Failure::Head)?;
         body.expect(head.length);
     }
-    *decision = CorsDecision::of(&core.auth.browsers.allowed_origins, &head.headers);
+    additions.cors = CorsDecision::of(&core.auth.browsers.allowed_origins, &head.headers);
     let uri = std::mem::take(&mut head.uri);
     let host = host(&uri, &head.headers, head.version)?;
     let host = peer.forwarded_host(&head.headers).or(host);
@@ -184,7 +190,7 @@ async fn handle(
     };
     let destination = router.destination(wanted);
     if !matches!(destination, Destination::OwnPath)
-        && let Some(response) = decision.preflight(&head.method, &head.headers)
+        && let Some(response) = additions.cors.preflight(&head.method, &head.headers)
     {
         return Ok(Box::new(response));
     }
@@ -200,15 +206,25 @@ async fn handle(
         }
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
+            traffic::admit_client(route, &mut additions.quotas, core.upstream.limits.rates(), &client, head)?;
+            count_with_others(core, &mut additions.quotas).await?;
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             if by_method {
                 remove_method_overrides(&mut head.headers);
             }
             let incoming = Checked { head, body, api_prefix, path, query: uri.query(), host, client, upgrade, id };
-            let answered = proxy(core, &router.snapshot, route, cluster, incoming, record).await;
+            let quotas = &mut additions.quotas;
+            let answered = proxy(core, &router.snapshot, route, cluster, incoming, (record, quotas)).await;
             answered.inspect_err(|failure| core.shortages.note(route, failure))
         }
     }
+}
+
+async fn count_with_others(core: &Core, quotas: &mut Quotas) -> Result<(), Failure> {
+    if !quotas.has_shared() {
+        return Ok(());
+    }
+    Box::pin(traffic::count_with_others(quotas, core.upstream.limits.rates(), &core.auth.lookup)).await
 }
 
 /// A request whose form was found valid.
@@ -230,7 +246,7 @@ async fn proxy(
     route: &Route,
     cluster: Option<&Cluster>,
     mut request: Checked<'_>,
-    record: &mut Record,
+    (record, quotas): (&mut Record, &mut Quotas),
 ) -> Result<Box<Response>, Failure> {
     let mut limits = limits(core, route);
     record.may_idle(limits.idle);
@@ -257,6 +273,13 @@ async fn proxy(
     )
     .await?;
     let permit = route.access.authorise(identity, linked_provider).map_err(|denied| refused(core, denied, &request))?;
+    let Checked { head, client, api_prefix, path, query, .. } = &request;
+    let asked = Asked { head, client, api_prefix, path, query: *query };
+    traffic::admit_caller(route, quotas, core.upstream.limits.rates(), &asked, permit.identity())?;
+    count_with_others(core, quotas).await?;
+    if let Some(answer) = traffic::answer(route, &asked) {
+        return answer.map(Box::new);
+    }
     if route.end_with_token && route.access != Access::Open {
         limits.token = caller.as_ref().map(|caller| &caller.identity);
     }
@@ -281,6 +304,7 @@ async fn proxy(
             buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
         }
     }
+    cluster.admit().map_err(|wait| Failure::CircuitOpen { wait })?;
     record.in_flight.service =
         Some(cluster.permit(&core.upstream.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {
@@ -304,6 +328,7 @@ async fn proxy(
             ))
         }
     };
+    let coding = traffic::prepare(route, &mut request.head.headers);
     let facts = RequestFacts {
         request_id: request.id,
         client: &request.client,
@@ -321,7 +346,9 @@ async fn proxy(
     };
     let outgoing = UpstreamRequest::new(request.head, body, &facts)?;
     record.belongs_to(outgoing.trace_id());
-    forward(&core.upstream, cluster, &outgoing, &limits, record).await
+    let mut response = forward(&core.upstream, cluster, &outgoing, &limits, record).await?;
+    traffic::finish(route, coding, outgoing.is_head(), &mut response);
+    Ok(response)
 }
 
 /// A permit for one more request of a client, if the client is limited at all.

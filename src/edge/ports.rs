@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::domain::gateway::models::{
     assertion::SignedAssertion,
     oauth::ProviderName,
+    rate_limit::{BucketDemand, BucketOutcome},
     service::ServiceName,
     token::Rejection,
     values::{
@@ -111,6 +112,12 @@ pub trait Resolver: Send + Sync + 'static {
         account: AccountId,
         provider: &ProviderName,
     ) -> Result<ProviderAccess, ProviderAccessError>;
+
+    /// Takes one request out of each of these buckets, which all replicas share, or out of none. Without a store of such
+    /// counts each replica counts by itself.
+    async fn take(&self, _demands: &[BucketDemand]) -> Result<BucketOutcome, ResolverUnavailable> {
+        Err(ResolverUnavailable)
+    }
 }
 
 /// The sink for the lines of the access log.

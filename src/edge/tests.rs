@@ -14,3 +14,4 @@ mod properties;
 mod service_tls;
 mod smuggling;
 pub(crate) mod support;
+mod traffic;

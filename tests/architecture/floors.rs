@@ -117,6 +117,7 @@ pub(crate) const FLOORS: [Layer; 17] = [
             "edge/http1",
             "edge/http2",
             "edge/limits",
+            "edge/net",
             "edge/observe",
             "edge/ports",
             "edge/snapshot",

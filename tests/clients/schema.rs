@@ -41,14 +41,27 @@ fn the_schema_accepts_good_files_and_finds_mistakes() {
         "[services.shop]\ncheck = { intervall = '1s' }",
         "[services.shop]\ncheck = { interval = '1 s' }",
         "[services.shop]\neject = { after = -1 }",
+        "[services.shop]\nbreaker = { failures = 101 }",
         "[[routes]]\npath = '/api/x'",
         "[[routes]]\npath = '/x'\nservice = 'x'",
     ]
     .into_iter()
     .map(str::to_owned)
     .chain(
-        ["access = 'opne'", "body_limit = 10", "allow = ['semikolon']", "claims = { a = [] }", "total_timeout = '10'"]
-            .map(|line| format!("{route}{line}\n")),
+        [
+            "rate_limit = { requests = 5 }",
+            "rate_limit = []",
+            "protect = 'admin'",
+            "redirect = { to = 'example.com' }",
+            "maintenance = 'soon'",
+            "request_headers = { set = ['X-A'] }",
+            "access = 'opne'",
+            "body_limit = 10",
+            "allow = ['semikolon']",
+            "claims = { a = [] }",
+            "total_timeout = '10'",
+        ]
+        .map(|line| format!("{route}{line}\n")),
     )
     .collect();
     let given = json!({ "schema": schema, "good": good, "bad": bad });

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     domain::gateway::{
-        models::service::{Health, Instance, ServiceName},
+        models::service::{Circuit, Health, Instance, ServiceName},
         services::ports::{InstanceState, InstanceStates},
     },
     edge::snapshot::SnapshotCell,
@@ -24,6 +24,10 @@ impl PublishedInstances {
 }
 
 impl InstanceStates for PublishedInstances {
+    fn circuit(&self, service: &ServiceName) -> Option<Circuit> {
+        self.snapshots.load().services.get(service)?.circuit()
+    }
+
     fn state(&self, service: &ServiceName, instance: &Instance) -> InstanceState {
         let snapshot = self.snapshots.load();
         let Some(of_service) = snapshot.services.get(service) else { return InstanceState::default() };

@@ -25,6 +25,12 @@ path = '/api/news/archive'
 service = 'news'
 allow = ['semicolon']
 access = 'open'
+rate_limit = { requests = 5, per = '1s' }
+
+[[routes]]
+path = '/api/old'
+access = 'open'
+redirect = { to = '/api/news' }
 ";
 
 fn explained(request: &Request<'_>) -> (String, Value, bool) {
@@ -73,6 +79,22 @@ fn a_request_with_a_route_is_followed_to_its_service() {
     assert!(shipped.contains("instances  the sample service, which development starts\n"), "{shipped}");
     let default = text("GET", "/api/auth");
     assert!(default.contains("refused with 404 no_route"), "a service with routes has no other door: {default}");
+}
+
+#[test]
+fn a_route_tells_its_limits_and_its_own_answer() {
+    let limited = text("GET", "/api/news/archive");
+    assert!(limited.contains("policy     at most 5 requests in 1s by address\nservice    news"), "{limited}");
+    let (told, document, passes) = explained(&Request { method: "GET", path: "/api/old", token: None, json: false });
+    assert_eq!(
+        told,
+        "GET /api/old\n\
+         route      /api/old (any method), gateway.toml line 26\n\
+         access     everyone\n\
+         policy     redirected to /api/news\n"
+    );
+    assert_eq!((document["outcome"].as_str(), &document["service"]), (Some("answered"), &Value::Null));
+    assert!(passes);
 }
 
 #[test]

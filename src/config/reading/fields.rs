@@ -18,8 +18,8 @@ pub struct Table {
     pub about: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
-    /// The names of the fields that it must have.
-    pub required: &'static [&'static str],
+    /// The names of the fields that it must have: of each list at least one.
+    pub required: &'static [&'static [&'static str]],
 }
 
 /// A field of a table.
@@ -50,6 +50,12 @@ pub enum Kind {
     Number(RangeInclusive<i64>),
     /// A table with these fields.
     Table(&'static Table),
+    /// A table with these fields, or a list of such tables.
+    TableOrTables(&'static Table),
+    /// `true`, `false` or a table with these fields.
+    FlagOrTable(&'static Table),
+    /// A table of headers: their names are free, their values texts.
+    Headers,
     /// A table of claims: their names are free, their values texts, numbers, flags or lists of these.
     Claims,
 }
@@ -94,9 +100,33 @@ impl Kind {
             Self::TextOrTexts(_) => is_text(value) || is_texts(value),
             Self::Flag => matches!(value, DeValue::Boolean(_)),
             Self::Number(_) => matches!(value, DeValue::Integer(_)),
-            Self::Table(_) | Self::Claims => matches!(value, DeValue::Table(_)),
+            Self::Table(_) | Self::Claims | Self::Headers => is_table(value),
+            Self::TableOrTables(_) => is_table(value) || is_tables(value),
+            Self::FlagOrTable(_) => is_table(value) || matches!(value, DeValue::Boolean(_)),
         }
     }
+
+    /// The fields of a table of this type, if they are known.
+    pub(super) fn table(&self) -> Option<&'static Table> {
+        match self {
+            Self::Table(table) | Self::TableOrTables(table) | Self::FlagOrTable(table) => Some(table),
+            Self::Text(_)
+            | Self::Texts(_)
+            | Self::TextOrTexts(_)
+            | Self::Flag
+            | Self::Number(_)
+            | Self::Claims
+            | Self::Headers => None,
+        }
+    }
+}
+
+fn is_table(value: &DeValue<'_>) -> bool {
+    matches!(value, DeValue::Table(_))
+}
+
+fn is_tables(value: &DeValue<'_>) -> bool {
+    matches!(value, DeValue::Array(values) if values.iter().all(|value| is_table(value.get_ref())))
 }
 
 fn is_text(value: &DeValue<'_>) -> bool {

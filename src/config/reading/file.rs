@@ -152,8 +152,9 @@ impl<'s> FileReader<'s> {
         place: &Spanned<()>,
         fields: DeTable<'i>,
     ) -> DeTable<'i> {
-        for name in table.required.iter().filter(|name| fields.keys().all(|key| key.get_ref() != *name)) {
-            self.note(place, format!("{prefix}{name} is required in every {}", table.written));
+        let has = |name: &&str| fields.keys().any(|key| key.get_ref() == name);
+        for names in table.required.iter().filter(|names| !names.iter().any(has)) {
+            self.note(place, format!("{prefix}{} is required in every {}", names[0], table.written));
         }
         let mut kept = DeTable::new();
         for (key, value) in fields {
@@ -172,16 +173,31 @@ impl<'s> FileReader<'s> {
                 self.note(&value, format!("{prefix}{name} {problem}"));
                 continue;
             }
-            let place = Spanned::new(value.span(), ());
-            let value = match (kind, value.into_inner()) {
-                (Kind::Table(inner), DeValue::Table(fields)) => {
-                    DeValue::Table(self.kept(inner, &format!("{prefix}{name}."), &place, fields))
-                }
-                (_, value) => value,
+            let value = match kind.table() {
+                Some(inner) => self.kept_inside(inner, &format!("{prefix}{name}."), value),
+                None => value,
             };
-            kept.insert(key, Spanned::new(place.span(), value));
+            kept.insert(key, value);
         }
         kept
+    }
+
+    /// A value with the fields that its table declares, or each of its tables.
+    fn kept_inside<'i>(
+        &mut self,
+        table: &'static Table,
+        prefix: &str,
+        value: Spanned<DeValue<'i>>,
+    ) -> Spanned<DeValue<'i>> {
+        let place = Spanned::new(value.span(), ());
+        let kept = match value.into_inner() {
+            DeValue::Table(fields) => DeValue::Table(self.kept(table, prefix, &place, fields)),
+            DeValue::Array(tables) => {
+                DeValue::Array(tables.into_iter().map(|one| self.kept_inside(table, prefix, one)).collect())
+            }
+            other => other,
+        };
+        Spanned::new(place.span(), kept)
     }
 
     /// Reads the value of a field. `parse` says what it must be.

@@ -175,7 +175,7 @@ mod tests {
         let text = format!("[[routes]]\npath = '/api/x'\nservice = 'x'\n{lines}\n");
         let sources = Sources::default().with_routes_file("gateway.toml", &text);
         let mut reader = Reader::new(&sources);
-        let known = routes::Known { providers: Some(&["google"]), algorithm: None, services: None };
+        let known = routes::Known { providers: Some(&["google"]), algorithm: None, services: None, redis: None };
         let found = routes::read(&mut reader, known);
         let found = reader.finish(Some(found.of_file()));
         let found = found.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;

@@ -12,6 +12,14 @@ use super::{
         Kind, Table, field, words,
     },
     listener::MANY,
+    shapes::{FlagOrTable, TableOrTables},
+    traffic::{
+        preset_words,
+        tables::{
+            HeaderRulesEntry, MAINTENANCE, MaintenanceEntry, RATE_LIMIT, REDIRECT, REQUEST_HEADERS, RESPOND,
+            RESPONSE_HEADERS, RateLimitEntry, RedirectEntry, RespondEntry,
+        },
+    },
 };
 use crate::domain::gateway::models::http::path::Spelling;
 
@@ -42,10 +50,21 @@ pub(super) struct RouteEntry {
     pub(super) total_timeout: Option<Spanned<String>>,
     pub(super) end_with_token: Option<Spanned<bool>>,
     pub(super) assertion: Option<Spanned<bool>>,
+    pub(super) rate_limit: Option<Spanned<TableOrTables<RateLimitEntry>>>,
+    pub(super) protect: Option<Spanned<String>>,
+    pub(super) allow_ips: Option<Spanned<Vec<String>>>,
+    pub(super) deny_ips: Option<Spanned<Vec<String>>>,
+    pub(super) request_headers: Option<Spanned<HeaderRulesEntry>>,
+    pub(super) response_headers: Option<Spanned<HeaderRulesEntry>>,
+    pub(super) redirect: Option<Spanned<RedirectEntry>>,
+    pub(super) respond: Option<Spanned<RespondEntry>>,
+    pub(super) maintenance: Option<Spanned<FlagOrTable<MaintenanceEntry>>>,
+    pub(super) compress: Option<Spanned<bool>>,
 }
 
 const DURATION: &str = "a duration in quotes, such as \"500ms\" or \"10s\"";
 const WORDS: &str = "a list of words in quotes, such as [\"read\", \"write\"]";
+const ADDRESSES: &str = "a list of addresses and CIDRs in quotes, such as [\"10.0.0.0/8\"]";
 const PROVIDER: &str = "the name of a provider in quotes, such as \"google\"";
 
 #[expect(clippy::cast_possible_wrap, reason = "it is a million")]
@@ -59,7 +78,7 @@ pub(in crate::config) static ROUTE: Table = Table {
     about: "A route: which requests go to which service, and who may send them.",
     fields: FIELDS,
     // Without these there is no route.
-    required: &["path", "service"],
+    required: &[&["path"], &["service", "redirect", "respond", "maintenance"]],
 };
 
 const FIELDS: &[Field] = &[
@@ -180,6 +199,56 @@ const FIELDS: &[Field] = &[
         Kind::Flag,
         "true or false",
         "Whether the service also gets a signed assertion of the caller. Default: false.",
+    ),
+    field(
+        "rate_limit",
+        Kind::TableOrTables(&RATE_LIMIT),
+        "a table or a list of tables, such as { requests = 100, per = \"1m\" }",
+        "How many requests are accepted in a time; further ones get 429.",
+    ),
+    field(
+        "protect",
+        Kind::Text(OneOf(preset_words)),
+        "\"login\"",
+        "A preset of rate limits. login is for a log-in route: 10 attempts a minute and 100 an hour per address.",
+    ),
+    field("allow_ips", Kind::Texts(Any), ADDRESSES, "Only these clients may send requests; others get 403."),
+    field("deny_ips", Kind::Texts(Any), ADDRESSES, "These clients get 403, even if allow_ips has them."),
+    field(
+        "request_headers",
+        Kind::Table(&REQUEST_HEADERS),
+        "a table, such as { set = { X-Team = \"blue\" } }",
+        "Changes the headers that the service gets.",
+    ),
+    field(
+        "response_headers",
+        Kind::Table(&RESPONSE_HEADERS),
+        "a table, such as { remove = [\"Server\"] }",
+        "Changes the headers that clients get.",
+    ),
+    field(
+        "redirect",
+        Kind::Table(&REDIRECT),
+        "a table, such as { to = \"https://www.example.com/new\" }",
+        "Redirects requests. Such a route needs no service.",
+    ),
+    field(
+        "respond",
+        Kind::Table(&RESPOND),
+        "a table, such as { status = 200, body = \"ok\" }",
+        "Responds with the same to all requests. Such a route needs no service.",
+    ),
+    field(
+        "maintenance",
+        Kind::FlagOrTable(&MAINTENANCE),
+        "true, false or a table, such as { retry_after = \"10m\" }",
+        "Responds with 503 and a page that says so. Such a route needs no service.",
+    ),
+    field(
+        "compress",
+        Kind::Flag,
+        "true or false",
+        "Whether plain responses of the service are compressed as the client prefers. Default: false.",
     ),
 ];
 

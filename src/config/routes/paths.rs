@@ -113,7 +113,8 @@ mod tests {
     fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
         let sources = Sources::default().with_routes_file("gateway.toml", text);
         let mut reader = Reader::new(&sources);
-        let found = routes::read(&mut reader, routes::Known { providers: None, algorithm: None, services: None });
+        let found =
+            routes::read(&mut reader, routes::Known { providers: None, algorithm: None, services: None, redis: None });
         reader.finish(Some(found.of_file())).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 

@@ -7,8 +7,12 @@ use crate::{
 fn routes(text: &str) -> Result<Vec<Route>, Vec<String>> {
     let sources = Sources::default().with_routes_file("gateway.toml", text);
     let mut reader = Reader::new(&sources);
-    let known =
-        Known { providers: Some(&["google", "my-idp"]), algorithm: Some(SigningAlgorithm::Hs256), services: None };
+    let known = Known {
+        providers: Some(&["google", "my-idp"]),
+        algorithm: Some(SigningAlgorithm::Hs256),
+        services: None,
+        redis: None,
+    };
     let routes = read(&mut reader, known).of_file();
     reader.finish(Some(routes)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
@@ -62,6 +66,7 @@ fn a_route_is_read_whole() {
         end_with_token: false,
         host_sent: HostSent::Client,
         assertion: false,
+        traffic: None,
     };
     assert_eq!(routes(text), Ok(vec![whole]));
 }
@@ -233,7 +238,7 @@ fn a_service_that_has_no_address_is_told_with_the_one_that_was_meant() {
     let text = "[[routes]]\npath = '/api/x'\nservice = 'reprots'\n[[routes]]\npath = '/api/y'\nservice = 'user-mail'\n\
                 [[routes]]\npath = '/api/z'\nservice = 'reports'\n";
     let sources = Sources::default().with_routes_file("gateway.toml", text);
-    let known = |services| Known { providers: None, algorithm: None, services };
+    let known = |services| Known { providers: None, algorithm: None, services, redis: None };
     let mut reader = Reader::new(&sources);
     let _ = read(&mut reader, known(Some(&["auth", "reports"])));
     let said = reader.finish(Some(())).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();

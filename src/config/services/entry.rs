@@ -14,6 +14,7 @@ pub(super) struct ServiceEntry {
     pub(super) slow_start: Option<Spanned<String>>,
     pub(super) check: Option<Spanned<CheckEntry>>,
     pub(super) eject: Option<Spanned<EjectEntry>>,
+    pub(super) breaker: Option<Spanned<BreakerEntry>>,
     pub(super) max_requests: Option<Spanned<i64>>,
     pub(super) max_pending: Option<Spanned<i64>>,
     pub(super) connection_age: Option<Spanned<String>>,
@@ -47,6 +48,16 @@ pub(super) struct EjectEntry {
     pub(super) after: Option<Spanned<i64>>,
     pub(super) time: Option<Spanned<String>>,
     pub(super) max_time: Option<Spanned<String>>,
+}
+
+/// The table `breaker`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BreakerEntry {
+    pub(super) failures: Option<Spanned<i64>>,
+    pub(super) requests: Option<Spanned<i64>>,
+    pub(super) window: Option<Spanned<String>>,
+    pub(super) open: Option<Spanned<String>>,
 }
 
 /// The table `tls`.

@@ -6,14 +6,14 @@ use toml::Spanned;
 
 use super::{
     MANY,
-    entry::{CheckEntry, EjectEntry, ServiceEntry},
+    entry::{BreakerEntry, CheckEntry, EjectEntry, ServiceEntry},
     tls,
 };
 use crate::{
     config::reading::{fields::words, file::FileReader, reader::one_of, units},
     domain::gateway::models::{
         http::path::PathPrefix,
-        service::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
+        service::{Balancing, Breaker, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
     },
 };
 
@@ -25,6 +25,9 @@ pub(super) const COUNTS: RangeInclusive<i64> = 1..=100;
 /// 0 is never.
 pub(super) const EJECT_AFTER: RangeInclusive<i64> = 0..=1000;
 
+pub(super) const PERCENT: RangeInclusive<i64> = 1..=100;
+pub(super) const BREAKER_REQUESTS: RangeInclusive<i64> = 1..=MOST_REQUESTS;
+
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
@@ -32,6 +35,7 @@ const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 const CHECK_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
 const CHECK_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=HOUR;
 const EJECTION_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
+const BREAKER_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
 /// A connection that is younger is hardly worth its handshake.
 const CONNECTION_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 
@@ -69,6 +73,10 @@ pub(super) fn policy(file: &mut FileReader<'_>, entry: &ServiceEntry) -> Option<
         None => Some(Ejection::default()),
         Some(given) => ejection(file, given.get_ref()),
     };
+    let breaker = match &entry.breaker {
+        None => Some(None),
+        Some(given) => breaker(file, given.get_ref()).map(Some),
+    };
     let limit = 1..=MOST_REQUESTS;
     let max_requests = number(file, "max_requests", entry.max_requests.as_ref(), &limit);
     let max_pending = number(file, "max_pending", entry.max_pending.as_ref(), &limit);
@@ -82,6 +90,7 @@ pub(super) fn policy(file: &mut FileReader<'_>, entry: &ServiceEntry) -> Option<
         slow_start: slow_start?.unwrap_or_default(),
         check: check?,
         ejection: ejection?,
+        breaker: breaker?,
         max_requests: max_requests?,
         max_pending: max_pending?,
         connection_age: connection_age?,
@@ -223,6 +232,20 @@ fn ejection(file: &mut FileReader<'_>, entry: &EjectEntry) -> Option<Ejection> {
     }
     let max_time = given_max.unwrap_or(usual.max_time.max(time));
     Some(Ejection { after: after?.unwrap_or(usual.after), time, max_time })
+}
+
+fn breaker(file: &mut FileReader<'_>, entry: &BreakerEntry) -> Option<Breaker> {
+    let usual = Breaker::default();
+    let failures = number(file, "breaker.failures", entry.failures.as_ref(), &PERCENT);
+    let requests = number(file, "breaker.requests", entry.requests.as_ref(), &BREAKER_REQUESTS);
+    let window = duration(file, "breaker.window", entry.window.as_ref(), &BREAKER_TIME);
+    let open = duration(file, "breaker.open", entry.open.as_ref(), &BREAKER_TIME);
+    Some(Breaker {
+        failures: failures?.unwrap_or(usual.failures),
+        requests: requests?.unwrap_or(usual.requests),
+        window: window?.unwrap_or(usual.window),
+        open: open?.unwrap_or(usual.open),
+    })
 }
 
 /// The outer `None` means that a mistake was noted.

@@ -1,6 +1,6 @@
 //! The tables of a service, as the parser and the schema know them.
 
-use super::policy::{COUNTS, EJECT_AFTER, MOST_REQUESTS, balance_words};
+use super::policy::{BREAKER_REQUESTS, COUNTS, EJECT_AFTER, MOST_REQUESTS, PERCENT, balance_words};
 use crate::config::reading::fields::{
     Form::{Any, Duration, OneOf, Pattern},
     Kind, Table, field,
@@ -59,6 +59,12 @@ pub(in crate::config) static SERVICE: Table = Table {
             Kind::Table(&EJECT),
             "a table, such as { after = 5, time = \"5s\" }",
             "Takes an instance out for a while after failures in a row.",
+        ),
+        field(
+            "breaker",
+            Kind::Table(&BREAKER),
+            "a table, such as { failures = 50, open = \"5s\" }",
+            "Refuses requests to the service for a while when too many have failed. Default: no breaker.",
         ),
         field(
             "max_requests",
@@ -143,6 +149,30 @@ static EJECT: Table = Table {
             "For how long the first time. The time doubles with each ejection in a row. Default: 5s.",
         ),
         field("max_time", Kind::Text(Duration), DURATION, "The longest such time. Default: 2m."),
+    ],
+    required: &[],
+};
+
+static BREAKER: Table = Table {
+    name: "breaker",
+    written: "breaker",
+    page: PAGE,
+    about: "When the service gets no requests at all for a while.",
+    fields: &[
+        field("failures", Kind::Number(PERCENT), NUMBER, "So many percent of the requests have failed. Default: 50."),
+        field(
+            "requests",
+            Kind::Number(BREAKER_REQUESTS),
+            NUMBER,
+            "There were at least this many requests in the window. Default: 20.",
+        ),
+        field("window", Kind::Text(Duration), DURATION, "The time in which requests are counted. Default: 10s."),
+        field(
+            "open",
+            Kind::Text(Duration),
+            DURATION,
+            "For how long requests are refused. Then one shows whether the service works again. Default: 5s.",
+        ),
     ],
     required: &[],
 };

@@ -10,6 +10,7 @@ pub mod login;
 pub mod notice;
 pub mod oauth;
 pub mod provider;
+pub mod rate_limit;
 pub mod registration;
 pub mod service;
 pub mod session;

@@ -10,6 +10,7 @@ pub mod login;
 pub mod memory;
 pub mod notice;
 pub mod oauth;
+pub mod rate_limit;
 pub mod redis;
 pub mod registration;
 pub mod sea_orm;

@@ -11,8 +11,11 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::instance::{InstanceState, Removal};
-use crate::domain::gateway::models::service::{Ejection, Instance, Service};
+use super::{
+    breaker::{Breaker, Change},
+    instance::{InstanceState, Removal},
+};
+use crate::domain::gateway::models::service::{Circuit, Ejection, Instance, Service};
 
 /// A service with the state of its instances.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ struct Shared {
     changes: AtomicU64,
     /// Held while an instance is ejected: two cores at once must not eject more than half.
     ejecting: Mutex<()>,
+    breaker: Breaker,
 }
 
 impl ServiceState {
@@ -62,6 +66,7 @@ impl ServiceState {
         let Ejection { after, time, max_time } = self.service.policy.ejection;
         let failures = at.count_failure();
         at.note(reason);
+        self.count(true, now);
         if after == 0 || failures < after {
             return;
         }
@@ -86,8 +91,40 @@ impl ServiceState {
     }
 
     /// A response was received completely, and was no failure.
-    pub(crate) fn succeeded(at: &InstanceState) {
+    pub(crate) fn succeeded(&self, at: &InstanceState) {
         at.forget_failures(0);
+        if self.service.policy.breaker.is_some() {
+            self.count(false, Instant::now());
+        }
+    }
+
+    /// Whether the service gets one more request; if not, the time until it gets one.
+    pub(crate) fn admit(&self, now: Instant) -> Result<(), Duration> {
+        self.service.policy.breaker.map_or(Ok(()), |rule| self.shared.breaker.admit(rule, now))
+    }
+
+    /// The state of its breaker, if it has one.
+    pub fn circuit(&self) -> Option<Circuit> {
+        self.service.policy.breaker.map(|_| self.shared.breaker.circuit())
+    }
+
+    /// Counts the outcome of a request for the breaker.
+    fn count(&self, has_failed: bool, now: Instant) {
+        let Some(rule) = self.service.policy.breaker else { return };
+        let service = &self.service.name;
+        match self.shared.breaker.count(rule, has_failed, now) {
+            Some(Change::Opened) => {
+                warn!(%service, "too many requests have failed: the service gets none for {:?}", rule.open);
+            }
+            Some(Change::Closed) => info!(%service, "the service gets requests again"),
+            None => {}
+        }
+    }
+
+    /// A request found an instance that does not accept its connection.
+    pub(crate) fn refused(&self, at: &InstanceState, reason: &str, now: Instant) {
+        self.count(true, now);
+        self.is_unreachable(at, reason, now);
     }
 
     /// An instance does not answer: it gets no requests until a check has reached it.

@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use super::permit::{CorePermits, Permit, SharedPermits};
+use super::{
+    buckets::Buckets,
+    permit::{CorePermits, Permit, SharedPermits},
+};
 use crate::domain::gateway::models::{
     http::{network::client_network, path::PathPrefix},
     service::{Methods, Route, ServiceName},
@@ -39,6 +42,8 @@ pub(crate) struct SharedLimits {
     cores: usize,
     /// Sockets to services. They share the process's file descriptors with the clients' sockets.
     connections: Arc<SharedPermits>,
+    /// The counts of rate limits, of all routes.
+    rates: Buckets,
     known: Mutex<Known>,
 }
 
@@ -56,7 +61,8 @@ impl SharedLimits {
     /// Sets the limits over all cores: requests of a client, requests to a service, and connections to services.
     pub(crate) fn new(per_client: usize, per_service: usize, connections: usize, cores: usize) -> Arc<Self> {
         let connections = SharedPermits::new(connections, cores);
-        Arc::new(Self { per_client, per_service, cores, connections, known: Mutex::default() })
+        let rates = Buckets::new();
+        Arc::new(Self { per_client, per_service, cores, connections, rates, known: Mutex::default() })
     }
 
     fn permits(&self, subject: Subject, limit: usize) -> Arc<SharedPermits> {
@@ -162,6 +168,11 @@ impl CoreLimits {
         let known = LimitedRoute { methods: route.methods.clone(), limit, permits };
         routes.entry(route.prefix.clone()).or_default().push(known);
         permit
+    }
+
+    /// The counts of rate limits, which all cores share.
+    pub(crate) fn rates(&self) -> &Buckets {
+        &self.shared.rates
     }
 
     /// A permit for one more socket to a service. If there is none, `close_idle` may close an idle socket.

@@ -121,6 +121,8 @@ pub(crate) struct Record {
     request_id: RequestText,
     began: Instant,
     status: u16,
+    /// The code of the problem, if the gateway did not forward the request or its service did not respond.
+    code: Option<&'static str>,
     route: Option<Arc<Route>>,
     /// The path of the request at the service; only for people.
     path_there: Option<String>,
@@ -164,6 +166,7 @@ impl Record {
             request_id,
             began: Instant::now(),
             status: CLIENT_GONE,
+            code: None,
             route: None,
             path_there: None,
             instance: None,
@@ -263,6 +266,11 @@ impl Record {
     /// Allows the request to be idle for `limit`.
     pub(crate) fn may_idle(&self, limit: Duration) {
         self.connection_state.may_idle(limit);
+    }
+
+    /// Records the code of the problem that the client is told, if it is told one.
+    pub(crate) fn refused(&mut self, code: Option<&'static str>) {
+        self.code = code;
     }
 
     /// Records the status of the response.

@@ -22,8 +22,10 @@ use crate::{
     edge::http::{header_list::HeaderList, message::FramedResponse},
 };
 
-/// The headers that pages may read: the reason for a failure, and the id under which it is logged.
-const EXPOSED: HeaderValue = HeaderValue::from_static("x-request-id, www-authenticate, retry-after");
+/// The headers that pages may read: the reason for a failure, the id under which it is logged, and what is left of the
+/// rate limits.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("x-request-id, www-authenticate, retry-after, ratelimit-policy, ratelimit");
 
 /// How long a browser may cache a preflight, in seconds. An origin that is removed from the list is refused all the
 /// same: every response states who may read it.

@@ -1,6 +1,6 @@
 //! The responses to failures: a problem document (RFC 9457), or a redirect.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -8,9 +8,15 @@ use http::{
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::response_body::{Response, ResponseBody};
+use super::{
+    response_body::{Response, ResponseBody},
+    traffic::fixed_answer::{maintenance, maintenance_page},
+};
 use crate::{
-    domain::gateway::models::access::{Accepted, Denied},
+    domain::gateway::models::{
+        access::{Accepted, Denied},
+        service::TrafficPolicy,
+    },
     edge::{
         error::Failure,
         http::{message::FramedResponse, path::BadPath},
@@ -28,6 +34,11 @@ impl Failure {
     /// The reason, in words.
     pub(crate) fn why(&self) -> String {
         self.problem().detail.into_owned()
+    }
+
+    /// The code of the problem document, unless the response is a redirect.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        if let Self::SignIn(_) = self { None } else { Some(self.problem().code) }
     }
 
     /// The problem document for the caller.
@@ -58,6 +69,9 @@ impl Failure {
                 "request_timeout",
                 "the rest of the request body did not arrive in time; send the request again without pausing",
             ),
+            Self::AddressDenied => address_denied(),
+            Self::RateLimited { retry_after } => rate_limited(*retry_after),
+            Self::Maintenance { rule, .. } => closed(rule),
             Self::ClientOverloaded => {
                 unavailable("overloaded", "too many of your requests are in flight; wait until some have ended")
             }
@@ -67,6 +81,7 @@ impl Failure {
             Self::ServiceOverloaded => {
                 unavailable("overloaded", "the service has reached its limit of requests in flight; try again")
             }
+            Self::CircuitOpen { wait } => circuit_open(*wait),
             Self::ConnectionsExhausted => {
                 unavailable("overloaded", "the gateway has reached its limit of connections to services; try again")
             }
@@ -143,15 +158,23 @@ impl Failure {
         }
         let problem = self.problem().with_request_id(request_id.as_str());
         let status = problem.status();
-        let mut response = FramedResponse::new(status, ResponseBody::whole(problem.to_json().into()));
+        let mut response = match self {
+            Self::Maintenance { rule, page: true } => {
+                maintenance_page(maintenance(rule).and_then(|rule| rule.message.as_deref()))
+            }
+            _ => FramedResponse::new(status, ResponseBody::whole(problem.to_json().into())),
+        };
         let headers = &mut response.headers;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        if !headers.contains(&CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = problem.challenge.and_then(|one| HeaderValue::try_from(one.to_header()).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let soon = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));
+        if let Some(time) = problem.retry_after.or(soon) {
+            headers.insert(RETRY_AFTER, time.as_secs().to_string());
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let of_route = if let Self::MethodNotAllowed { allow } = self { Some(allow.clone()) } else { None };
@@ -198,6 +221,34 @@ fn elsewhere(location: HeaderValue) -> Response {
     response.headers.append(LOCATION, location);
     response.headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+fn address_denied() -> Problem {
+    let detail = "requests from your network address are not accepted here";
+    Problem::new(StatusCode::FORBIDDEN, "address_denied", detail)
+}
+
+fn rate_limited(seconds: u64) -> Problem {
+    let detail = format!("too many requests; send the next one in {seconds} s or later");
+    Problem {
+        retry_after: Some(Duration::from_secs(seconds)),
+        ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+    }
+}
+
+fn circuit_open(wait: Duration) -> Problem {
+    let detail = "too many requests to the service have failed, so it gets none for a moment; try again";
+    Problem { retry_after: Some(wait), ..unavailable("circuit_open", detail) }
+}
+
+fn closed(policy: &TrafficPolicy) -> Problem {
+    let maintenance = maintenance(policy);
+    let message = maintenance.and_then(|rule| rule.message.as_deref()).map(|text| text.to_owned().into());
+    let usual = Cow::Borrowed("this route is closed for maintenance; try again later");
+    Problem {
+        retry_after: maintenance.map(|rule| rule.retry_after),
+        ..unavailable("maintenance", message.unwrap_or(usual))
+    }
 }
 
 fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {

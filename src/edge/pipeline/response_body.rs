@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::encoding::Encoding;
 use crate::edge::{
     http::{
         message::{BodyLength, FramedResponse},
@@ -28,6 +29,8 @@ pub(crate) type Response = FramedResponse<ResponseBody>;
 /// is logged.
 pub(crate) struct ResponseBody {
     content: Content,
+    /// How it is compressed, if it is.
+    encoding: Option<Box<Encoding>>,
     record: Option<Box<Record>>,
 }
 
@@ -39,9 +42,32 @@ enum Content {
     Switched(Option<Box<Tunnel>>),
 }
 
+impl Content {
+    /// The next frame, without trailers that may not be forwarded.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        loop {
+            let frame = match self {
+                Self::Whole(bytes) if bytes.is_empty() => None,
+                Self::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+                Self::Own(body) => ready!(Pin::new(body).poll_frame(context)),
+                Self::Upstream(guard, body) => ready!(body.poll_guarded(guard, context)),
+                Self::Switched(_) => None,
+            };
+            match frame {
+                Some(Ok(trailers)) if trailers.is_trailers() => {
+                    if let Some(trailers) = forwardable(trailers) {
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
+                }
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+}
+
 impl ResponseBody {
     fn new(content: Content) -> Self {
-        Self { content, record: None }
+        Self { content, encoding: None, record: None }
     }
 
     /// A body that is complete already.
@@ -52,6 +78,11 @@ impl ResponseBody {
     /// The body of a response of the control plane.
     pub(crate) fn own(body: ports::Body) -> Self {
         Self::new(Content::Own(body))
+    }
+
+    /// Compresses the body from here on; nothing of it was sent yet.
+    pub(crate) fn encode(&mut self, encoding: Box<Encoding>) {
+        self.encoding = Some(encoding);
     }
 
     /// Removes the body of the response to a `HEAD`: its head describes a body, which is not sent (RFC 9110 §9.3.2).
@@ -168,23 +199,10 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        let frame = loop {
-            let frame = match &mut this.content {
-                Content::Whole(bytes) if bytes.is_empty() => None,
-                Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-                Content::Own(body) => ready!(Pin::new(body).poll_frame(context)),
-                Content::Upstream(guard, body) => ready!(body.poll_guarded(guard, context)),
-                Content::Switched(_) => None,
-            };
-            match frame {
-                Some(Ok(trailers)) if trailers.is_trailers() => {
-                    if let Some(trailers) = forwardable(trailers) {
-                        break Some(Ok(trailers));
-                    }
-                }
-                other => break other,
-            }
-        };
+        let frame = ready!(match &mut this.encoding {
+            None => this.content.poll_frame(context),
+            Some(encoding) => encoding.poll(context, |context| this.content.poll_frame(context)),
+        });
         match &frame {
             None => this.end(),
             Some(Ok(_)) => this.note_end(),
@@ -198,6 +216,9 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
+        if let Some(encoding) = &self.encoding {
+            return encoding.is_over();
+        }
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Own(body) => body.is_end_stream(),
@@ -207,6 +228,9 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.encoding.is_some() {
+            return SizeHint::default();
+        }
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Own(body) => body.size_hint(),

@@ -1,7 +1,7 @@
 //! Shared parts of the data plane's tests: fakes of its ports, and short ways to write routes and tokens.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, LazyLock, Mutex,
@@ -24,6 +24,7 @@ use crate::{
         access::Access,
         assertion::SignedAssertion,
         oauth::{GrantChanges, ProviderName},
+        rate_limit::{BucketDemand, BucketOutcome},
         service::{Instance, Route, RouteTable, Service, ServiceName, ServicePolicy, ServiceUrl, Source},
         token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
         values::{
@@ -138,6 +139,10 @@ pub(crate) struct FakeResolver {
     pub(crate) asked_for_grants: AtomicUsize,
     /// If set, a request for a provider's token waits until it is open; the result was determined before that.
     pub(crate) gate: Mutex<Option<watch::Receiver<bool>>>,
+    /// The buckets that it was asked for, each time.
+    pub(crate) demanded: Mutex<Vec<Vec<BucketDemand>>>,
+    /// The outcomes of these demands, in turn; none when it cannot be reached.
+    pub(crate) outcomes: Mutex<VecDeque<BucketOutcome>>,
 }
 
 impl FakeResolver {
@@ -211,6 +216,11 @@ impl Resolver for FakeResolver {
             gate.wait_for(|&open| open).await.unwrap();
         }
         response.unwrap_or(Err(ProviderAccessError::GrantMissing))
+    }
+
+    async fn take(&self, demands: &[BucketDemand]) -> Result<BucketOutcome, ResolverUnavailable> {
+        self.demanded.lock().unwrap().push(demands.to_vec());
+        self.outcomes.lock().unwrap().pop_front().ok_or(ResolverUnavailable)
     }
 }
 

@@ -104,6 +104,11 @@ impl Cluster {
         }
     }
 
+    /// Whether it gets one more request; if not, the time until it gets one.
+    pub(crate) fn admit(&self) -> Result<(), Duration> {
+        if self.state.service.policy.breaker.is_none() { Ok(()) } else { self.state.admit(Instant::now()) }
+    }
+
     /// A permit for one more request to it, if one is free; `name` is its name.
     pub(crate) fn permit(&self, limits: &CoreLimits, name: &ServiceName) -> Option<Permit> {
         let limit = self.state.service.policy.max_requests;

@@ -159,7 +159,7 @@ impl Endpoint {
 
     /// Connecting failed: it gets no requests until it answers.
     pub(crate) fn is_unreachable(&self, reason: &str) {
-        self.with_state(|of_service, state| of_service.is_unreachable(state, reason, Instant::now()));
+        self.with_state(|of_service, state| of_service.refused(state, reason, Instant::now()));
     }
 
     /// Closes connections that were idle for longer than `idle_timeout`.
@@ -206,7 +206,7 @@ impl Lease {
     /// The response was received completely.
     pub(crate) fn complete(&self) {
         if !self.has_failed {
-            self.endpoint.with_state(|_, state| ServiceState::succeeded(state));
+            self.endpoint.with_state(ServiceState::succeeded);
         }
     }
 

@@ -3,7 +3,7 @@ use std::{fs, time::Duration};
 use super::*;
 use crate::{
     config::{Settings, Sources},
-    domain::gateway::models::service::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls},
+    domain::gateway::models::service::{Balancing, Breaker, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls},
 };
 
 const DEVELOPMENT: (&str, &str) = ("GATEWAY_ENV", "development");
@@ -33,6 +33,7 @@ hash_on = "header:X-Tenant"
 slow_start = "30s"
 check = { path = "/up", interval = "2s", timeout = "500ms", status = "200-204", unhealthy_after = 2, healthy_after = 4 }
 eject = { after = 3, time = "1s", max_time = "1m" }
+breaker = { failures = 20, requests = 5, window = "1s", open = "2s" }
 max_requests = 50
 max_pending = 10
 connection_age = "5m"
@@ -55,6 +56,12 @@ server_name = "shop.internal"
             healthy_after: 4,
         }),
         ejection: Ejection { after: 3, time: Duration::from_secs(1), max_time: Duration::from_mins(1) },
+        breaker: Some(Breaker {
+            failures: 20,
+            requests: 5,
+            window: Duration::from_secs(1),
+            open: Duration::from_secs(2),
+        }),
         max_requests: Some(50),
         max_pending: Some(10),
         connection_age: Some(Duration::from_mins(5)),
@@ -156,6 +163,8 @@ fn a_part_of_a_table_leaves_the_rest_as_usual() {
     assert_eq!(check("check = {}"), Ok(Some(HealthCheck::default())));
     let often = check("check = { interval = '200ms', status = '204' }").unwrap().unwrap();
     assert_eq!((often.timeout, often.status), (Duration::from_millis(200), 204..=204), "checks do not overlap");
+    let breaker = |lines: &str| policy_of(lines).unwrap().breaker;
+    assert_eq!((breaker("breaker = {}"), breaker("")), (Some(Breaker::default()), None));
     let ejection = |lines: &str| policy_of(lines).unwrap().ejection;
     assert_eq!(ejection("eject = { after = 0 }"), Ejection { after: 0, ..Ejection::default() });
     assert_eq!(ejection("eject = { time = '10m' }").max_time, Duration::from_mins(10));
@@ -179,6 +188,7 @@ check = { path = "up", interval = "1ms", statuss = "200", timeout = 5, unhealthy
 [services.news]
 check = { interval = "1s", timeout = "2s", status = "299-200" }
 eject = { time = "5m", max_time = "1m", after = -1 }
+breaker = { failures = 0 }
 tls = { client_key = "k", server_name = "a b" }
 
 [[services.mail]]
@@ -201,9 +211,10 @@ tls = { client_key = "k", server_name = "a b" }
         "gateway.toml line 15: check.status must be a status or a range, such as 204 or 200-299, not \"299-200\"",
         "gateway.toml line 16: eject.max_time must be at least eject.time (5m), not \"1m\"",
         "gateway.toml line 16: eject.after must be 0 to 1000, not -1",
-        "gateway.toml line 17: tls.client_key needs client_certificate; the file with its certificate",
-        "gateway.toml line 17: tls.server_name must be a host name or an IP address, not \"a b\"",
-        "gateway.toml line 19: a service must be a table, under a line [services.NAME]",
+        "gateway.toml line 17: breaker.failures must be 1 to 100, not 0",
+        "gateway.toml line 18: tls.client_key needs client_certificate; the file with its certificate",
+        "gateway.toml line 18: tls.server_name must be a host name or an IP address, not \"a b\"",
+        "gateway.toml line 20: a service must be a table, under a line [services.NAME]",
     ];
     let said = read(text, &[]).unwrap_err();
     assert_eq!(said.len(), begins.len(), "{said:#?}");

@@ -82,12 +82,12 @@ impl ServiceController {
     }
 
     fn document(&self, service: ServiceView) -> ServiceDocument {
-        let ServiceView { name, instances, names } = service;
+        let ServiceView { name, circuit, instances, names } = service;
         let document = |view: InstanceView| {
             InstanceDocument::from_model(&view.instance, view.registered.as_ref(), view.state, self.timezone)
         };
         let names = names.into_iter().map(|state| (state.name, state.trouble));
-        ServiceDocument::new(&name, instances.into_iter().map(document).collect(), names)
+        ServiceDocument::new(&name, circuit, instances.into_iter().map(document).collect(), names)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod credential;
 pub mod header;
+pub mod header_rules;
 pub mod network;
 pub mod origin;
 pub mod page;

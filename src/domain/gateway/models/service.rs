@@ -18,14 +18,16 @@ mod methods;
 mod policy;
 mod state;
 mod table;
+mod traffic;
 mod url;
 
 pub use self::{
     instance::{Instance, InstanceIdentity, Source, UpstreamProtocol},
     methods::{InvalidMethods, Methods},
-    policy::{Balancing, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
-    state::{Health, InstanceState},
+    policy::{Balancing, Breaker, Ejection, HashKey, HealthCheck, ServicePolicy, ServiceTls, StatusRange},
+    state::{Circuit, Health, InstanceState},
     table::{Found, RouteTable, Wanted},
+    traffic::{AddressRule, FixedAnswer, Maintenance, Redirect, Respond, TrafficPolicy, canonical_network},
     url::{InvalidServiceUrl, ServiceUrl},
 };
 
@@ -42,6 +44,16 @@ pub struct InvalidServiceName;
 pub struct ServiceName(Arc<str>);
 
 impl ServiceName {
+    /// Stands for no service, on a route that the gateway answers itself. No service can have this name.
+    pub fn none() -> Self {
+        Self("-".into())
+    }
+
+    /// Whether it stands for no service.
+    pub fn is_none(&self) -> bool {
+        &*self.0 == "-"
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -136,7 +148,7 @@ pub struct Route {
     pub methods: Methods,
     /// The ambiguous spellings that its paths may contain.
     pub allow: Spellings,
-    /// The service that it leads to.
+    /// The service that it leads to. It may be none if the gateway answers itself.
     pub service: ServiceName,
     /// Replaces the prefix in the path sent to the service.
     pub upstream_prefix: PathPrefix,
@@ -160,6 +172,8 @@ pub struct Route {
     pub end_with_token: bool,
     /// Whether the service also gets a signed assertion of the caller.
     pub assertion: bool,
+    /// Its limits on traffic and changes to it, if it has any.
+    pub traffic: Option<Arc<TrafficPolicy>>,
 }
 
 /// The default of the largest request body.
@@ -188,6 +202,7 @@ impl Route {
             time_limits: TimeLimits::default(),
             end_with_token: true,
             assertion: false,
+            traffic: None,
         }
     }
 
@@ -202,6 +217,16 @@ impl Route {
         let of_service = prefix.below(&Self::prefix_of_service(service));
         let of_services = || prefix.below(&PathPrefix::default().join(&SERVICES_PREFIX[1..]));
         of_service.or_else(of_services).unwrap_or_else(|| prefix.clone())
+    }
+
+    /// Whether every request that passes the rules of this route also passes those of `other`.
+    pub fn implies(&self, other: &Self) -> bool {
+        self.access.implies(&other.access) && TrafficPolicy::implies(self.traffic.as_deref(), other.traffic.as_deref())
+    }
+
+    /// Whether a path is one among the services.
+    fn is_service_path(path: &str) -> bool {
+        path.strip_prefix(SERVICES_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether the route matches a normalised path.

@@ -7,7 +7,7 @@ use poem_openapi::{Enum, Object};
 use super::local;
 use crate::domain::gateway::models::{
     registration::RegisteredInstance,
-    service::{Health, Instance, InstanceState, ServiceName, Source},
+    service::{Circuit, Health, Instance, InstanceState, ServiceName, Source},
 };
 
 /// The services.
@@ -19,10 +19,12 @@ pub struct Services {
 
 /// A service.
 #[derive(Debug, Object)]
-#[oai(rename = "Service")]
+#[oai(rename = "Service", skip_serializing_if_is_none)]
 pub struct ServiceDocument {
     /// Name of the service. Without a route of its own it is served at `/api/<name>/…`.
     pub name: String,
+    /// Whether the service gets requests, if it has a breaker.
+    pub circuit: Option<CircuitState>,
     /// Instances of the service. None if they have all left.
     pub instances: Vec<InstanceDocument>,
     /// Names in the service's URLs that are looked up in DNS.
@@ -69,6 +71,28 @@ pub struct FollowedName {
     pub name: String,
     /// Reason why the last lookup failed, if it did. The last addresses stay in use for an hour.
     pub trouble: Option<String>,
+}
+
+/// Whether a service with a breaker gets requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub enum CircuitState {
+    /// It does.
+    Closed,
+    /// Too many have failed: it gets none for a while.
+    Open,
+    /// One request shows whether it works again.
+    Trial,
+}
+
+impl From<Circuit> for CircuitState {
+    fn from(circuit: Circuit) -> Self {
+        match circuit {
+            Circuit::Closed => Self::Closed,
+            Circuit::Open => Self::Open,
+            Circuit::Trial => Self::Trial,
+        }
+    }
 }
 
 /// The protocol of an instance.
@@ -154,11 +178,12 @@ impl ServiceDocument {
     /// A service with these instances and followed names, each with the reason why its last lookup failed.
     pub fn new(
         name: &ServiceName,
+        circuit: Option<Circuit>,
         instances: Vec<InstanceDocument>,
         names: impl Iterator<Item = (String, Option<String>)>,
     ) -> Self {
         let names = names.map(|(name, trouble)| FollowedName { name, trouble }).collect();
-        Self { name: name.to_string(), instances, names }
+        Self { name: name.to_string(), circuit: circuit.map(Into::into), instances, names }
     }
 }
 

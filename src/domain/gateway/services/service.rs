@@ -10,7 +10,7 @@ use super::{
 use crate::domain::gateway::models::{
     access::Denied,
     registration::RegisteredInstance,
-    service::{Instance, Service, ServiceName, UpstreamProtocol},
+    service::{Circuit, Instance, Service, ServiceName, UpstreamProtocol},
     values::identity::Identity,
 };
 
@@ -30,6 +30,8 @@ pub enum Viewer {
 pub struct ServiceView {
     /// Its name.
     pub name: ServiceName,
+    /// The state of its breaker at this gateway, if it has one.
+    pub circuit: Option<Circuit>,
     /// Its instances.
     pub instances: Vec<InstanceView>,
     /// The names that are looked up for it.
@@ -99,6 +101,7 @@ impl ServiceDirectory {
         };
         ServiceView {
             name: service.name.clone(),
+            circuit: self.states.circuit(&service.name),
             instances: service.instances.iter().map(view).collect(),
             names: self.discovery.names_of(&service.name),
         }

@@ -27,7 +27,7 @@ fn healths(state: &ServiceState) -> Vec<Health> {
 fn five_failures_in_a_row_eject_an_instance() {
     let (state, now) = (three(), Instant::now());
     fail(&state, 0, 4, now);
-    ServiceState::succeeded(&state.instances[0]);
+    state.succeeded(&state.instances[0]);
     fail(&state, 0, 4, now);
     assert_eq!(healths(&state), [Health::Healthy; 3]);
     let before = state.changes();
@@ -100,7 +100,7 @@ fn each_ejection_in_a_row_lasts_twice_as_long() {
     }
     assert_eq!(at.ejections(), 5);
     state.allows(at, Removal::Ejected, now);
-    ServiceState::succeeded(at);
+    state.succeeded(at);
     now += Duration::from_mins(2);
     fail(&state, 0, 5, now);
     assert!(ServiceState::may_return(at, now + Duration::from_secs(5)), "it was well for long");

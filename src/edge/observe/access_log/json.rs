@@ -34,8 +34,13 @@ fn put_request(record: &Record, line: &mut Line<'_>) {
     quoted(name!("path"), line, |line| line.path(record.path()));
     line.raw(name!("status"));
     line.digits(record.status().into(), 3);
+    if let Some(code) = record.code {
+        text(name!("code"), code, line);
+    }
     if let Some(route) = &record.route {
-        text(name!("service"), route.service.as_str(), line);
+        if !route.service.is_none() {
+            text(name!("service"), route.service.as_str(), line);
+        }
         quoted(name!("route"), line, |line| line.path(route.prefix.as_str()));
     }
     if let Some(instance) = &record.instance {

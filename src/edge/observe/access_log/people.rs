@@ -19,7 +19,7 @@ pub(crate) fn put(record: &Record, ended: Instant, times: &Times, with_colours: 
     line.raw(record.method());
     line.raw(" ");
     line.path(record.path());
-    if let Some(route) = &record.route {
+    if let Some(route) = record.route.as_ref().filter(|route| !route.service.is_none()) {
         line.raw(" → ");
         line.raw(route.service.as_str());
         line.raw(" ");
@@ -32,6 +32,10 @@ pub(crate) fn put(record: &Record, ended: Instant, times: &Times, with_colours: 
     line.raw("  ");
     line.milliseconds(ended.saturating_duration_since(record.began));
     line.raw(" ms");
+    if let Some(code) = record.code {
+        line.raw("  ");
+        line.raw(code);
+    }
     if !record.complete {
         line.raw(" (broken off)");
     }

@@ -10,7 +10,7 @@ use std::{
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::{
-    domain::gateway::models::service::{Balancing, Ejection, Health, HealthCheck, ServicePolicy},
+    domain::gateway::models::service::{Balancing, Breaker, Circuit, Ejection, Health, HealthCheck, ServicePolicy},
     edge::tests::{
         harness::{Gateway, PATIENCE, Setup, Upstream, get, nobody, post, until},
         support::auth_with,
@@ -292,4 +292,45 @@ async fn failures_of_one_service_use_up_its_own_retries_only() {
     for _ in 0..10 {
         assert_eq!(gateway.get("/api/good", "").await.status, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_fails_gets_no_requests_until_one_shows_that_it_works_again() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let upstream = {
+        let is_well = Arc::clone(&is_well);
+        Upstream::start(move |mut connection| {
+            let is_well = Arc::clone(&is_well);
+            async move {
+                while connection.request().await.is_some() {
+                    let failed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+                    connection.send(if is_well.load(Ordering::Relaxed) { OK } else { failed }).await;
+                }
+            }
+        })
+        .await
+    };
+    let open = Duration::from_millis(300);
+    let breaker = Some(Breaker { failures: 50, requests: 4, window: PATIENCE, open });
+    let gateway = gateway(ServicePolicy { breaker, ..ServicePolicy::default() }, &[upstream.address]);
+    let circuit = || gateway.snapshots.load().services.get("auth").unwrap().circuit();
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/api/users", "").await.status, 500);
+    }
+    until("its opening", || circuit() == Some(Circuit::Open)).await;
+    let refused = gateway.get("/api/users", "").await;
+    assert_eq!((refused.problem(), refused.header("retry-after")), ((503, "circuit_open".to_owned()), Some("1")));
+    assert_eq!(upstream.received().len(), 4);
+    is_well.store(true, Ordering::Relaxed);
+    let mut client = gateway.connect().await;
+    loop {
+        let response = client.ask(&get("/api/users", "")).await;
+        if response.status == 200 {
+            break;
+        }
+        assert_eq!(response.problem(), (503, "circuit_open".to_owned()));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    until("its closing", || circuit() == Some(Circuit::Closed)).await;
+    assert_eq!(upstream.received().len(), 5, "a single request was tried");
 }

@@ -15,6 +15,8 @@ pub struct ServicePolicy {
     pub check: Option<HealthCheck>,
     /// When an instance is ejected because of its responses.
     pub ejection: Ejection,
+    /// When the service gets no requests at all for a while; `None` for never.
+    pub breaker: Option<Breaker>,
     /// The most requests in flight; `None` if `MAX_REQUESTS_PER_SERVICE` is the limit.
     pub max_requests: Option<usize>,
     /// The most requests that wait for the head of a response; `None` for no limit of its own.
@@ -102,6 +104,25 @@ pub struct Ejection {
 impl Default for Ejection {
     fn default() -> Self {
         Self { after: 5, time: Duration::from_secs(5), max_time: Duration::from_mins(2) }
+    }
+}
+
+/// When a service gets no requests at all for a while, because too many have failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// The share of requests that fail, in percent.
+    pub failures: u32,
+    /// The least number of requests in the window: a few failures say nothing.
+    pub requests: u32,
+    /// The time in which requests are counted.
+    pub window: Duration,
+    /// For how long it gets none. Then one request shows whether it works again.
+    pub open: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 50, requests: 20, window: Duration::from_secs(10), open: Duration::from_secs(5) }
     }
 }
 

@@ -18,6 +18,17 @@ pub enum Health {
     Unknown,
 }
 
+/// Whether a service with a breaker gets requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// It does.
+    Closed,
+    /// Too many have failed: it gets none for a while.
+    Open,
+    /// One request shows whether it works again.
+    Trial,
+}
+
 /// The state of an instance, as this gateway sees it. Another gateway may see another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceState {

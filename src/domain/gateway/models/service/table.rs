@@ -134,7 +134,7 @@ impl RouteTable {
     }
 
     /// Whether a server that ignores case, or interprets an allowed spelling differently, would read the path as one of
-    /// another route, whose access rule some callers that pass `route` do not pass.
+    /// another route, whose rules some requests that pass `route` do not pass.
     fn is_ambiguous(&self, route: &Route, prefix: &str, wanted: Wanted<'_>) -> bool {
         let Wanted { path, spellings, .. } = wanted;
         if self.plain && spellings.is_empty() && is_plain(&path[prefix.len()..]) {
@@ -148,7 +148,7 @@ impl RouteTable {
                 // The routes that match the path as it is are those that the route was chosen from.
                 let others: Vec<_> = others.filter(|other| !other.matches(path)).collect();
                 let chosen = wanted.choose(&others.iter().copied());
-                !others.is_empty() && !chosen.is_some_and(|other| route.access.implies(&other.access))
+                !others.is_empty() && !chosen.is_some_and(|other| route.implies(other))
             })
         };
         is_stricter(path) || other_readings(path, spellings).iter().any(|reading| is_stricter(reading))

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::gateway::models::service::{Instance, Service, ServiceName};
+use crate::domain::gateway::models::service::{Circuit, Instance, Service, ServiceName};
 
 pub use crate::domain::gateway::models::service::{Health, InstanceState};
 
@@ -59,6 +59,9 @@ pub trait NameResolver: Send + Sync + 'static {
 
 /// Knows the state of instances, as the data plane sees them.
 pub trait InstanceStates: Send + Sync + 'static {
+    /// The state of the breaker of a service, if it has one.
+    fn circuit(&self, service: &ServiceName) -> Option<Circuit>;
+
     /// The state of an instance of a service; the default for one that the data plane does not know.
     fn state(&self, service: &ServiceName, instance: &Instance) -> InstanceState;
 }
