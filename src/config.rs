@@ -91,7 +91,7 @@ pub struct Settings {
     /// `DNS_SERVERS`: the name servers that know the names of services; none for those of the system.
     pub dns_servers: Vec<SocketAddr>,
     /// `DOCKER_HOST`: the container engine whose labels are followed, if any.
-    pub docker_host: Option<DockerHost>,
+    pub docker_host: DockerHost,
     /// `SERVICE_CIDRS`: the networks in which instances may register themselves.
     pub service_networks: Vec<IpNet>,
     /// Where each of them comes from.

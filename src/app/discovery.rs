@@ -64,10 +64,12 @@ pub(super) async fn start(
 /// The engine of `DOCKER_HOST`.
 #[cfg(feature = "docker")]
 fn container_engine(settings: &Settings, clock: &Arc<dyn Clock>) -> Option<Arc<dyn ContainerEngine>> {
-    Some(Arc::new(match settings.docker_host.as_ref()? {
+    let engine = match &settings.docker_host {
+        DockerHost::Nowhere => return None,
         DockerHost::Socket(path) => DockerEngine::at_socket(path.clone(), clock.clone()),
         DockerHost::Tcp(authority) => DockerEngine::at_tcp(authority.clone(), clock.clone()),
-    }))
+    };
+    Some(Arc::new(engine))
 }
 
 /// The settings of this build name no engine.

@@ -7,6 +7,8 @@ use super::{reading::reader::Reader, variables::DOCKER_HOST};
 /// `DOCKER_HOST`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DockerHost {
+    /// Unset: no containers are followed.
+    Nowhere,
     /// `unix:///var/run/docker.sock`: the path.
     Socket(String),
     /// `tcp://host:port`: host and port.
@@ -22,21 +24,21 @@ const RULE: &str =
 /// Whether this binary can follow containers.
 const IS_SUPPORTED: bool = cfg!(feature = "docker");
 
-/// Reads the engine's address; `Some(None)` if no containers are followed.
-pub(super) fn read_host(reader: &mut Reader<'_>) -> Option<Option<DockerHost>> {
+/// Reads the engine's address.
+pub(super) fn read_host(reader: &mut Reader<'_>) -> Option<DockerHost> {
     reader.read(&DOCKER_HOST, |text| read(text, IS_SUPPORTED))
 }
 
-fn read(text: &str, is_supported: bool) -> Result<Option<DockerHost>, String> {
+fn read(text: &str, is_supported: bool) -> Result<DockerHost, String> {
     if text.is_empty() {
-        return Ok(None);
+        return Ok(DockerHost::Nowhere);
     }
     if !is_supported {
         return Err("must not be set for a gateway that was built without Docker; build it with `--features docker`, use the image, or \
                     unset the variable"
             .to_owned());
     }
-    host(text).map(Some).ok_or_else(|| RULE.to_owned())
+    host(text).ok_or_else(|| RULE.to_owned())
 }
 
 fn host(text: &str) -> Option<DockerHost> {
@@ -68,8 +70,8 @@ mod tests {
 
     #[test]
     fn an_engine_is_a_socket_or_a_host() {
-        let socket = |path: &str| Some(DockerHost::Socket(path.into()));
-        let tcp = |authority: &str| Some(DockerHost::Tcp(authority.to_owned()));
+        let socket = |path: &str| DockerHost::Socket(path.into());
+        let tcp = |authority: &str| DockerHost::Tcp(authority.to_owned());
         for (text, expected) in [
             ("unix:///var/run/docker.sock", socket("/var/run/docker.sock")),
             ("unix:///run/user/1000/docker.sock", socket("/run/user/1000/docker.sock")),
@@ -80,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(read(text, true), Ok(expected), "{text}");
         }
-        assert_eq!((read("", true), read("", false)), (Ok(None), Ok(None)));
+        assert_eq!((read("", true), read("", false)), (Ok(DockerHost::Nowhere), Ok(DockerHost::Nowhere)));
         for text in [
             "/var/run/docker.sock",
             "unix://docker.sock",

@@ -45,16 +45,16 @@ impl Engine {
     /// Lists these from now on, and tells of a change.
     fn change(&self, containers: &[Container]) {
         self.set(Answer::List(containers.iter().cloned().map(ListedContainer::Known).collect()));
-        self.tell(Ok(()));
+        self.tell(&Ok(()));
     }
 
-    fn tell(&self, change: Result<(), EngineError>) {
+    fn tell(&self, change: &Result<(), EngineError>) {
         self.subscribers.lock().unwrap().retain(|subscriber| subscriber.send(change.clone()).is_ok());
     }
 
     /// Ends the subscriptions.
     fn cut(&self) {
-        self.tell(Err(EngineError("the connection was closed".into())));
+        self.tell(&Err(EngineError("the connection was closed".into())));
         self.subscribers.lock().unwrap().clear();
     }
 
@@ -91,7 +91,7 @@ impl ContainerEngine for Shared {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok()
         {
-            self.0.tell(Ok(()));
+            self.0.tell(&Ok(()));
             sleep(Duration::from_millis(1)).await;
         }
         match answer {
@@ -322,7 +322,7 @@ async fn a_silent_subscription_delays_a_change_by_half_a_minute() {
 async fn a_hung_engine_counts_as_one_that_is_away() {
     let bench = Bench::start(&[container(1, "shop")]).await;
     bench.engine.set(Answer::Never);
-    bench.engine.tell(Ok(()));
+    bench.engine.tell(&Ok(()));
     sleep(Duration::from_mins(5)).await;
     assert_eq!((bench.served().len(), bench.lines("WARN").len()), (1, 1), "{:?}", bench.log.lines());
     assert!(bench.lines("WARN")[0].contains("no list in time"));
@@ -335,7 +335,7 @@ async fn a_hung_engine_counts_as_one_that_is_away() {
 async fn no_defect_ends_the_following() {
     let bench = Bench::start(&[container(1, "shop")]).await;
     bench.engine.set(Answer::Panic);
-    bench.engine.tell(Ok(()));
+    bench.engine.tell(&Ok(()));
     sleep(Duration::from_mins(1)).await;
     assert_eq!(bench.served(), ["shop 10.0.0.1:8001"]);
     assert!(bench.lines("ERROR").len() > 1);
@@ -421,6 +421,6 @@ async fn it_ends_when_it_is_stopped() {
     engine.times("list");
     sleep(Duration::from_mins(2)).await;
     assert!(engine.times("list").is_empty());
-    engine.tell(Ok(()));
+    engine.tell(&Ok(()));
     assert!(engine.subscribers.lock().unwrap().is_empty(), "the subscription has ended, too");
 }
