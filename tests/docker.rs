@@ -1,7 +1,7 @@
 //! Services that are found by the labels of their containers: they come and go with these, and stay while the engine is
 //! away, hangs or talks nonsense.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

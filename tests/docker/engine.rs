@@ -53,8 +53,8 @@ impl Container {
 
     /// 64 hexadecimal digits.
     pub(crate) fn id(&self) -> String {
-        let digits: String = self.name.bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("{digits:0<64}")
+        let digits: Vec<String> = self.name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{:0<64}", digits.concat())
     }
 }
 
