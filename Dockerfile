@@ -9,13 +9,13 @@ COPY migration/Cargo.toml migration/
 RUN mkdir -p src benches migration/src \
     && for file in src/lib.rs migration/src/lib.rs; do echo '//! Nothing yet.' > "$file"; done \
     && for file in src/main.rs benches/edge.rs; do printf '//! Nothing yet.\nfn main() {}\n' > "$file"; done \
-    && cargo build --release --locked --bin gateway
+    && cargo build --release --locked --features docker --bin gateway
 
 COPY build.rs gateway.toml ./
 COPY migration/src migration/src
 COPY src src
 # What was built from the empty files must look older than the real ones.
-RUN touch build.rs src/main.rs src/lib.rs migration/src/lib.rs && cargo build --release --locked --bin gateway
+RUN touch build.rs src/main.rs src/lib.rs migration/src/lib.rs && cargo build --release --locked --features docker --bin gateway
 
 FROM debian:bookworm-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

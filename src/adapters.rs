@@ -3,6 +3,8 @@
 pub mod client_keys;
 pub mod clock;
 pub mod console;
+#[cfg(feature = "docker")]
+pub mod docker;
 pub mod entropy;
 mod jose;
 pub mod jwt;

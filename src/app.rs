@@ -187,7 +187,7 @@ impl App {
             async move { notices.run(stopped).await }
         });
         services.background_tasks(&store, &settings, &world.clock).start(&mut tasks, &probes.handle, &stopped);
-        let unreachable = discovery::start(&settings, &services, &mut tasks, stopped.clone()).await?;
+        let unreachable = discovery::start(&settings, &services, &world, &mut tasks, stopped.clone()).await?;
         let (documents, paths) = watch::channel(Arc::new(settings.service_documents.clone()));
         let keeper = described::Keeper {
             documents: api.documents(),

@@ -193,7 +193,10 @@ fn commented_out_values_in_env_are_the_defaults() {
 #[test]
 fn env_works_as_it_is_and_with_everything_in_it_turned_on() {
     assert!(Settings::from_sources(&Sources::default().with_dotenv(ENV_FILE)).is_ok());
-    let all: Vec<_> = env_entries().iter().map(|(name, value, _)| format!("{name}={value}")).collect();
+    // A build without Docker refuses to be told of an engine.
+    let is_known = |name: &str| cfg!(feature = "docker") || name != "DOCKER_HOST";
+    let entries = env_entries().into_iter().filter(|(name, ..)| is_known(name));
+    let all: Vec<_> = entries.map(|(name, value, _)| format!("{name}={value}")).collect();
     let settings = Settings::from_sources(&Sources::default().with_dotenv(&all.join("\n")));
     assert!(settings.is_ok(), "{}", settings.unwrap_err());
 }

@@ -1,6 +1,9 @@
 //! Starts discovery: services are found before requests are served.
 
+use std::sync::Arc;
+
 use tokio::{
+    select,
     sync::{
         mpsc::{UnboundedSender, unbounded_channel},
         watch,
@@ -8,18 +11,40 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{StartError, policies::FIRST_ANSWERS, services::Services, store::StoreError};
-use crate::{config::Settings, domain::gateway::models::service::ServiceName};
+use super::{
+    StartError, World, background_tasks::until, policies::FIRST_ANSWERS, services::Services, store::StoreError,
+};
+#[cfg(feature = "docker")]
+use crate::{adapters::docker::DockerEngine, config::DockerHost};
+use crate::{
+    config::Settings,
+    domain::gateway::{
+        models::service::ServiceName,
+        services::{container::Containers, ports::ContainerEngine},
+    },
+    ports::Clock,
+};
 
 /// Starts discovery. The data plane tells the sender of services with an instance that cannot be reached.
 pub(super) async fn start(
     settings: &Settings,
     services: &Services,
+    world: &World,
     tasks: &mut JoinSet<()>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<UnboundedSender<ServiceName>, StartError> {
     let discovery = services.discovery.clone();
     tasks.spawn(services.publisher.service_tls().keep(stopped.clone()));
+    if let Some(engine) = container_engine(settings, &world.clock) {
+        let containers = Containers::new(engine, discovery.clone(), world.entropy.clone());
+        let stopped = stopped.clone();
+        tasks.spawn(async move {
+            select! {
+                () = containers.follow() => {}
+                () = until(stopped) => {}
+            }
+        });
+    }
     discovery.declare(settings.services.clone());
     // The first request may be for a service whose instances have registered.
     services.registrations.follow().await.map_err(StoreError::from)?;
@@ -34,4 +59,21 @@ pub(super) async fn start(
         }
     });
     Ok(unreachable)
+}
+
+/// The engine of `DOCKER_HOST`.
+#[cfg(feature = "docker")]
+fn container_engine(settings: &Settings, clock: &Arc<dyn Clock>) -> Option<Arc<dyn ContainerEngine>> {
+    let engine = match &settings.docker_host {
+        DockerHost::Nowhere => return None,
+        DockerHost::Socket(path) => DockerEngine::at_socket(path.clone(), clock.clone()),
+        DockerHost::Tcp(authority) => DockerEngine::at_tcp(authority.clone(), clock.clone()),
+    };
+    Some(Arc::new(engine))
+}
+
+/// The settings of this build name no engine.
+#[cfg(not(feature = "docker"))]
+fn container_engine(_: &Settings, _: &Arc<dyn Clock>) -> Option<Arc<dyn ContainerEngine>> {
+    None
 }

@@ -38,7 +38,7 @@ impl Readiness for StoreReadiness {
         let mut checks = vec![
             check("store", store.responds().await, "the store does not respond"),
             check("revocations", feed.is_fresh(), "revocations of other replicas do not arrive"),
-            check("services", discovery.has_first_answers(), "the names of services have not been looked up yet"),
+            check("services", discovery.has_first_answers(), "the instances of services have not been looked up yet"),
         ];
         let sessions = store.sessions_respond().await;
         checks.extend(sessions.map(|ok| check("sessions", ok, "the Redis with the sessions does not respond")));

@@ -5,6 +5,7 @@ pub mod access;
 pub mod account;
 pub mod assertion;
 pub mod client;
+pub mod container;
 pub mod http;
 pub mod login;
 pub mod notice;

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod assertion;
 pub mod client;
+pub mod container;
 pub mod discovery;
 pub mod login;
 pub mod notice;

@@ -44,7 +44,7 @@ pub struct Discovery {
     publisher: Arc<dyn ServicePublisher>,
     lookups: Lookups,
     state: Mutex<State>,
-    /// How many names have not been looked up yet.
+    /// How many names have not been looked up yet, and how many expected sources have provided nothing.
     unknown: watch::Sender<usize>,
 }
 
@@ -53,10 +53,12 @@ struct State {
     declared: Vec<DeclaredService>,
     names: Names,
     found: BTreeMap<Source, Found>,
+    /// The sources whose first list is waited for.
+    expected: BTreeSet<Source>,
     published: Vec<Service>,
     /// The time of the first declaration.
     declared_at: Option<Instant>,
-    /// Whether every name of the first declaration was looked up once.
+    /// Whether every name of the first declaration was looked up once, and every expected source has provided its list.
     has_first_answers: bool,
     /// Whether a publication is due.
     is_due: bool,
@@ -100,7 +102,7 @@ impl Discovery {
             let wanted = services.iter().chain(&state.declared).flat_map(|service| &service.urls);
             let wanted = wanted.filter_map(NameKey::of).collect();
             self.follow_exactly(&mut state, wanted);
-            self.unknown.send_replace(state.names.unknown());
+            self.unknown.send_replace(state.unknown());
         }
         self.first_answers(limit).await;
     }
@@ -112,9 +114,15 @@ impl Discovery {
         }
     }
 
+    /// Has the first answers wait for what this source finds, too. Called before the first declaration.
+    pub fn expect(&self, source: Source) {
+        self.state().expected.insert(source);
+    }
+
     /// Replaces what another source found.
     pub fn provide(&self, source: Source, found: Found) {
         let mut state = self.state();
+        state.expected.remove(&source);
         state.found.insert(source, found);
         self.publish(&mut state);
     }
@@ -129,14 +137,16 @@ impl Discovery {
         }
     }
 
-    /// Waits until every name was looked up once, found or not, for at most `limit`. Returns whether that is so.
+    /// Waits until every name was looked up once, found or not, and every expected source has provided its list, for at
+    /// most `limit`. Returns whether that is so.
     pub async fn first_answers(&self, limit: Duration) -> bool {
         let mut unknown = self.unknown.subscribe();
         timeout(limit, unknown.wait_for(|&unknown| unknown == 0)).await.is_ok()
     }
 
-    /// Whether every name of the first declaration was looked up once, or [`FIRST_ANSWERS_TIMEOUT`] has passed. It stays
-    /// so: names that are declared later do not make a working gateway unready.
+    /// Whether every name of the first declaration was looked up once and every expected source has provided its list, or
+    /// [`FIRST_ANSWERS_TIMEOUT`] has passed. It stays so: names that are declared later do not make a working gateway
+    /// unready.
     pub fn has_first_answers(&self) -> bool {
         let state = self.state();
         let has_waited = state.declared_at.is_none_or(|at| at.elapsed() >= FIRST_ANSWERS_TIMEOUT);
@@ -193,7 +203,7 @@ impl Discovery {
             self.publisher.publish_services(&merged);
             state.published = merged;
         }
-        let unknown = state.names.unknown();
+        let unknown = state.unknown();
         state.has_first_answers |= unknown == 0 && state.declared_at.is_some();
         self.unknown.send_replace(unknown);
     }
@@ -205,6 +215,11 @@ impl Discovery {
 }
 
 impl State {
+    /// How many first answers are missing.
+    fn unknown(&self) -> usize {
+        self.names.unknown() + self.expected.len()
+    }
+
     /// One list per service, in an order that depends on the sources alone.
     fn merged(&self) -> Vec<Service> {
         let mut services: BTreeMap<&ServiceName, Service> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The services' ports to the outside of the domain, besides the store, the time and randomness.
 
 mod client;
+mod container;
 mod discovery;
 mod notice;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 pub use self::{
     client::{AssertionError, ClientKeyError, ClientKeys, KeyFlaw},
+    container::{ContainerChanges, ContainerEngine, ContainerList, EngineError, ListedContainer},
     discovery::{
         Health, InstanceState, InstanceStates, NameError, NameResolver, Resolved, ServicePublisher, SrvTarget,
     },
