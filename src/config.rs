@@ -25,7 +25,7 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, fmt, net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -43,7 +43,7 @@ pub use reading::{
 pub use routes::{RouteOrigin, RouteOrigins};
 pub use service_tls::{ServiceCredentials, UnfitServiceFile};
 pub use services::{SAMPLE_SERVICE, service_variable};
-pub use store::DEVELOPMENT_VAULT_KEY;
+pub use store::{DEVELOPMENT_VAULT_KEY, Database, SessionStore, VaultKey};
 
 use crate::domain::gateway::models::{
     http::{origin::AllowedOrigins, path::PathPrefix},
@@ -90,7 +90,7 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// `DNS_SERVERS`: the name servers that know the names of services; none for those of the system.
     pub dns_servers: Vec<SocketAddr>,
-    /// `DOCKER_HOST`: the container engine whose labels are followed, if any.
+    /// `DOCKER_URL`: the container engine whose labels are followed, if any.
     pub docker_host: DockerHost,
     /// `SERVICE_CIDRS`: the networks in which instances may register themselves.
     pub service_networks: Vec<IpNet>,
@@ -298,57 +298,6 @@ impl PublicSettings {
     /// Its name for people.
     pub fn domain(&self) -> &str {
         self.domain.as_deref().or(self.url.host_str()).unwrap_or_default()
-    }
-}
-
-/// `DATABASE_URL`
-#[derive(Clone, PartialEq, Eq)]
-pub enum Database {
-    /// Unset: all data is lost when the process ends.
-    Memory,
-    /// `sqlite://…` or `postgres://…`
-    Url {
-        /// Contains the password: never printed.
-        url: String,
-        /// `DATABASE_SCHEMA`: the schema of the tables in PostgreSQL.
-        schema: String,
-    },
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Memory => "Memory",
-            Self::Url { .. } => "Url(…)",
-        })
-    }
-}
-
-/// `REDIS_URL`
-#[derive(Clone, PartialEq, Eq)]
-pub enum SessionStore {
-    /// Unset: sessions are in the main store.
-    Database,
-    /// `redis://…` or `rediss://…`, with its password: never printed.
-    Redis(String),
-}
-
-impl fmt::Debug for SessionStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Database => "Database",
-            Self::Redis(_) => "Redis(…)",
-        })
-    }
-}
-
-/// One key of `VAULT_KEY`: 32 bytes, written as base64. Its `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct VaultKey(pub [u8; 32]);
-
-impl fmt::Debug for VaultKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("VaultKey(…)")
     }
 }
 

@@ -56,7 +56,7 @@ impl Bench {
         for container in containers {
             engine.change_silently((*container).clone());
         }
-        let gateway = Gateway::with(&[("DOCKER_HOST", &engine.host())]);
+        let gateway = Gateway::with(&[("DOCKER_URL", &engine.host())]);
         let (token, _) = gateway.tokens(&serde_json::json!({"subject": "u1"}));
         Self { engine, gateway, token, _folder: folder }
     }
@@ -222,7 +222,7 @@ fn an_engine_that_hangs_delays_nothing_else() {
     let engine = Engine::start(Place::Socket(folder.path().join("docker.sock")), Version::V1_52);
     engine.change_silently(shop.clone());
     engine.set_mode(Mode::Hangs);
-    let gateway = Gateway::with(&[("DOCKER_HOST", &engine.host()), ("BESIDE_SERVICE_URL", &beside)]);
+    let gateway = Gateway::with(&[("DOCKER_URL", &engine.host()), ("BESIDE_SERVICE_URL", &beside)]);
     let (token, _) = gateway.tokens(&serde_json::json!({"subject": "u1"}));
     let bench = Bench { engine, gateway, token, _folder: folder };
     assert_eq!((bench.responder("beside").as_str(), bench.responder("shop").as_str()), ("beside", "no_route"));

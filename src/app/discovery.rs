@@ -61,7 +61,7 @@ pub(super) async fn start(
     Ok(unreachable)
 }
 
-/// The engine of `DOCKER_HOST`.
+/// The engine of `DOCKER_URL`.
 #[cfg(feature = "docker")]
 fn container_engine(settings: &Settings, clock: &Arc<dyn Clock>) -> Option<Arc<dyn ContainerEngine>> {
     let engine = match &settings.docker_host {

@@ -2,9 +2,9 @@
 
 use url::{Host, Url};
 
-use super::{reading::reader::Reader, variables::DOCKER_HOST};
+use super::{reading::reader::Reader, variables::DOCKER_URL};
 
-/// `DOCKER_HOST`
+/// `DOCKER_URL`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DockerHost {
     /// Unset: no containers are followed.
@@ -26,7 +26,7 @@ const IS_SUPPORTED: bool = cfg!(feature = "docker");
 
 /// Reads the engine's address.
 pub(super) fn read_host(reader: &mut Reader<'_>) -> Option<DockerHost> {
-    reader.read(&DOCKER_HOST, |text| read(text, IS_SUPPORTED))
+    reader.read(&DOCKER_URL, |text| read(text, IS_SUPPORTED))
 }
 
 fn read(text: &str, is_supported: bool) -> Result<DockerHost, String> {

@@ -1,6 +1,6 @@
 //! The store, and the keys that seal its secrets.
 
-use std::{collections::HashSet, iter};
+use std::{collections::HashSet, fmt, iter};
 
 use base64::{
     Engine,
@@ -10,10 +10,61 @@ use base64::{
 use url::Url;
 
 use super::{
-    Database, Environment, SessionStore, VaultKey,
+    Environment,
     reading::reader::{Reader, entries},
     variables::{DATABASE_SCHEMA, DATABASE_URL, REDIS_URL, VAULT_KEY},
 };
+
+/// `DATABASE_URL`
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// Unset: all data is lost when the process ends.
+    Memory,
+    /// `sqlite://…` or `postgres://…`
+    Url {
+        /// Contains the password: never printed.
+        url: String,
+        /// `DATABASE_SCHEMA`: the schema of the tables in PostgreSQL.
+        schema: String,
+    },
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "Memory",
+            Self::Url { .. } => "Url(…)",
+        })
+    }
+}
+
+/// `REDIS_URL`
+#[derive(Clone, PartialEq, Eq)]
+pub enum SessionStore {
+    /// Unset: sessions are in the main store.
+    Database,
+    /// `redis://…` or `rediss://…`, with its password: never printed.
+    Redis(String),
+}
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "Database",
+            Self::Redis(_) => "Redis(…)",
+        })
+    }
+}
+
+/// One key of `VAULT_KEY`: 32 bytes, written as base64. Its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VaultKey(pub [u8; 32]);
+
+impl fmt::Debug for VaultKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VaultKey(…)")
+    }
+}
 
 /// The key of the committed `.env`. It is public, so it protects nothing: production refuses it.
 pub const DEVELOPMENT_VAULT_KEY: VaultKey = VaultKey(*b"for development only, not secret");

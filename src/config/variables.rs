@@ -84,7 +84,7 @@ variables! {
     TRUSTED_PROXIES, Derived("none"), "The proxies in front of the gateway that are trusted with the address, scheme and host of their clients: addresses or CIDRs separated by commas";
     CLIENT_ADDRESS_HEADER, Text("X-Forwarded-For"), "The header in which these proxies send the address: `X-Forwarded-For` (`X-Real-IP` if a request has neither that nor `Forwarded`), or `X-Real-IP` alone. Choose the one that your proxy writes itself";
     DNS_SERVERS, Derived("the system's"), "The name servers that know the names of services: addresses, with a port if it is not 53, separated by commas, such as `127.0.0.1:8600` for Consul. Each must know every name";
-    DOCKER_HOST, Derived("none: containers are not followed"), "The container engine whose containers are services by their labels: `unix:///var/run/docker.sock`, or `tcp://host:port` without TLS. Only the image, and a build with `--features docker`, can follow one";
+    DOCKER_URL, Derived("none: containers are not followed"), "The container engine whose containers are services by their labels: `unix:///var/run/docker.sock`, or `tcp://host:port` without TLS. Only the image, and a build with `--features docker`, can follow one";
     CONNECT_TIMEOUT, Text("2s"), "Time limit for connecting to a service";
     FIRST_BYTE_TIMEOUT, Text("30s"), "Time limit for a service, from the end of the request to the head of its response";
     UPSTREAM_IDLE_TIMEOUT, Text("4s"), "An unused connection to a service is closed after this time, or earlier if the service says so (`Keep-Alive: timeout=5`). Choose less than the service's own limit: uvicorn and Node close theirs after 5 seconds, and a request that is then on its way is lost";

@@ -175,7 +175,7 @@ impl Engine {
         engine
     }
 
-    /// The value of `DOCKER_HOST`.
+    /// The value of `DOCKER_URL`.
     pub(crate) fn host(&self) -> String {
         match &self.place {
             Place::Socket(path) => format!("unix://{}", path.display()),

@@ -108,14 +108,14 @@ impl Containers {
     /// One line tells that the engine is away, and one that it is back.
     fn note_away(&self, error: &EngineError) {
         if !std::mem::replace(&mut self.state().is_away, true) {
-            warn!(%error, "the container engine (DOCKER_HOST) does not answer: its last containers stay in use");
+            warn!(%error, "the container engine (DOCKER_URL) does not answer: its last containers stay in use");
         }
     }
 
     fn note_unsubscribed(&self, error: &EngineError, failures: u32) {
         debug!(%error, "the subscription to changes of containers has ended");
         if failures >= LOST_SUBSCRIPTIONS && !std::mem::replace(&mut self.state().lacks_changes, true) {
-            warn!(%error, "the container engine (DOCKER_HOST) tells no changes (GET /events): containers are listed every few seconds instead");
+            warn!(%error, "the container engine (DOCKER_URL) tells no changes (GET /events): containers are listed every few seconds instead");
         }
     }
 
