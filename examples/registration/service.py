@@ -50,7 +50,7 @@ class Registration:
         while not self.stopping.is_set():
             try:
                 self.beat()
-                # Three heartbeats in a lease: one may be lost.
+                # Three heartbeats in a lease: two may be lost.
                 self.stopping.wait(TTL_SECONDS / 3)
             except OSError as error:
                 # The gateway may be starting, or its store away. It serves on with what it knows.

@@ -49,6 +49,7 @@ impl Keeper {
         };
         let mut known: HashMap<ServiceName, Result<Vec<u8>, Unreadable>> = HashMap::new();
         let mut table = self.snapshots.load().routes.clone();
+        let mut told = HashMap::new();
         loop {
             let mut changed = known.is_empty();
             let snapshot = self.snapshots.load();
@@ -67,7 +68,7 @@ impl Keeper {
             known.retain(|name, _| snapshot.services.contains_key(name));
             changed |= known.len() != before;
             if changed {
-                self.publish(&known, &table);
+                self.publish(&known, &table, &mut told);
             }
             let is_missing = known.values().any(|found| matches!(found, Err(Unreadable::Unreachable(_))));
             let pause = if is_missing { SOON } else { every };
@@ -80,13 +81,21 @@ impl Keeper {
         }
     }
 
-    fn publish(&self, known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>, table: &RouteTable) {
+    fn publish(
+        &self,
+        known: &HashMap<ServiceName, Result<Vec<u8>, Unreadable>>,
+        table: &RouteTable,
+        told: &mut HashMap<ServiceName, Unreadable>,
+    ) {
         let mut all: Vec<_> = known.iter().collect();
         all.sort_by_key(|(name, _)| *name);
         let all = all.into_iter().map(|(name, found)| {
             let read = found.clone().and_then(|document| described(&document, name, table));
             shown(read.unwrap_or_else(|why| {
+                // Each trouble is told once.
+                let is_news = told.insert(name.clone(), why.clone()).as_ref() != Some(&why);
                 match why {
+                    _ if !is_news => {}
                     // Many services have no document.
                     Unreadable::Status(404) | Unreadable::Off => {}
                     Unreadable::Unreachable(_) => info!("Swagger shows only the routes of the service {name}: {why}"),

@@ -215,6 +215,7 @@ fn url_of(address: SocketAddr) -> ServiceUrl {
         host: address.ip().to_string(),
         port: address.port(),
         base_path: String::new(),
+        weight: 1,
     }
 }
 

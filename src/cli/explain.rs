@@ -20,6 +20,10 @@ use crate::{
     edge::http::path::{BadPath, canonical},
 };
 
+/// What the files cannot tell.
+const UNDECLARED: &str = "a service whose instances register themselves, or are containers, is known to the running gateway \
+                          alone: GET /services";
+
 /// The request to explain.
 struct Request<'a> {
     method: &'a str,
@@ -58,8 +62,15 @@ fn read<'a>(arguments: &[&'a str]) -> Result<Request<'a>, String> {
         }
     }
     match words[..] {
-        [method, path] if path.starts_with('/') => Ok(Request { method, path, token, json }),
-        [_, path] => Err(format!("PATH must begin with /, not {path:?}")),
+        [method, path] => {
+            // A URL that was copied from a browser.
+            let url = path.strip_prefix("http://").or_else(|| path.strip_prefix("https://"));
+            let path = url.map_or(path, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
+            if !path.starts_with('/') {
+                return Err(format!("PATH must begin with /, not {path:?}"));
+            }
+            Ok(Request { method, path, token, json })
+        }
         _ => Err("explain needs a method and a path, such as GET /api/users".to_owned()),
     }
 }
@@ -134,7 +145,7 @@ fn explain<'a>(settings: &Settings, request: &'a Request<'a>) -> Explanation<'a>
             status: 404,
             code: "no_route",
             why: "no route matches the path".to_owned(),
-            hints: near::routes(&table, &path),
+            hints: near::routes(&table, &path).into_iter().chain([UNDECLARED.to_owned()]).collect(),
         },
         Found::Nothing => Outcome::OwnPath,
     };

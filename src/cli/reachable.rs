@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::{
     app::routes_in_force,
-    config::{Environment, SAMPLE_SERVICE, Settings, service_variable},
+    config::{Environment, RouteOrigin, SAMPLE_SERVICE, Settings, service_variable},
     domain::gateway::models::{
         http::path::Spellings,
-        service::{Route, ServiceName},
+        service::{DeclaredService, Route, RouteTable, SERVICES_PREFIX, ServiceName},
     },
 };
 
@@ -32,7 +32,7 @@ pub(super) fn listed(settings: &Settings) -> String {
     let led_to: HashSet<&ServiceName> =
         table.iter().map(|route| &route.service).filter(|service| !service.is_none()).collect();
     for service in settings.services.iter().filter(|service| !led_to.contains(&service.name)) {
-        let line = format!("no route leads to the service {}\n", service.name);
+        let line = format!("no route leads to the service {}{}\n", service.name, taken_by(settings, &table, service));
         text.push_str(&line);
     }
     let sample = (settings.environment == Environment::Development).then_some(SAMPLE_SERVICE);
@@ -47,6 +47,21 @@ pub(super) fn listed(settings: &Settings) -> String {
         text.push_str(&line);
     }
     text
+}
+
+/// The route of another service that has the paths of this one.
+fn taken_by(settings: &Settings, table: &RouteTable, service: &DeclaredService) -> String {
+    let own = format!("{SERVICES_PREFIX}/{}", service.name);
+    let Some(route) = table.iter().find(|route| route.prefix.as_str() == own) else { return String::new() };
+    let origin = settings.route_origins.get(&(route.prefix.clone(), route.methods.clone()));
+    let remedy = match origin {
+        Some(RouteOrigin::Shipped) => {
+            "; a route of your own for that path, or default_routes = false in gateway.toml, replaces it"
+        }
+        Some(RouteOrigin::File { .. }) | None => "",
+    };
+    let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+    format!(": {own} leads to {}{origin}{remedy}", route.service)
 }
 
 /// Path, methods, service, path there, and access.

@@ -62,7 +62,7 @@ variables! {
     DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. If it is unset, all data is lost when the gateway stops. Required in production", secret: true;
     DATABASE_SCHEMA, Text("gateway"), "The schema of the gateway's tables in PostgreSQL, created if it is missing. Services that share the database keep their tables in other schemas";
     STARTUP_TIMEOUT, Text("60s"), "The start waits this long for a store that is not available yet";
-    REDIS_URL, Derived("the store of DATABASE_URL"), "The store for browsers' sessions: `redis://host:6379`, or `rediss://…` for TLS. A password is written `redis://:password@host`, and a number behind the host (`/2`) selects the database. If it is unset, sessions are in the store of `DATABASE_URL`", secret: true;
+    REDIS_URL, Derived("the store of DATABASE_URL"), "The store for browsers' sessions, and for the rate limits that replicas share: `redis://host:6379`, or `rediss://…` for TLS. A password is written `redis://:password@host`, and a number behind the host (`/2`) selects the database. If it is unset, sessions are in the store of `DATABASE_URL`", secret: true;
     VAULT_KEY, Derived("none"), "Seals the secrets in the store: 32 bytes as base64 (`openssl rand -base64 32`). Several keys are separated by commas: the first seals, all open. Required with `DATABASE_URL` and in production", secret: true;
     TOKEN_ALGORITHM, Text("ES256"), "The algorithm that signs access tokens: `ES256`, `RS256`, `EdDSA` or `HS256`";
     TOKEN_AUDIENCE, Derived("PUBLIC_URL"), "Accepted tokens must contain this in their `aud`. New tokens have it by default";

@@ -25,6 +25,8 @@ pub(in crate::config) const DEFAULT_ROUTES: Field = field(
     "true or false",
     "Whether the shipped routes stay in force beside those of the file. Default: true.",
 );
+/// What the parser says of a key that is there twice. It does not say which.
+const DUPLICATE_KEY: &str = "duplicate key";
 pub(in crate::config) const SERVICES: &str = "services";
 pub(in crate::config) const ROUTES: &str = "routes";
 
@@ -69,8 +71,8 @@ impl<'s> FileReader<'s> {
         if errors.is_empty() {
             file.split(document.into_inner());
         }
-        // The text after a broken line is not checked: the parser only guesses its meaning.
-        for error in &errors {
+        // What the parser says of the text after a broken line are guesses.
+        if let Some(error) = errors.iter().min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start)) {
             file.unreadable(error);
         }
         file
@@ -163,6 +165,9 @@ impl<'s> FileReader<'s> {
                 let meant = table.fields.iter().find(|known| is_near(name, known.name));
                 let hint = match meant {
                     Some(meant) => format!("did you mean {}?", meant.name),
+                    None if name == DEFAULT_ROUTES.name => {
+                        "it must stand at the top of the file, before all tables".to_owned()
+                    }
                     None => format!("{} lists the fields", table.page),
                 };
                 self.note(&key, format!("{} must not have the field {name:?}; {hint}", table.name));
@@ -221,7 +226,8 @@ impl<'s> FileReader<'s> {
     /// Notes an error of the TOML parser: bad syntax, an unknown key, a missing one, a value of another type.
     fn unreadable(&mut self, error: &toml::de::Error) {
         let at = Spanned::new(error.span().unwrap_or_default(), ());
-        self.note(&at, format!("cannot be read: {}", error.message()));
+        let what = if error.message() == DUPLICATE_KEY { format!(" {}", self.source(&at)) } else { String::new() };
+        self.note(&at, format!("cannot be read: {}{what}", error.message()));
     }
 
     /// The value as the file has it, on one line.

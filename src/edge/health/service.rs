@@ -192,6 +192,9 @@ impl ServiceState {
             details.since = Some(now);
             drop(details);
             self.has_changed();
+            if !self.instances.iter().any(InstanceState::is_available) {
+                warn!(service = %self.service.name, "no instance is well, so all of them are tried");
+            }
         }
         is_new
     }

@@ -78,9 +78,10 @@ impl Failure {
             Self::RouteOverloaded => {
                 unavailable("overloaded", "this route has reached its limit of requests in flight; try again")
             }
-            Self::ServiceOverloaded => {
-                unavailable("overloaded", "the service has reached its limit of requests in flight; try again")
-            }
+            Self::ServiceOverloaded => unavailable(
+                "overloaded",
+                "the service has reached its limit of requests in flight or waiting; try again",
+            ),
             Self::CircuitOpen { wait } => circuit_open(*wait),
             Self::ConnectionsExhausted => {
                 unavailable("overloaded", "the gateway has reached its limit of connections to services; try again")

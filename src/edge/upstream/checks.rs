@@ -141,7 +141,7 @@ fn learn(
         Kind::Health(check) => {
             let outcome = outcome.and_then(|status| {
                 let is_expected = check.status.contains(&status.as_u16());
-                is_expected.then_some(()).ok_or_else(|| format!("{} responds with {}", check.path, status.as_u16()))
+                is_expected.then_some(()).ok_or_else(|| unexpected(&check, status))
             });
             let is_unhealthy = state.is(Removal::Unhealthy);
             match outcome {
@@ -242,4 +242,11 @@ async fn ask_on_stream(
     let waiting = Waiting::new(deadlines, tokio::time::Instant::now(), limit);
     let (head, _, _) = Http2Exchange::begin(stream, request, is_head, waiting).await?;
     Ok(head.status)
+}
+
+/// The failure of a health check by its status.
+fn unexpected(check: &HealthCheck, status: StatusCode) -> String {
+    let (from, to) = (check.status.start(), check.status.end());
+    let wanted = if from == to { from.to_string() } else { format!("{from}-{to}") };
+    format!("{} responds with {}, not {wanted}", check.path, status.as_u16())
 }

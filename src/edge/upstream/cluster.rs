@@ -159,7 +159,10 @@ impl Cluster {
         match (&self.state.service.policy.balancing, ring, key) {
             (Balancing::Hash(_), Some(ring), Some(key)) => ring.find(key, |at| available.binary_search(&at).is_ok()),
             (Balancing::StickyCookie(_), _, Some(name)) => self.named(name, available).or_else(least_of_two),
-            (Balancing::RoundRobin, ..) if turns.is_some() => round_robin(round, cursor),
+            (Balancing::RoundRobin, ..) if turns.is_some() => {
+                let hangs = |&at: &u32| self.at(at).is_some_and(|endpoint| endpoint.seems_to_hang());
+                round_robin(round, cursor).filter(|at| !hangs(at)).or_else(least_of_two)
+            }
             (Balancing::LeastRequests, ..) => least(available, round, dice, load),
             (Balancing::LeastOfTwo | Balancing::RoundRobin | Balancing::StickyCookie(_) | Balancing::Hash(_), ..) => {
                 least_of_two()

@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// So many requests in a row without an answer, over all cores, are more than a coincidence.
+const FEW_UNANSWERED: u32 = 5;
+
 /// With at most this many cores, their counters are read for each request. With more, that would cost more than it is
 /// worth: the other cores' sum may be this old.
 const FEW_CORES: usize = 4;
@@ -46,6 +49,8 @@ pub(crate) struct Endpoint {
     shared: RefCell<Shared>,
     core: usize,
     others: Cell<Others>,
+    /// How many requests of this core in a row have got no answer yet.
+    unanswered: Cell<u32>,
 }
 
 /// The state that all cores share, in the newest list.
@@ -89,6 +94,7 @@ impl Endpoint {
             shared: RefCell::new(Shared { state: state.clone(), of_service: Arc::clone(of_service) }),
             core,
             others: Cell::default(),
+            unanswered: Cell::default(),
         }))
     }
 
@@ -144,6 +150,13 @@ impl Endpoint {
         self.with_state(|of_service, state| warmth(of_service, state, now))
     }
 
+    /// Whether it seems to hang: a few requests in a row have got no answer on this core. Another one is better off
+    /// elsewhere, until the checks know more.
+    pub(crate) fn seems_to_hang(&self) -> bool {
+        let few = self.with_state(|_, state| FEW_UNANSWERED / u32::try_from(state.counters().cores()).unwrap_or(1));
+        self.unanswered.get() >= few.max(1)
+    }
+
     /// It failed to respond.
     pub(crate) fn has_failed(&self, reason: &'static str) {
         self.with_state(|of_service, state| of_service.failed(state, reason, Instant::now()));
@@ -185,6 +198,7 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn of(endpoint: &Rc<Endpoint>) -> Self {
         endpoint.with_state(|_, state| state.counters().sent(endpoint.core));
+        endpoint.unanswered.set(endpoint.unanswered.get().saturating_add(1));
         Self { endpoint: Rc::clone(endpoint), is_awaiting: true, has_failed: false }
     }
 
@@ -195,6 +209,7 @@ impl Lease {
 
     /// The response has begun with this status.
     pub(crate) fn answered(&mut self, status: http::StatusCode) {
+        self.endpoint.unanswered.set(0);
         if std::mem::take(&mut self.is_awaiting) {
             self.endpoint.with_state(|_, state| state.counters().answered(self.endpoint.core));
         }

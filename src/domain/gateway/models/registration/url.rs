@@ -72,7 +72,8 @@ impl FromStr for InstanceUrl {
             return Err(InvalidInstanceUrl::Malformed);
         }
         let mut url: ServiceUrl = text.parse().map_err(|_| InvalidInstanceUrl::Malformed)?;
-        if url.srv || url.port == 0 {
+        // The weight of a registration is a field of its own.
+        if url.srv || url.port == 0 || text.contains(';') {
             return Err(InvalidInstanceUrl::Malformed);
         }
         let address = url.host.parse::<IpAddr>().map_err(|_| InvalidInstanceUrl::Name)?.to_canonical();

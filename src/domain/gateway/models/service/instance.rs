@@ -47,9 +47,6 @@ impl fmt::Display for Source {
     }
 }
 
-/// The default weight of an instance.
-const USUAL_WEIGHT: u16 = 1;
-
 /// What tells an instance from others: addresses, port, host, base path, protocol, and whether it is called by TLS.
 pub type InstanceIdentity<'i> = (&'i [IpAddr], u16, &'i str, &'i str, UpstreamProtocol, bool);
 
@@ -85,7 +82,7 @@ impl Instance {
             port,
             base_path: url.base_path.clone(),
             addresses,
-            weight: USUAL_WEIGHT,
+            weight: url.weight,
             source,
         }
     }

@@ -10,7 +10,7 @@ use super::UpstreamProtocol;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "it must be http://host, http://host:port or http://host:port/base (https:// by TLS, h2c:// or h2s:// for HTTP/2, \
-     srv+http:// and so on for SRV records), without user, query or fragment"
+     srv+http:// and so on for SRV records), without user, query or fragment; ;weight=3 behind it is a weight from 1 to 1000"
 )]
 pub struct InvalidServiceUrl;
 
@@ -29,7 +29,15 @@ pub struct ServiceUrl {
     pub port: u16,
     /// Prefixed to every path sent there: empty, or `/…` without a slash at its end.
     pub base_path: String,
+    /// The share of the requests of each instance there, relative to other ones: 1 to 1000.
+    pub weight: u16,
 }
+
+/// Precedes the weight.
+const WEIGHT: &str = ";weight=";
+/// The weight without one.
+const USUAL_WEIGHT: u16 = 1;
+const MAX_WEIGHT: u16 = 1000;
 
 /// The schemes: protocol and TLS. Each also exists with `srv+` before it.
 const SCHEMES: [(&str, UpstreamProtocol, bool); 4] = [
@@ -63,10 +71,9 @@ pub(super) fn authority(host: &str, port: u16) -> String {
 
 impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.srv {
-            return write!(f, "srv+{}://{}{}", self.scheme(), self.host, self.base_path);
-        }
-        write!(f, "{}://{}{}", self.scheme(), self.authority(), self.base_path)
+        let srv = if self.srv { "srv+" } else { "" };
+        write!(f, "{srv}{}://{}{}", self.scheme(), self.authority(), self.base_path)?;
+        if self.weight == USUAL_WEIGHT { Ok(()) } else { write!(f, "{WEIGHT}{}", self.weight) }
     }
 }
 
@@ -74,6 +81,10 @@ impl FromStr for ServiceUrl {
     type Err = InvalidServiceUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidServiceUrl> {
+        let (text, weight) = match text.split_once(WEIGHT) {
+            None => (text, USUAL_WEIGHT),
+            Some((text, weight)) => (text, weight_of(weight)?),
+        };
         let (scheme, rest) = text.split_once("://").ok_or(InvalidServiceUrl)?;
         let (srv, scheme) = scheme.strip_prefix("srv+").map_or((false, scheme), |scheme| (true, scheme));
         let (_, protocol, tls) = SCHEMES.into_iter().find(|(known, ..)| *known == scheme).ok_or(InvalidServiceUrl)?;
@@ -94,8 +105,14 @@ impl FromStr for ServiceUrl {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: if srv { 0 } else { port },
             base_path: url.path().trim_end_matches('/').to_owned(),
+            weight,
         })
     }
+}
+
+fn weight_of(text: &str) -> Result<u16, InvalidServiceUrl> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|weight| is_plain && (1..=MAX_WEIGHT).contains(weight)).ok_or(InvalidServiceUrl)
 }
 
 #[cfg(test)]
@@ -121,6 +138,11 @@ mod tests {
             "http://",
             "srv+http://a:1",
             "srv+http://10.0.0.1",
+            "http://a;weight=0",
+            "http://a;weight=1001",
+            "http://a;weight=+1",
+            "http://a;weight=",
+            "http://a;weight=1;weight=2",
         ] {
             assert_eq!(text.parse::<ServiceUrl>(), Err(InvalidServiceUrl), "{text}");
         }
@@ -128,9 +150,15 @@ mod tests {
 
     #[test]
     fn a_url_is_written_as_it_was_read() {
-        for text in
-            ["http://a:80", "https://a:443/base", "h2c://[::1]:50051", "h2s://a:1", "srv+http://_http._tcp.a.b/x"]
-        {
+        for text in [
+            "http://a:80",
+            "http://a:80/b;weight=3",
+            "srv+http://a.b;weight=1000",
+            "https://a:443/base",
+            "h2c://[::1]:50051",
+            "h2s://a:1",
+            "srv+http://_http._tcp.a.b/x",
+        ] {
             assert_eq!(text.parse::<ServiceUrl>().map(|url| url.to_string()).as_deref(), Ok(text));
         }
     }
