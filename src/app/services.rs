@@ -151,6 +151,7 @@ impl Services {
             entropy: world.entropy.clone(),
         }));
         let discovery = Discovery::new(Arc::new(SystemNames::new(settings.dns_servers.clone())), publisher.clone());
+        discovery.guard(address_policy(settings));
         let registrations = Arc::new(registrations(settings, world, store, &discovery));
         let instances = Arc::new(PublishedInstances::new(publisher.snapshots(), world.clock.clone()));
         Ok(Self {
@@ -243,14 +244,18 @@ impl Services {
 }
 
 fn registrations(settings: &Settings, world: &World, store: &Store, discovery: &Arc<Discovery>) -> Registrations {
-    let listeners = vec![settings.listener.address, settings.admin_address];
     Registrations::new(RegistrationParts {
         store: store.registrations.clone(),
         discovery: discovery.clone(),
         clock: world.clock.clone(),
         entropy: world.entropy.clone(),
-        addresses: AddressPolicy::new(settings.service_networks.clone(), listeners),
+        addresses: address_policy(settings),
     })
+}
+
+/// The addresses that services may have.
+fn address_policy(settings: &Settings) -> AddressPolicy {
+    AddressPolicy::new(settings.service_networks.clone(), vec![settings.listener.address, settings.admin_address])
 }
 
 /// Derived from the vault's key, which all replicas share.

@@ -2,7 +2,7 @@
 //! file: the wrong file may contain the key.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,7 +18,10 @@ use rustls::{
     sign::{CertifiedKey, SigningKey},
 };
 
-use super::variables::{TLS_CERTIFICATE, TLS_KEY, Variable};
+use super::{
+    reading::regular_file,
+    variables::{TLS_CERTIFICATE, TLS_KEY, Variable},
+};
 
 #[cfg(test)]
 mod tests;
@@ -103,7 +106,7 @@ fn unfit(variable: Variable) -> impl FnOnce(String) -> Unfit {
 }
 
 pub(super) fn contents(file: &Path) -> Result<Vec<u8>, String> {
-    fs::read(file).map_err(|why| format!("must name a readable file; {why}"))
+    regular_file::read(file).map_err(|why| format!("must name a readable file; {why}"))
 }
 
 /// A certificate and those of its issuers.

@@ -3,6 +3,7 @@
 pub(super) mod fields;
 pub(super) mod file;
 pub(super) mod reader;
+pub(super) mod regular_file;
 pub(super) mod report;
 pub(super) mod shapes;
 pub(super) mod source;

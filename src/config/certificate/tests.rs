@@ -129,7 +129,7 @@ fn every_mistake_in_the_files_is_reported() {
     let said = told(&neither);
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].starts_with("TLS_CERTIFICATE must name a readable file; No such file"), "{said:?}");
-    assert!(said[1].starts_with("TLS_KEY must name a readable file; Is a directory"), "{said:?}");
+    assert!(said[1].starts_with("TLS_KEY must name a readable file; it is not a regular file"), "{said:?}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub(in crate::config) const DEFAULT_ROUTES: Field = field(
     "true or false",
     "Whether the shipped routes stay in force beside those of the file. Default: true.",
 );
+/// So many mistakes are told. More are mostly one mistake that has many consequences.
+const MOST_MISTAKES: usize = 100;
+
 /// What the parser says of a key that is there twice. It does not say which.
 const DUPLICATE_KEY: &str = "duplicate key";
 pub(in crate::config) const SERVICES: &str = "services";
@@ -251,9 +254,9 @@ impl<'s> FileReader<'s> {
         self.folder.map(|folder| folder.join(path))
     }
 
-    /// The mistakes, in the order of the file.
+    /// The first mistakes, in the order of the file.
     pub(in crate::config) fn into_mistakes(mut self) -> impl Iterator<Item = Mistake> {
         self.mistakes.sort_by_key(|(at, _)| *at);
-        self.mistakes.into_iter().map(|(_, mistake)| mistake)
+        self.mistakes.into_iter().map(|(_, mistake)| mistake).take(MOST_MISTAKES)
     }
 }

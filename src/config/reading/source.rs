@@ -5,12 +5,14 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
-    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use super::report::{Mistake, broken};
+use super::{
+    regular_file,
+    report::{Mistake, broken},
+};
 use crate::config::{
     certificate::{TlsFiles, Unfit},
     variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
@@ -266,7 +268,7 @@ impl Sources {
 const GONE: &str = "must not be removed while the gateway runs; a start without it uses the defaults";
 
 fn text_of(path: &Path) -> FileText {
-    match fs::read_to_string(path) {
+    match regular_file::read_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why.to_string()),
@@ -295,6 +297,8 @@ impl Read for LineByLine<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn said(sources: &Sources) -> Vec<String> {

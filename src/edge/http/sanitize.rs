@@ -52,8 +52,13 @@ pub(crate) fn remove_all_like(headers: &mut HeaderList, name: &str) {
 /// Removes the headers by which some frameworks override a request's method: with them, a request could bypass rules
 /// that depend on the method.
 pub(crate) fn remove_method_overrides(headers: &mut HeaderList) {
+    headers.retain(|name, _| !is_method_override(name.as_str()));
+}
+
+/// Whether some frameworks take the value of this header for the method of a request.
+pub(crate) fn is_method_override(name: &str) -> bool {
     const NAMES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
-    headers.retain(|name, _| !NAMES.iter().any(|known| are_alike(name.as_str(), known)));
+    NAMES.iter().any(|known| are_alike(name, known))
 }
 
 /// Removes the headers of a service's response that may not be forwarded.

@@ -141,7 +141,7 @@ fn learn(
         Kind::Health(check) => {
             let outcome = outcome.and_then(|status| {
                 let is_expected = check.status.contains(&status.as_u16());
-                is_expected.then_some(()).ok_or_else(|| unexpected(&check, status))
+                is_expected.then_some(()).ok_or_else(|| unexpected(check, status))
             });
             let is_unhealthy = state.is(Removal::Unhealthy);
             match outcome {

@@ -12,12 +12,14 @@ use tracing::error;
 
 use super::{
     connector::Connector,
-    load_balancer::stable_hash,
     pool::{http1::Http1Pool, http2::Http2Pool},
     watch::Watch,
 };
 use crate::{
-    domain::gateway::models::service::{Instance, UpstreamProtocol},
+    domain::gateway::models::{
+        service::{Instance, UpstreamProtocol},
+        values::digest::Sha256Digest,
+    },
     edge::{
         health::{InstanceState, ServiceState},
         net::origination::Originator,
@@ -83,7 +85,7 @@ impl Endpoint {
         }
         let address = instance.address();
         Some(Rc::new(Self {
-            name: stable_hash(format!("{salt:016x}{address}").as_bytes()),
+            name: name_of(salt, &address),
             instance: Arc::clone(instance),
             authority: authority.into(),
             address: address.into(),
@@ -180,6 +182,12 @@ impl Endpoint {
         self.http1.close_idle(now, idle_timeout);
         self.http2.close_idle(now, idle_timeout);
     }
+}
+
+/// The name of an instance in sticky cookies. Nobody can tell from it where the instance is, or make the name of another.
+fn name_of(salt: u64, address: &str) -> u64 {
+    let digest = Sha256Digest::of(format!("{salt:016x} {address}").as_bytes());
+    digest.as_bytes().iter().take(8).fold(0, |name, &byte| (name << 8) | u64::from(byte))
 }
 
 fn warmth(of_service: &ServiceState, state: &InstanceState, now: Instant) -> f32 {

@@ -128,11 +128,12 @@ impl Containers {
 
     /// Publishes what a list contains.
     fn learn(&self, list: ContainerList) {
+        let declared = self.discovery.declared();
         let mut state = self.state();
         if std::mem::replace(&mut state.is_away, false) {
             info!("the container engine answers again");
         }
-        let found = state.learn(list);
+        let found = state.learn(list, &declared);
         self.discovery.provide(Source::Docker, found);
     }
 
@@ -144,7 +145,7 @@ impl Containers {
 
 impl State {
     /// Takes over a list, and logs what is new in it.
-    fn learn(&mut self, list: ContainerList) -> Found {
+    fn learn(&mut self, list: ContainerList, declared: &BTreeSet<ServiceName>) -> Found {
         let ContainerList { containers, own } = list;
         let mut now_served = BTreeMap::new();
         let mut complaints = BTreeMap::new();
@@ -166,7 +167,9 @@ impl State {
         // The order decides whose a name is.
         offered.sort_by(|(one, _), (other, _)| (one.created, &one.id).cmp(&(other.created, &other.id)));
         let (offering, offers): (Vec<Container>, Vec<Offer>) = offered.into_iter().unzip();
-        for (container, outcome) in offering.into_iter().zip(self.names.admit(offers, Instant::now().into_std())) {
+        for (container, outcome) in
+            offering.into_iter().zip(self.names.admit(offers, declared, Instant::now().into_std()))
+        {
             match outcome {
                 Ok(Offer { service, instance, .. }) => {
                     let served = Served { name: container.name, service, instance: Arc::new(instance) };

@@ -11,7 +11,7 @@ mod records;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -21,6 +21,7 @@ use tokio::{
     task,
     time::{Instant, sleep, timeout},
 };
+use tracing::warn;
 
 use self::{
     following::follow,
@@ -29,12 +30,18 @@ use self::{
     records::{NameKey, Outcome},
 };
 use super::ports::{NameResolver, ServicePublisher};
-use crate::domain::gateway::models::service::{DeclaredService, Instance, Service, ServiceName, ServiceUrl, Source};
+use crate::domain::gateway::models::{
+    registration::{AddressPolicy, AddressRefusal},
+    service::{DeclaredService, Instance, Service, ServiceName, ServiceUrl, Source},
+};
 
 pub use self::names::{KEPT_FOR, NameState};
 
 /// The instances that a source found, by service.
 pub type Found = BTreeMap<ServiceName, Vec<Arc<Instance>>>;
+
+/// Addresses that are not used: of which service, and why.
+type Refused = BTreeMap<(IpAddr, u16), (ServiceName, AddressRefusal)>;
 
 /// Knows where the instances of every service are.
 pub struct Discovery {
@@ -62,6 +69,9 @@ struct State {
     has_first_answers: bool,
     /// Whether a publication is due.
     is_due: bool,
+    guard: Option<AddressPolicy>,
+    /// The addresses that are not used, and of which the log knows.
+    refused: BTreeSet<(IpAddr, u16)>,
 }
 
 /// How long news of names are collected before they are published: the first answers of a thousand names are not a
@@ -114,6 +124,12 @@ impl Discovery {
         }
     }
 
+    /// Refuses addresses that only a mistake, or somebody who controls names or containers, would have a service at: the
+    /// gateway's own listeners, link-local ones and the like. What the settings say themselves is not checked.
+    pub fn guard(&self, addresses: AddressPolicy) {
+        self.state().guard = Some(addresses);
+    }
+
     /// Has the first answers wait for what this source finds, too. Called before the first declaration.
     pub fn expect(&self, source: Source) {
         self.state().expected.insert(source);
@@ -151,6 +167,13 @@ impl Discovery {
         let state = self.state();
         let has_waited = state.declared_at.is_none_or(|at| at.elapsed() >= FIRST_ANSWERS_TIMEOUT);
         state.has_first_answers || has_waited
+    }
+
+    /// The services that the settings have an address for.
+    pub fn declared(&self) -> BTreeSet<ServiceName> {
+        let state = self.state();
+        let with_address = state.declared.iter().filter(|declared| !declared.urls.is_empty());
+        with_address.map(|declared| declared.name.clone()).collect()
     }
 
     /// The published services.
@@ -198,7 +221,14 @@ impl Discovery {
 
     /// Publishes the merged list if it has changed.
     fn publish(&self, state: &mut State) {
-        let merged = state.merged();
+        let (merged, refused) = state.merged();
+        for ((address, port), (service, refusal)) in &refused {
+            if !state.refused.contains(&(*address, *port)) {
+                let instance = SocketAddr::new(*address, *port);
+                warn!(%service, %instance, "an address is not used: it {refusal}");
+            }
+        }
+        state.refused = refused.into_keys().collect();
         if merged != state.published {
             self.publisher.publish_services(&merged);
             state.published = merged;
@@ -221,7 +251,9 @@ impl State {
     }
 
     /// One list per service, in an order that depends on the sources alone.
-    fn merged(&self) -> Vec<Service> {
+    /// Also the addresses that are not used.
+    fn merged(&self) -> (Vec<Service>, Refused) {
+        let mut refused = Refused::new();
         let mut services: BTreeMap<&ServiceName, Service> = BTreeMap::new();
         for declared in &self.declared {
             let service = services.entry(&declared.name).or_insert_with(|| Service {
@@ -229,7 +261,8 @@ impl State {
                 instances: Vec::new(),
                 policy: Arc::clone(&declared.policy),
             });
-            service.instances.extend(declared.urls.iter().flat_map(|url| self.instances(url)));
+            let found = declared.urls.iter().flat_map(|url| self.instances(url));
+            service.instances.extend(found.filter_map(|one| self.allowed(&declared.name, one, &mut refused)));
         }
         for service in services.values_mut() {
             service.instances = without_doubles(&service.instances);
@@ -241,10 +274,33 @@ impl State {
                     instances: Vec::new(),
                     policy: Arc::default(),
                 });
-                add_unknown(&mut service.instances, without_doubles(instances));
+                let allowed = instances.iter().filter_map(|one| self.allowed(name, Arc::clone(one), &mut refused));
+                add_unknown(&mut service.instances, without_doubles(&allowed.collect::<Vec<_>>()));
             }
         }
-        services.into_values().collect()
+        (services.into_values().collect(), refused)
+    }
+
+    /// An instance with those of its addresses that may be used, if there is one.
+    fn allowed(&self, service: &ServiceName, instance: Arc<Instance>, refused: &mut Refused) -> Option<Arc<Instance>> {
+        let guard = match instance.source {
+            Source::Dns | Source::Docker => self.guard.as_ref(),
+            // Registered ones are checked when they register, by stricter rules.
+            Source::Static | Source::Registered => None,
+        };
+        let Some(guard) = guard else { return Some(instance) };
+        let mut must_go = |address: &IpAddr| match guard.check_found(*address, instance.port) {
+            Ok(()) => false,
+            Err(refusal) => {
+                refused.insert((*address, instance.port), (service.clone(), refusal));
+                true
+            }
+        };
+        let addresses: Vec<IpAddr> = instance.addresses.iter().filter(|address| !must_go(address)).copied().collect();
+        if addresses.len() == instance.addresses.len() {
+            return Some(instance);
+        }
+        (!addresses.is_empty()).then(|| Arc::new(Instance { addresses, ..Instance::clone(&instance) }))
     }
 
     fn instances(&self, url: &ServiceUrl) -> Vec<Arc<Instance>> {

@@ -4,7 +4,10 @@
 use http::HeaderName;
 
 use crate::{
-    domain::gateway::models::http::header_rules::{HeaderRules, RuledHeader},
+    domain::gateway::models::http::{
+        header::are_alike,
+        header_rules::{HeaderRules, RuledHeader},
+    },
     edge::http::header_list::HeaderList,
 };
 
@@ -13,6 +16,11 @@ pub(crate) fn apply(rules: &HeaderRules, headers: &mut HeaderList) {
     if rules.is_empty() {
         return;
     }
+    // Many frameworks take `X_Team` for `X-Team`: what a rule removes or replaces must not come in another spelling.
+    let replaced = || rules.remove.iter().chain(rules.set.iter().map(|(header, _)| header));
+    headers.retain(|name, _| {
+        !replaced().any(|header| header.as_str() != name && are_alike(header.as_str(), name.as_str()))
+    });
     let named = |header: &RuledHeader| HeaderName::from_bytes(header.as_str().as_bytes()).ok();
     for name in rules.remove.iter().filter_map(named) {
         headers.remove(&name);
@@ -45,7 +53,8 @@ mod tests {
         let list = |lines: &[(&'static str, &'static str)]| -> HeaderList {
             lines.iter().map(|(name, value)| (HeaderName::from_static(name), value)).collect()
         };
-        let mut headers = list(&[("x-a", "old"), ("x-b", "old"), ("x-a", "old"), ("x-d", "kept")]);
+        let mut headers =
+            list(&[("x-a", "old"), ("x-b", "old"), ("x_a", "old"), ("x.b", "old"), ("x-a", "old"), ("x-d", "kept")]);
         apply(&rules, &mut headers);
         let after = list(&[("x-d", "kept"), ("x-b", "new"), ("x-c", "1"), ("x-a", "later"), ("x-c", "2")]);
         assert_eq!(headers, after);

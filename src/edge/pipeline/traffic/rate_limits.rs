@@ -19,7 +19,11 @@ use crate::{
     },
     edge::{
         error::Failure,
-        http::{header_list::HeaderList, message::RequestHead},
+        http::{
+            header_list::HeaderList,
+            message::{BodyLength, RequestHead},
+            sanitize::is_method_override,
+        },
         limits::buckets::{Buckets, Key},
     },
 };
@@ -128,7 +132,7 @@ impl Quotas {
         let Some(route) = self.route.clone() else { return Ok(()) };
         let Some(policy) = route.traffic.as_deref() else { return Ok(()) };
         let has_several = policy.rate_limits.len() > 1;
-        let counts = |limit: &RateLimit| is_chosen(limit) && counts(limit.methods, &requester.head.method);
+        let counts = |limit: &RateLimit| is_chosen(limit) && counts(limit.methods, requester.head);
         // Read once for all limits.
         let now = Instant::now();
         for (number, limit) in policy.rate_limits.iter().enumerate().filter(|(_, limit)| counts(limit)) {
@@ -219,11 +223,15 @@ impl Quotas {
     }
 }
 
-/// Whether a limit counts requests with this method.
-fn counts(methods: CountedMethods, method: &Method) -> bool {
+/// Whether a limit counts a request. With a body, or as another method in disguise, a safe one may change something.
+fn counts(methods: CountedMethods, head: &RequestHead) -> bool {
     match methods {
         CountedMethods::All => true,
-        CountedMethods::Unsafe => !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS),
+        CountedMethods::Unsafe => {
+            !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+                || !matches!(head.length, BodyLength::None | BodyLength::Known(0))
+                || head.headers.iter().any(|(name, _)| is_method_override(name.as_str()))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! containers are different programs, and must not share requests. The project that had the name first keeps it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -24,21 +24,29 @@ struct Holder {
 }
 
 impl DefaultNames {
-    /// Admits offers, and refuses those whose name belongs to another project. They must come in the order in which
-    /// their containers were created.
-    pub fn admit(&mut self, offers: Vec<Offer>, now: Instant) -> Vec<Result<Offer, Refusal>> {
+    /// Admits offers, and refuses those whose name belongs to another project, or to a service that the settings have
+    /// an address for. They must come in the order in which their containers were created.
+    pub fn admit(
+        &mut self,
+        offers: Vec<Offer>,
+        declared: &BTreeSet<ServiceName>,
+        now: Instant,
+    ) -> Vec<Result<Offer, Refusal>> {
         for offer in offers.iter().filter(|offer| !offer.is_named) {
             if let Some(holder) = self.0.get_mut(&offer.service).filter(|holder| holder.project == offer.project) {
                 holder.last_seen = now;
             }
         }
         self.0.retain(|_, holder| now.duration_since(holder.last_seen) < KEPT_FOR);
-        offers.into_iter().map(|offer| self.check(offer, now)).collect()
+        offers.into_iter().map(|offer| self.check(offer, declared, now)).collect()
     }
 
-    fn check(&mut self, offer: Offer, now: Instant) -> Result<Offer, Refusal> {
+    fn check(&mut self, offer: Offer, declared: &BTreeSet<ServiceName>, now: Instant) -> Result<Offer, Refusal> {
         if offer.is_named {
             return Ok(offer);
+        }
+        if declared.contains(&offer.service) {
+            return Err(Refusal::Held { service: offer.service, holder: "the settings".to_owned() });
         }
         let new = || Holder { project: offer.project.clone(), last_seen: now };
         let holder = self.0.entry(offer.service.clone()).or_insert_with(new);
@@ -74,7 +82,7 @@ mod tests {
     /// The projects of `web` that are admitted.
     fn admitted(names: &mut DefaultNames, projects: &[&'static str], now: Instant) -> Vec<&'static str> {
         let offers = projects.iter().map(|project| offer("web", Some(project), false)).collect();
-        let outcomes = names.admit(offers, now);
+        let outcomes = names.admit(offers, &BTreeSet::new(), now);
         projects.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(project, _)| *project).collect()
     }
 
@@ -91,7 +99,7 @@ mod tests {
             offer("solo", None, false),
             offer("solo", Some("blog"), false),
         ];
-        let outcomes = names.admit(offers, now);
+        let outcomes = names.admit(offers, &BTreeSet::new(), now);
         let said: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(ToString::to_string)).collect();
         let of_shop = "the service web is that of the Compose project shop; set gateway.service to a name of its own, or to web to \
                        join it";
@@ -112,5 +120,17 @@ mod tests {
         assert_eq!(admitted(&mut names, &["blog", "shop"], last + KEPT_FOR * 2), ["shop"]);
         assert_eq!(admitted(&mut names, &["blog"], last + KEPT_FOR * 3), ["blog"]);
         assert_eq!(admitted(&mut names, &["shop", "blog"], last + KEPT_FOR * 3), ["blog"]);
+    }
+
+    #[test]
+    fn a_name_of_the_settings_is_taken_on_purpose_alone() {
+        let declared = BTreeSet::from(["web".parse().unwrap()]);
+        let offers =
+            vec![offer("web", Some("shop"), false), offer("web", Some("shop"), true), offer("new", None, false)];
+        let outcomes = DefaultNames::default().admit(offers, &declared, Instant::now());
+        let said: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(ToString::to_string)).collect();
+        let refusal =
+            "the service web is that of the settings; set gateway.service to a name of its own, or to web to join it";
+        assert_eq!(said, [Some(refusal.to_owned()), None, None]);
     }
 }

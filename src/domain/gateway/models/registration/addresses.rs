@@ -44,15 +44,22 @@ impl AddressPolicy {
         Self { networks, listeners }
     }
 
+    /// Checks an address and a port that were found under a name, or at a container: these may be in any network.
+    pub fn check_found(&self, address: IpAddr, port: u16) -> Result<(), AddressRefusal> {
+        let address = address.to_canonical();
+        match never(address) {
+            Some(refusal) => Err(refusal),
+            None if self.listeners.iter().any(|listener| reaches(address, port, *listener)) => {
+                Err(AddressRefusal::Gateway)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Checks an address and a port.
     pub fn check(&self, address: IpAddr, port: u16) -> Result<(), AddressRefusal> {
+        self.check_found(address, port)?;
         let address = address.to_canonical();
-        if let Some(refusal) = never(address) {
-            return Err(refusal);
-        }
-        if self.listeners.iter().any(|listener| reaches(address, port, *listener)) {
-            return Err(AddressRefusal::Gateway);
-        }
         let is_allowed = self.networks.iter().any(|network| network.contains(&address));
         if is_allowed { Ok(()) } else { Err(AddressRefusal::Outside) }
     }

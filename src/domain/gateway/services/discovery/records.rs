@@ -63,6 +63,9 @@ impl Records {
         }
         targets.sort_by(|a, b| (&a.host, a.port, a.priority, b.weight).cmp(&(&b.host, b.port, b.priority, a.weight)));
         targets.dedup_by(|a, b| a.host == b.host && a.port == b.port);
+        // A target without a port cannot be reached.
+        targets.retain(|target| target.port != 0);
+        targets.truncate(MAX_INSTANCES);
         Self::Targets(targets)
     }
 
@@ -127,9 +130,13 @@ fn of_first_priority(targets: &[SrvTarget]) -> impl Iterator<Item = &SrvTarget> 
     with_address.filter(move |target| Some(target.priority) == first)
 }
 
+/// So many instances of a name are used, as many as may register for a service.
+const MAX_INSTANCES: usize = 1000;
+
 fn sort(addresses: &mut Vec<IpAddr>) {
     addresses.sort_by_key(|address| (address.is_ipv4(), *address));
     addresses.dedup();
+    addresses.truncate(MAX_INSTANCES);
 }
 
 /// One IPv4 and one IPv6 address are one host, which is reached by either (RFC 8305); of more addresses, each is a host.

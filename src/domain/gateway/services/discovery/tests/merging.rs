@@ -1,6 +1,7 @@
 //! One list of instances per service.
 
 use super::*;
+use crate::domain::gateway::models::registration::AddressPolicy;
 
 /// The addresses of a host about which no name server answers.
 const NOTHING: &[&str] = &[];
@@ -151,4 +152,24 @@ async fn a_service_that_only_a_source_knows_appears_and_leaves() {
     // A declared service stays without an instance: its callers are told that it has none.
     bench.discovery.provide(Source::Registered, Found::new());
     assert_eq!((bench.services(), bench.addresses("empty").len()), (vec!["auth".to_owned(), "empty".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_that_no_service_should_have_are_not_used() {
+    let bench = Bench::new();
+    bench.discovery.guard(AddressPolicy::new(Vec::new(), vec!["127.0.0.1:9090".parse().unwrap()]));
+    bench.table.set("a", Answer::Addresses(&["169.254.169.254", "10.0.0.1", "10.0.0.2", "::ffff:224.0.0.1"], LONG));
+    let own = ("node", 9090, 1, 1, &["127.0.0.1"][..]);
+    let good = ("node", 9091, 1, 1, &["127.0.0.1"][..]);
+    let without_port = ("node", 0, 1, 1, &["10.0.0.9"][..]);
+    bench.table.set("_http._tcp.b", Answer::Targets(vec![own, good, without_port]));
+    bench.declare(&[("a", &["http://a"]), ("b", &["srv+http://_http._tcp.b"]), ("c", &["http://169.254.1.1"])]);
+    bench.discovery.first_answers(LONG).await;
+    let containers = found(Source::Docker, &[("d", &["0.0.0.0:80", "10.0.0.3:80", "127.0.0.1:9090"])]);
+    bench.discovery.provide(Source::Docker, containers);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.addresses("a"), ["10.0.0.1:80", "10.0.0.2:80"]);
+    assert_eq!(bench.addresses("b"), ["127.0.0.1:9091"]);
+    assert_eq!(bench.addresses("c"), ["169.254.1.1:80"], "the settings say so themselves");
+    assert_eq!(bench.addresses("d"), ["10.0.0.3:80"]);
 }
