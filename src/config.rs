@@ -12,6 +12,7 @@ mod names;
 mod providers;
 mod public;
 mod reading;
+mod regular_file;
 mod routes;
 mod service_tls;
 mod services;

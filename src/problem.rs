@@ -238,6 +238,11 @@ impl Challenge {
     }
 }
 
+/// Whole seconds, rounded up: a client that waits for so long is not too early.
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -130,7 +130,7 @@ services are reachable here, each path with all below it:
   /api/user/login   any method  auth   /login     everyone
   /api/users        any method  auth   /users     everyone
   /api/users/me     any method  auth   /users/me  callers with a valid token and signed-in browsers
-no route leads to the service hidden
+no route leads to the service hidden: /api/hidden leads to board (gateway.toml line 12)
 ";
     assert!(said.ends_with(expected.trim_start()), "{said}");
     let listed = printed(&common::command(folder.path(), &variables).arg("routes").output().unwrap().stdout);
@@ -254,6 +254,8 @@ fn a_request_is_explained_in_words_and_in_json() {
     assert_eq!(output.status.code(), Some(1), "{document}");
     assert_eq!((&document["status"], &document["code"]), (&404.into(), &"no_route".into()));
     assert_eq!(document["near"], serde_json::json!(["/api/users has a route; is the path misspelt?"]));
+    let pasted = run(&["explain", "GET", "http://localhost:8080/api/users?page=2"], &[]);
+    assert!(printed(&pasted.stdout).starts_with("GET /api/users\n"), "{pasted:?}");
     assert_eq!(run(&["explain", "GET"], &[]).status.code(), Some(64));
     assert_eq!(run(&["explain", "GET", "/", "--tokn", "x"], &[]).status.code(), Some(64));
 }

@@ -118,7 +118,12 @@ fn two_hundred_reloads_fail_no_request_and_leave_no_memory_behind() {
             if round.is_multiple_of(10) {
                 replace(&gateway, "gateway.toml", &text.replace("access = 'open'", "access = 'opne'"));
                 let problem = reload(&gateway).expect(422).json();
-                assert_eq!(problem["errors"].as_array().unwrap().len(), 502, "{problem}");
+                let errors = problem["errors"].as_array().map_or(0, Vec::len);
+                if errors != 100 {
+                    // Otherwise the load would go on for ever.
+                    is_over.store(true, Ordering::Relaxed);
+                    panic!("{errors} of the 100 mistakes that are told: {problem}");
+                }
             } else {
                 replace(&gateway, "gateway.toml", &text);
                 let changes = reload(&gateway).expect(200).json();

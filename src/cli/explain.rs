@@ -144,8 +144,8 @@ fn explain<'a>(settings: &Settings, request: &'a Request<'a>) -> Explanation<'a>
         Found::Nothing if is_of_services(&path) => Outcome::Refused {
             status: 404,
             code: "no_route",
-            why: "no route matches the path".to_owned(),
-            hints: near::routes(&table, &path).into_iter().chain([UNDECLARED.to_owned()]).collect(),
+            why: format!("no route matches the path; {UNDECLARED}"),
+            hints: near::routes(&table, &path),
         },
         Found::Nothing => Outcome::OwnPath,
     };

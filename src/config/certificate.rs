@@ -19,7 +19,7 @@ use rustls::{
 };
 
 use super::{
-    reading::regular_file,
+    regular_file,
     variables::{TLS_CERTIFICATE, TLS_KEY, Variable},
 };
 

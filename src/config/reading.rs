@@ -3,7 +3,6 @@
 pub(super) mod fields;
 pub(super) mod file;
 pub(super) mod reader;
-pub(super) mod regular_file;
 pub(super) mod report;
 pub(super) mod shapes;
 pub(super) mod source;

@@ -207,7 +207,9 @@ async fn handle(
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
             traffic::admit_client(route, &mut additions.quotas, core.upstream.limits.rates(), &client, head)?;
-            count_with_others(core, &mut additions.quotas).await?;
+            if additions.quotas.has_shared() {
+                Box::pin(count_with_others(core, &mut additions.quotas)).await?;
+            }
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             if by_method {
                 remove_method_overrides(&mut head.headers);
@@ -221,10 +223,7 @@ async fn handle(
 }
 
 async fn count_with_others(core: &Core, quotas: &mut Quotas) -> Result<(), Failure> {
-    if !quotas.has_shared() {
-        return Ok(());
-    }
-    Box::pin(traffic::count_with_others(quotas, core.upstream.limits.rates(), &core.auth.lookup)).await
+    traffic::count_with_others(quotas, core.upstream.limits.rates(), &core.auth.lookup).await
 }
 
 /// A request whose form was found valid.
@@ -276,7 +275,9 @@ async fn proxy(
     let Checked { head, client, api_prefix, path, query, .. } = &request;
     let asked = Asked { head, client, api_prefix, path, query: *query };
     traffic::admit_caller(route, quotas, core.upstream.limits.rates(), &asked, permit.identity())?;
-    count_with_others(core, quotas).await?;
+    if quotas.has_shared() {
+        Box::pin(count_with_others(core, quotas)).await?;
+    }
     if let Some(answer) = traffic::answer(route, &asked) {
         return answer.map(Box::new);
     }

@@ -17,7 +17,7 @@ use tracing::{debug, error};
 use crate::{
     api::RequestContext,
     domain::gateway::schemas::problem::ProblemDocument,
-    problem::{self, Problem},
+    problem::{self, Problem, whole_seconds},
 };
 
 /// A problem as poem's error, for use with `?`.
@@ -190,7 +190,7 @@ pub(in crate::api) fn document(mut problem: Problem, context: &RequestContext) -
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(after) = problem.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
     }
     response
 }

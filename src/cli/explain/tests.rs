@@ -103,7 +103,8 @@ fn a_request_without_a_route_is_told_which_ones_come_near() {
         (
             "GET",
             "/api/shop/1",
-            "GET /api/shop/1\nrefused with 404 no_route: no route matches the path\n  /api/Shop has a route; case matters\n",
+            "GET /api/shop/1\nrefused with 404 no_route: no route matches the path; a service whose instances register themselves, or \
+             are containers, is known to the running gateway alone: GET /services\n  /api/Shop has a route; case matters\n",
         ),
         ("GET", "/api/nwes/1", "  /api/news has a route; is the path misspelt?\n"),
         ("GET", "/api/users/ME", "refused with 404 no_route: a server that reads the path"),
@@ -120,7 +121,7 @@ fn a_request_without_a_route_is_told_which_ones_come_near() {
         ),
         ("GET", "/api/../x", "refused with 400 bad_path: the path has a dot segment\n"),
         ("GET", "/tokens/create", "the gateway itself responds"),
-        ("GET", "/api/elsewhere", "no route matches the path\n"),
+        ("GET", "/api/elsewhere", "alone: GET /services\n"),
     ] {
         let said = text(method, path);
         assert!(said.contains(told), "{said}\n{told}");

@@ -9,12 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    regular_file,
-    report::{Mistake, broken},
-};
+use super::report::{Mistake, broken};
 use crate::config::{
     certificate::{TlsFiles, Unfit},
+    regular_file,
     variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
 };
 

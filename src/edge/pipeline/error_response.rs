@@ -23,7 +23,7 @@ use crate::{
         http1::request_head::BadHead,
         observe::request_id::RequestText,
     },
-    problem::{self, Challenge, Problem},
+    problem::{self, Challenge, Problem, whole_seconds},
 };
 
 /// The allowed methods; `TRACE` and `CONNECT` are not among them.
@@ -175,7 +175,7 @@ impl Failure {
         }
         let soon = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));
         if let Some(time) = problem.retry_after.or(soon) {
-            headers.insert(RETRY_AFTER, time.as_secs().to_string());
+            headers.insert(RETRY_AFTER, whole_seconds(time).to_string());
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let of_route = if let Self::MethodNotAllowed { allow } = self { Some(allow.clone()) } else { None };

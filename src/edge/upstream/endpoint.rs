@@ -51,7 +51,7 @@ pub(crate) struct Endpoint {
     shared: RefCell<Shared>,
     core: usize,
     others: Cell<Others>,
-    /// How many requests of this core in a row have got no answer yet.
+    /// How many requests of this core in a row wait for an answer.
     unanswered: Cell<u32>,
 }
 
@@ -243,6 +243,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.is_awaiting {
+            // It failed, which is another matter than to hang.
+            self.endpoint.unanswered.set(self.endpoint.unanswered.get().saturating_sub(1));
+        }
         self.endpoint.with_state(|_, state| state.counters().ended(self.endpoint.core, self.is_awaiting));
     }
 }

@@ -26,6 +26,7 @@ use crate::{
         },
         limits::buckets::{Buckets, Key},
     },
+    problem::whole_seconds,
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -150,7 +151,7 @@ impl Quotas {
                         let bucket = subject.bucket(&route, number, limit);
                         self.shared.push(Shared { number, key, demand: BucketDemand { bucket, rate } });
                     }
-                    self.left.push(Left { number, remaining: taken.remaining, next: seconds(taken.next) });
+                    self.left.push(Left { number, remaining: taken.remaining, next: whole_seconds(taken.next) });
                 }
                 Err(exhausted) => return Err(self.refuse(buckets, number, exhausted.wait)),
             }
@@ -178,7 +179,7 @@ impl Quotas {
                 for (Shared { number, key, demand }, full_in) in shared.iter().zip(times) {
                     let taken = buckets.learn(*key, demand.rate, full_in, now);
                     for left in self.left.iter_mut().filter(|left| left.number == *number) {
-                        (left.remaining, left.next) = (taken.remaining, seconds(taken.next));
+                        (left.remaining, left.next) = (taken.remaining, whole_seconds(taken.next));
                     }
                 }
                 Ok(())
@@ -201,7 +202,7 @@ impl Quotas {
         for (key, rate) in self.taken.drain(..) {
             buckets.put_back(key, rate);
         }
-        let retry_after = seconds(wait);
+        let retry_after = whole_seconds(wait);
         // What was noted of the other limits is not true any more.
         self.left = vec![Left { number, remaining: 0, next: retry_after }];
         Failure::RateLimited { retry_after }
@@ -233,11 +234,6 @@ fn counts(methods: CountedMethods, head: &RequestHead) -> bool {
                 || head.headers.iter().any(|(name, _)| is_method_override(name.as_str()))
         }
     }
-}
-
-/// Whole seconds, rounded up: a client that waits for so long is not too early.
-fn seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 #[cfg(test)]

@@ -134,6 +134,6 @@ fn routes_and_limits_count_apart_and_a_reload_keeps_counts() {
 #[test]
 fn a_wait_is_rounded_up() {
     for (millis, whole) in [(0, 0), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
-        assert_eq!(seconds(Duration::from_millis(millis)), whole);
+        assert_eq!(whole_seconds(Duration::from_millis(millis)), whole);
     }
 }

@@ -11,7 +11,7 @@ use std::{
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The contents of a regular file.
-pub(in crate::config) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -24,7 +24,7 @@ pub(in crate::config) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The same as text.
-pub(in crate::config) fn read_text(path: &Path) -> io::Result<String> {
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
