@@ -33,7 +33,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use certificate::{TlsFiles, TlsPair, Unfit};
-pub use docker::DockerHost;
+pub use docker::DockerUrl;
 pub use live::Reread;
 pub use misspelt::hints;
 pub use reading::{
@@ -92,7 +92,7 @@ pub struct Settings {
     /// `DNS_SERVERS`: the name servers that know the names of services; none for those of the system.
     pub dns_servers: Vec<SocketAddr>,
     /// `DOCKER_URL`: the container engine whose labels are followed, if any.
-    pub docker_host: DockerHost,
+    pub docker_url: DockerUrl,
     /// `SERVICE_CIDRS`: the networks in which instances may register themselves.
     pub service_networks: Vec<IpNet>,
     /// Where each of them comes from.
@@ -147,7 +147,7 @@ impl Settings {
         let redis = session_store.as_ref().map(|store| matches!(store, SessionStore::Redis(_)));
         let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address), redis };
         let dns_servers = names::read_servers(&mut reader);
-        let docker_host = docker::read_host(&mut reader);
+        let docker_url = docker::read_url(&mut reader);
         let routes::Routes { routes, origins: route_origins } = routes::read(&mut reader, known);
         let upstream = services::read_upstream(&mut reader);
         let service_networks = services::read_networks(&mut reader);
@@ -171,7 +171,7 @@ impl Settings {
                 service_documents,
                 routes,
                 dns_servers: dns_servers?,
-                docker_host: docker_host?,
+                docker_url: docker_url?,
                 service_networks: service_networks?,
                 route_origins,
                 upstream: upstream?,

@@ -86,6 +86,11 @@ services are reachable here, each path with all below it:
 ";
     assert!(shipped.ends_with(expected.trim_start()), "{shipped}");
 
+    let own = printed(&run(&["check"], &[("USERS_SERVICE_URL", "http://users:1")]).stdout);
+    let told = "no route leads to the service users: /api/users leads to auth (a shipped route); a route of your own for that path, \
+                or default_routes = false in gateway.toml, replaces it\n";
+    assert!(own.ends_with(told), "{own}");
+
     let key = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
     let production = [
         ("GATEWAY_ENV", ""),

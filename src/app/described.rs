@@ -91,8 +91,11 @@ impl Keeper {
         all.sort_by_key(|(name, _)| *name);
         let all = all.into_iter().map(|(name, found)| {
             let read = found.clone().and_then(|document| described(&document, name, table));
+            if read.is_ok() {
+                told.remove(name);
+            }
             shown(read.unwrap_or_else(|why| {
-                // Each trouble is told once.
+                // Each trouble is told once, until it is over.
                 let is_news = told.insert(name.clone(), why.clone()).as_ref() != Some(&why);
                 match why {
                     _ if !is_news => {}

@@ -15,7 +15,7 @@ use super::{
     StartError, World, background_tasks::until, policies::FIRST_ANSWERS, services::Services, store::StoreError,
 };
 #[cfg(feature = "docker")]
-use crate::{adapters::docker::DockerEngine, config::DockerHost};
+use crate::{adapters::docker::DockerEngine, config::DockerUrl};
 use crate::{
     config::Settings,
     domain::gateway::{
@@ -64,10 +64,10 @@ pub(super) async fn start(
 /// The engine of `DOCKER_URL`.
 #[cfg(feature = "docker")]
 fn container_engine(settings: &Settings, clock: &Arc<dyn Clock>) -> Option<Arc<dyn ContainerEngine>> {
-    let engine = match &settings.docker_host {
-        DockerHost::Nowhere => return None,
-        DockerHost::Socket(path) => DockerEngine::at_socket(path.clone(), clock.clone()),
-        DockerHost::Tcp(authority) => DockerEngine::at_tcp(authority.clone(), clock.clone()),
+    let engine = match &settings.docker_url {
+        DockerUrl::Nowhere => return None,
+        DockerUrl::Socket(path) => DockerEngine::at_socket(path.clone(), clock.clone()),
+        DockerUrl::Tcp(authority) => DockerEngine::at_tcp(authority.clone(), clock.clone()),
     };
     Some(Arc::new(engine))
 }

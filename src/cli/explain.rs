@@ -15,7 +15,7 @@ use crate::{
     config::{Environment, RouteOrigin, SAMPLE_SERVICE, Settings, Sources, service_variable},
     domain::gateway::models::{
         http::path::{PathPrefix, Spellings},
-        service::{DeclaredService, Found, Route, SERVICES_PREFIX, ServiceUrl, Wanted},
+        service::{DeclaredService, Found, Route, ServiceUrl, Wanted},
     },
     edge::http::path::{BadPath, canonical},
 };
@@ -141,7 +141,7 @@ fn explain<'a>(settings: &Settings, request: &'a Request<'a>) -> Explanation<'a>
                 .to_owned(),
             hints: near::routes(&table, &path),
         },
-        Found::Nothing if is_of_services(&path) => Outcome::Refused {
+        Found::Nothing if Route::is_service_path(&path) => Outcome::Refused {
             status: 404,
             code: "no_route",
             why: format!("no route matches the path; {UNDECLARED}"),
@@ -156,22 +156,23 @@ fn bad_path(why: BadPath, hints: Vec<String>) -> Outcome {
     Outcome::Refused { status: 400, code: "bad_path", why: why.to_string(), hints }
 }
 
-fn is_of_services(path: &str) -> bool {
-    path.strip_prefix(SERVICES_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Services' paths are also served under the prefix of the gateway's API.
 fn without_prefix<'p>(path: &'p str, prefix: &PathPrefix) -> &'p str {
-    prefix.rest(path).filter(|rest| is_of_services(rest)).unwrap_or(path)
+    prefix.rest(path).filter(|rest| Route::is_service_path(rest)).unwrap_or(path)
 }
 
 fn forwarded(settings: &Settings, request: &Request<'_>, route: &Route, path: &str) -> Forwarded {
     Forwarded {
         origin: origin(settings, route),
-        upstream: (!route.service.is_none()).then(|| upstream(settings, route, path)),
+        upstream: (!answers_itself(route)).then(|| upstream(settings, route, path)),
         token: request.token.map(|token| token::report(settings, &route.access, token)),
         route: route.clone(),
     }
+}
+
+/// Whether the gateway answers requests on this route, even if it names a service.
+fn answers_itself(route: &Route) -> bool {
+    route.traffic.as_ref().is_some_and(|policy| policy.answer.is_some())
 }
 
 fn upstream(settings: &Settings, route: &Route, path: &str) -> Upstream {

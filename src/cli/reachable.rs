@@ -61,6 +61,9 @@ fn taken_by(settings: &Settings, table: &RouteTable, service: &DeclaredService) 
         Some(RouteOrigin::File { .. }) | None => "",
     };
     let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+    if route.service.is_none() {
+        return format!(": the gateway itself answers at {own}{origin}");
+    }
     format!(": {own} leads to {}{origin}{remedy}", route.service)
 }
 

@@ -6,7 +6,7 @@ use super::{reading::reader::Reader, variables::DOCKER_URL};
 
 /// `DOCKER_URL`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DockerHost {
+pub enum DockerUrl {
     /// Unset: no containers are followed.
     Nowhere,
     /// `unix:///var/run/docker.sock`: the path.
@@ -25,13 +25,13 @@ const RULE: &str =
 const IS_SUPPORTED: bool = cfg!(feature = "docker");
 
 /// Reads the engine's address.
-pub(super) fn read_host(reader: &mut Reader<'_>) -> Option<DockerHost> {
+pub(super) fn read_url(reader: &mut Reader<'_>) -> Option<DockerUrl> {
     reader.read(&DOCKER_URL, |text| read(text, IS_SUPPORTED))
 }
 
-fn read(text: &str, is_supported: bool) -> Result<DockerHost, String> {
+fn read(text: &str, is_supported: bool) -> Result<DockerUrl, String> {
     if text.is_empty() {
-        return Ok(DockerHost::Nowhere);
+        return Ok(DockerUrl::Nowhere);
     }
     if !is_supported {
         return Err("must not be set for a gateway that was built without Docker; build it with `--features docker`, use the image, or \
@@ -41,9 +41,9 @@ fn read(text: &str, is_supported: bool) -> Result<DockerHost, String> {
     host(text).ok_or_else(|| RULE.to_owned())
 }
 
-fn host(text: &str) -> Option<DockerHost> {
+fn host(text: &str) -> Option<DockerUrl> {
     if let Some(path) = text.strip_prefix("unix://") {
-        return path.starts_with('/').then(|| DockerHost::Socket(path.to_owned()));
+        return path.starts_with('/').then(|| DockerUrl::Socket(path.to_owned()));
     }
     let rest = text.strip_prefix("tcp://").or_else(|| text.strip_prefix("http://"))?;
     // Parsed as an http URL: `url` checks less for unknown schemes.
@@ -61,7 +61,7 @@ fn host(text: &str) -> Option<DockerHost> {
     // `url` drops the usual port of http even if it is written.
     let is_written = rest.trim_end_matches('/').ends_with(":80");
     let port = url.port().unwrap_or(if is_written { 80 } else { ENGINE_PORT });
-    (port != 0).then(|| DockerHost::Tcp(format!("{host}:{port}")))
+    (port != 0).then(|| DockerUrl::Tcp(format!("{host}:{port}")))
 }
 
 #[cfg(test)]
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn an_engine_is_a_socket_or_a_host() {
-        let socket = |path: &str| DockerHost::Socket(path.into());
-        let tcp = |authority: &str| DockerHost::Tcp(authority.to_owned());
+        let socket = |path: &str| DockerUrl::Socket(path.into());
+        let tcp = |authority: &str| DockerUrl::Tcp(authority.to_owned());
         for (text, expected) in [
             ("unix:///var/run/docker.sock", socket("/var/run/docker.sock")),
             ("unix:///run/user/1000/docker.sock", socket("/run/user/1000/docker.sock")),
@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(read(text, true), Ok(expected), "{text}");
         }
-        assert_eq!((read("", true), read("", false)), (Ok(DockerHost::Nowhere), Ok(DockerHost::Nowhere)));
+        assert_eq!((read("", true), read("", false)), (Ok(DockerUrl::Nowhere), Ok(DockerUrl::Nowhere)));
         for text in [
             "/var/run/docker.sock",
             "unix://docker.sock",

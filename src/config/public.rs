@@ -16,7 +16,7 @@ use crate::domain::gateway::models::{
         path::{InvalidPrefix, PathPrefix},
     },
     provider::is_loopback,
-    service::SERVICES_PREFIX,
+    service::{Route, SERVICES_PREFIX},
 };
 
 /// Reads the public face. Production requires an https `PUBLIC_URL`: it is the issuer of every token.
@@ -106,7 +106,7 @@ fn origin(text: &str, environment: Environment) -> Result<AllowedOrigin, String>
 fn api_prefix(text: &str) -> Result<PathPrefix, String> {
     let prefix: PathPrefix =
         text.parse().map_err(|rule: InvalidPrefix| format!("must be a path such as /e; {rule}"))?;
-    let of_routes = text == SERVICES_PREFIX || text.starts_with(&format!("{SERVICES_PREFIX}/"));
+    let of_routes = Route::is_service_path(text);
     if prefix.as_str().is_empty() || of_routes {
         return Err(format!(
             "must be a path such as /e; it is neither the root nor {SERVICES_PREFIX}, which belongs to the services"

@@ -206,9 +206,10 @@ async fn handle(
         }
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
-            traffic::admit_client(route, &mut additions.quotas, core.upstream.limits.rates(), &client, head)?;
+            let rates = core.upstream.limits.rates();
+            traffic::admit_client(route, &mut additions.quotas, rates, &client, head)?;
             if additions.quotas.has_shared() {
-                Box::pin(count_with_others(core, &mut additions.quotas)).await?;
+                Box::pin(traffic::count_with_others(&mut additions.quotas, rates, &core.auth.lookup)).await?;
             }
             record.in_flight.client = client_permit(core, peer, &client, |permits| &permits.proxied)?;
             if by_method {
@@ -220,10 +221,6 @@ async fn handle(
             answered.inspect_err(|failure| core.shortages.note(route, failure))
         }
     }
-}
-
-async fn count_with_others(core: &Core, quotas: &mut Quotas) -> Result<(), Failure> {
-    traffic::count_with_others(quotas, core.upstream.limits.rates(), &core.auth.lookup).await
 }
 
 /// A request whose form was found valid.
@@ -274,9 +271,10 @@ async fn proxy(
     let permit = route.access.authorise(identity, linked_provider).map_err(|denied| refused(core, denied, &request))?;
     let Checked { head, client, api_prefix, path, query, .. } = &request;
     let asked = Asked { head, client, api_prefix, path, query: *query };
-    traffic::admit_caller(route, quotas, core.upstream.limits.rates(), &asked, permit.identity())?;
+    let rates = core.upstream.limits.rates();
+    traffic::admit_caller(route, quotas, rates, &asked, permit.identity())?;
     if quotas.has_shared() {
-        Box::pin(count_with_others(core, quotas)).await?;
+        Box::pin(traffic::count_with_others(quotas, rates, &core.auth.lookup)).await?;
     }
     if let Some(answer) = traffic::answer(route, &asked) {
         return answer.map(Box::new);
@@ -305,7 +303,7 @@ async fn proxy(
             buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;
         }
     }
-    cluster.admit().map_err(|wait| Failure::CircuitOpen { wait })?;
+    cluster.state.admit().map_err(|wait| Failure::CircuitOpen { wait })?;
     record.in_flight.service =
         Some(cluster.permit(&core.upstream.limits, &route.service).ok_or(Failure::ServiceOverloaded)?);
     if let Some(limit) = route.max_requests {

@@ -31,6 +31,12 @@ rate_limit = { requests = 5, per = '1s' }
 path = '/api/old'
 access = 'open'
 redirect = { to = '/api/news' }
+
+[[routes]]
+path = '/api/closed'
+service = 'news'
+access = 'open'
+maintenance = true
 ";
 
 fn explained(request: &Request<'_>) -> (String, Value, bool) {
@@ -95,6 +101,8 @@ fn a_route_tells_its_limits_and_its_own_answer() {
     );
     assert_eq!((document["outcome"].as_str(), &document["service"]), (Some("answered"), &Value::Null));
     assert!(passes);
+    let closed = text("GET", "/api/closed");
+    assert!(closed.ends_with("policy     closed for maintenance\n"), "its service gets nothing: {closed}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Parser<'_, '_> {
             let rule = "must be a list of addresses and CIDRs, such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
             match wrong {
                 Some(wrong) => Err(format!("{rule}; {wrong:?} is neither")),
-                // An empty list would allow nobody, or deny nobody: neither is meant.
+                // An empty list is a mistake: it would allow nobody, or deny nobody.
                 None if texts.is_empty() => Err(rule.to_owned()),
                 None => Ok(texts.iter().filter_map(|text| network(text)).collect()),
             }

@@ -14,7 +14,7 @@ use crate::{
             page::{Page, TrustedPages},
         },
         login::ReturnTo,
-        service::SERVICES_PREFIX,
+        service::Route,
     },
     edge::http::{header_list::HeaderList, message::RequestHead},
 };
@@ -73,9 +73,8 @@ impl BrowserSettings {
 
     /// Splits a path: the API prefix, if a service's path follows it, and the rest, which leads to a service.
     pub(crate) fn split<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
-        let of_service = |rest: &str| rest == SERVICES_PREFIX || rest.starts_with("/api/");
         match path.strip_prefix(self.api_prefix.as_str()) {
-            Some(rest) if of_service(rest) => path.split_at(self.api_prefix.len()),
+            Some(rest) if Route::is_service_path(rest) => path.split_at(self.api_prefix.len()),
             _ => ("", path),
         }
     }

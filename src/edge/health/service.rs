@@ -66,7 +66,7 @@ impl ServiceState {
         let Ejection { after, time, max_time } = self.service.policy.ejection;
         let failures = at.count_failure();
         at.note(reason);
-        self.count(true, now);
+        self.count(true);
         if after == 0 || failures < after {
             return;
         }
@@ -93,14 +93,12 @@ impl ServiceState {
     /// A response was received completely, and was no failure.
     pub(crate) fn succeeded(&self, at: &InstanceState) {
         at.forget_failures(0);
-        if self.service.policy.breaker.is_some() {
-            self.count(false, Instant::now());
-        }
+        self.count(false);
     }
 
     /// Whether the service gets one more request; if not, the time until it gets one.
-    pub(crate) fn admit(&self, now: Instant) -> Result<(), Duration> {
-        self.service.policy.breaker.map_or(Ok(()), |rule| self.shared.breaker.admit(rule, now))
+    pub(crate) fn admit(&self) -> Result<(), Duration> {
+        self.service.policy.breaker.map_or(Ok(()), |rule| self.shared.breaker.admit(rule, Instant::now()))
     }
 
     /// The state of its breaker, if it has one.
@@ -109,10 +107,10 @@ impl ServiceState {
     }
 
     /// Counts the outcome of a request for the breaker.
-    fn count(&self, has_failed: bool, now: Instant) {
+    fn count(&self, has_failed: bool) {
         let Some(rule) = self.service.policy.breaker else { return };
         let service = &self.service.name;
-        match self.shared.breaker.count(rule, has_failed, now) {
+        match self.shared.breaker.count(rule, has_failed, Instant::now()) {
             Some(Change::Opened) => {
                 warn!(%service, "too many requests have failed: the service gets none for {:?}", rule.open);
             }
@@ -123,7 +121,7 @@ impl ServiceState {
 
     /// A request found an instance that does not accept its connection.
     pub(crate) fn refused(&self, at: &InstanceState, reason: &str, now: Instant) {
-        self.count(true, now);
+        self.count(true);
         self.is_unreachable(at, reason, now);
     }
 

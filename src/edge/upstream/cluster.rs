@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// So many turns of instances that seem to hang are passed over. If there are more, the load decides.
+const TURNS: u32 = 8;
+
 /// A service as one core sees it.
 pub(crate) struct Cluster {
     pub(crate) state: Arc<ServiceState>,
@@ -104,11 +107,6 @@ impl Cluster {
         }
     }
 
-    /// Whether it gets one more request; if not, the time until it gets one.
-    pub(crate) fn admit(&self) -> Result<(), Duration> {
-        if self.state.service.policy.breaker.is_none() { Ok(()) } else { self.state.admit(Instant::now()) }
-    }
-
     /// A permit for one more request to it, if one is free; `name` is its name.
     pub(crate) fn permit(&self, limits: &CoreLimits, name: &ServiceName) -> Option<Permit> {
         let limit = self.state.service.policy.max_requests;
@@ -161,7 +159,8 @@ impl Cluster {
             (Balancing::StickyCookie(_), _, Some(name)) => self.named(name, available).or_else(least_of_two),
             (Balancing::RoundRobin, ..) if turns.is_some() => {
                 let hangs = |&at: &u32| self.at(at).is_some_and(|endpoint| endpoint.seems_to_hang());
-                round_robin(round, cursor).filter(|at| !hangs(at)).or_else(least_of_two)
+                let mut next = (0..TURNS).map_while(|_| round_robin(round, cursor));
+                next.find(|at| !hangs(at)).or_else(least_of_two)
             }
             (Balancing::LeastRequests, ..) => least(available, round, dice, load),
             (Balancing::LeastOfTwo | Balancing::RoundRobin | Balancing::StickyCookie(_) | Balancing::Hash(_), ..) => {

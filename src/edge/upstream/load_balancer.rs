@@ -68,7 +68,8 @@ pub(crate) fn least_of_two(
     let place = candidates.binary_search(&first).unwrap_or_default();
     let step = 1 + dice.below(candidates.len().checked_sub(1)?);
     let second = candidates[(place + step) % candidates.len()];
-    let is_cold = dice.fraction() >= warmth(first);
+    let warmth = warmth(first);
+    let is_cold = warmth < 1.0 && dice.fraction() >= warmth;
     let (one, other) = if is_cold { (second, first) } else { (first, second) };
     Some(if load(other) < load(one) { other } else { one })
 }

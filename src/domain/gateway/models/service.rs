@@ -225,7 +225,7 @@ impl Route {
     }
 
     /// Whether a path is one among the services.
-    fn is_service_path(path: &str) -> bool {
+    pub fn is_service_path(path: &str) -> bool {
         path.strip_prefix(SERVICES_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 

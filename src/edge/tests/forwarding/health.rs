@@ -103,6 +103,22 @@ async fn a_hung_instance_holds_few_requests_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hung_instance_loses_its_turns_at_once() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let (hung, a, b) = (switched(&is_well).await, Upstream::ok().await, Upstream::ok().await);
+    let gateway = gateway(in_turns(), &[hung.address, a.address, b.address]);
+    let mut waiting = Vec::new();
+    // No pause in between: all of them come before any check.
+    for _ in 0..120 {
+        let mut client = gateway.connect().await;
+        client.send(&get("/api/users", "")).await;
+        waiting.push(client);
+    }
+    until("the others", || hung.received().len() + a.received().len() + b.received().len() == 120).await;
+    assert!(hung.received().len() <= 5, "{} requests wait for it", hung.received().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_five_requests_wait_for_is_checked_and_left() {
     let is_well = Arc::new(AtomicBool::new(false));
     let (hung, good) = (switched(&is_well).await, Upstream::ok().await);

@@ -137,3 +137,21 @@ fn a_wait_is_rounded_up() {
         assert_eq!(whole_seconds(Duration::from_millis(millis)), whole);
     }
 }
+
+#[test]
+fn a_safe_method_counts_if_it_may_be_another_one_in_disguise() {
+    let is_counted = |head: &RequestHead| counts(CountedMethods::Unsafe, head);
+    assert!(!is_counted(&head(Method::GET, &[])) && is_counted(&head(Method::POST, &[])));
+    for name in ["x-http-method-override", "x_http_method", "x-method-override"] {
+        assert!(is_counted(&head(Method::GET, &[(HeaderName::from_static(name), "POST")])), "{name}");
+    }
+    let with = |length| RequestHead { length, ..head(Method::GET, &[]) };
+    for (length, counted) in [
+        (BodyLength::None, false),
+        (BodyLength::Known(0), false),
+        (BodyLength::Known(1), true),
+        (BodyLength::Unknown, true),
+    ] {
+        assert_eq!(is_counted(&with(length)), counted, "{length:?}");
+    }
+}
