@@ -26,7 +26,10 @@ use crate::{
             core,
             traffic::{self, rate_limits::Quotas},
         },
-        upstream::{cluster::Cluster, endpoint::Lease, router::Destination},
+        upstream::{
+            cluster::{Cluster, endpoint::Lease},
+            router::Destination,
+        },
     },
 };
 

@@ -4,20 +4,16 @@ pub(crate) mod checks;
 pub(crate) mod cluster;
 pub(crate) mod connecting;
 pub(crate) mod connector;
-pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod gateway_headers;
-pub(crate) mod load_balancer;
 pub(crate) mod pool;
 pub(crate) mod redirects;
 pub(crate) mod request;
 pub(crate) mod request_facts;
 pub(crate) mod response_body;
-pub(crate) mod retry_budget;
 pub(crate) mod router;
 pub(crate) mod upgrade;
-pub(crate) mod watch;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 

@@ -14,11 +14,9 @@ use tokio::{
 
 use super::{
     State,
-    cluster::Cluster,
+    cluster::{Cluster, endpoint::Endpoint, load_balancer::stable_hash},
     connecting::NO_CONNECTION,
-    endpoint::Endpoint,
     exchange::http2::Http2Exchange,
-    load_balancer::stable_hash,
     pool::{
         http1::{self, Connection},
         http2::Load,

@@ -1,5 +1,10 @@
 //! A service as one core sees it: its endpoints, and the choice among them.
 
+pub(crate) mod endpoint;
+pub(crate) mod load_balancer;
+mod retry_budget;
+mod watch;
+
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, hash_map::RandomState},
@@ -9,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
+use self::{
     endpoint::Endpoint,
     load_balancer::{Dice, Positions, Ring, least, least_of_two, round_robin, turns},
     retry_budget::RetryBudget,

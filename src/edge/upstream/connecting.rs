@@ -7,9 +7,11 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     State,
-    cluster::Cluster,
+    cluster::{
+        Cluster,
+        endpoint::{Endpoint, Lease},
+    },
     connector::ATTEMPT_DELAY,
-    endpoint::{Endpoint, Lease},
     pool::http1::{self, Connection},
 };
 use crate::edge::error::Failure;

@@ -12,9 +12,11 @@ use tracing::debug;
 
 use super::{
     State,
-    cluster::Cluster,
+    cluster::{
+        Cluster,
+        endpoint::{Endpoint, Lease},
+    },
     connecting::{NO_CONNECTION, NotConnected, connect},
-    endpoint::{Endpoint, Lease},
     exchange::{
         http1::{Http1Exchange, Unanswered},
         http2::Http2Exchange,

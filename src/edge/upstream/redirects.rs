@@ -8,7 +8,7 @@ use http::{
 };
 use url::{Position, Url};
 
-use super::{endpoint::Endpoint, request_facts::RequestFacts};
+use super::{cluster::endpoint::Endpoint, request_facts::RequestFacts};
 use crate::{domain::gateway::models::service::HostSent, edge::http::header_list::HeaderList};
 
 /// The facts of a request and the endpoint to which it went, to compute addresses outside.

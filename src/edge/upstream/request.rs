@@ -7,7 +7,9 @@ use http::{
 };
 
 use super::{
-    endpoint::Endpoint, gateway_headers::GatewayHeaders, load_balancer::stable_hash, redirects::Outside,
+    cluster::{endpoint::Endpoint, load_balancer::stable_hash},
+    gateway_headers::GatewayHeaders,
+    redirects::Outside,
     request_facts::RequestFacts,
 };
 use crate::{

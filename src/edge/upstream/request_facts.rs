@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use super::endpoint::Endpoint;
+use super::cluster::endpoint::Endpoint;
 use crate::{
     domain::gateway::models::{
         access::Permit,

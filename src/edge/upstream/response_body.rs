@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    endpoint::Lease,
+    cluster::endpoint::Lease,
     exchange::{http1::Http1Exchange, http2::Http2Exchange, is_the_requests},
 };
 use crate::edge::{error::Failure, timer::stream_guard::Guard};

@@ -31,7 +31,7 @@ use crate::edge::{
         turn::{TURN_BYTES, end_turn},
     },
     timer::deadlines::Waiting,
-    upstream::{connector::Connector, endpoint::Endpoint, pool::http1::Connection, request::UpstreamRequest},
+    upstream::{cluster::endpoint::Endpoint, connector::Connector, pool::http1::Connection, request::UpstreamRequest},
 };
 
 /// The size of one body read, for most bodies and for those that fill it: each read costs two system calls and, on a

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::edge::{
     observe::access_log::Record,
     timer::stream_guard::Stream,
-    upstream::{endpoint::Lease, pool::http1::Connection},
+    upstream::{cluster::endpoint::Lease, pool::http1::Connection},
 };
 
 /// The service's side, with the state of the stream.

@@ -10,11 +10,7 @@ use std::{
 use http::HeaderValue;
 use tracing::error;
 
-use super::{
-    connector::Connector,
-    pool::{http1::Http1Pool, http2::Http2Pool},
-    watch::Watch,
-};
+use super::watch::Watch;
 use crate::{
     domain::gateway::models::{
         service::{Instance, UpstreamProtocol},
@@ -23,6 +19,10 @@ use crate::{
     edge::{
         health::{InstanceState, ServiceState},
         net::origination::Originator,
+        upstream::{
+            connector::Connector,
+            pool::{http1::Http1Pool, http2::Http2Pool},
+        },
     },
 };
 
