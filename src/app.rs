@@ -1,23 +1,19 @@
 //! The composition root: the only place where all parts meet.
 
 mod background_tasks;
-mod backoff_acceptor;
 mod banner;
-mod certificate;
 pub mod clients;
 mod described;
 mod descriptors;
 mod development;
-mod discovery;
 mod edge_ports;
 mod health;
 pub mod logging;
 mod policies;
 mod reloading;
-mod resolver;
-mod service_tls;
 mod services;
 mod store;
+mod tls;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
@@ -33,7 +29,6 @@ use tracing::info;
 
 pub use self::policies::{expectations, routes_in_force};
 use self::{
-    certificate::CertificateKeeper,
     development::Helpers,
     edge_ports::control_plane::{self, PoemControlPlane, Probes},
     health::{
@@ -42,8 +37,9 @@ use self::{
     },
     policies::browsers,
     reloading::{OnDemand, Reloader, ReloaderParts},
-    services::Services,
+    services::{Services, discovery},
     store::{Store, StoreError},
+    tls::certificate::CertificateKeeper,
 };
 use crate::{
     adapters::{

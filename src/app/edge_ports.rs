@@ -3,4 +3,5 @@
 pub(super) mod control_plane;
 pub(super) mod instances;
 pub(super) mod publisher;
+pub(super) mod resolver;
 pub(super) mod shared_buckets;

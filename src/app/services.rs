@@ -1,5 +1,7 @@
 //! Puts the services and their controllers together, over one store.
 
+pub(super) mod discovery;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -8,7 +10,10 @@ use super::{
     StartError, World,
     background_tasks::BackgroundTasks,
     clients,
-    edge_ports::{instances::PublishedInstances, publisher::SnapshotPublisher},
+    edge_ports::{
+        instances::PublishedInstances, publisher::SnapshotPublisher, resolver::ServiceResolver,
+        shared_buckets::SharedBuckets,
+    },
     health::readiness::StoreReadiness,
     open_vault,
     policies::{cookies, expectations, key_schedule, own_origins, page_policy, session_limits, token_policy},
@@ -28,6 +33,7 @@ use crate::{
         models::registration::AddressPolicy,
         services::{
             account::{AccountParts, AccountService},
+            assertion::{AssertionParts, AssertionService},
             discovery::Discovery,
             login::{LoginParts, LoginService},
             notice::{NoticeParts, NoticeService},
@@ -196,6 +202,22 @@ impl Services {
             oauth: self.oauth.clone(),
             refresh_ahead: settings.oauth_refresh_ahead,
             providers: settings.providers.clone(),
+        }
+    }
+
+    /// The queries of the data plane.
+    pub(super) fn resolver(&self, settings: &Settings, world: &World, store: &Store) -> ServiceResolver {
+        ServiceResolver {
+            tokens: self.tokens.clone(),
+            oauth: self.oauth.clone(),
+            sessions: self.sessions.clone(),
+            assertions: AssertionService::new(AssertionParts {
+                keys: self.keys.clone(),
+                issuer: expectations(settings).issuer,
+                clock: world.clock.clone(),
+                entropy: world.entropy.clone(),
+            }),
+            buckets: store.rate_limits().map(SharedBuckets::new),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Hands requests without a route to the API, and serves the API on the admin listener.
 
+mod backoff_acceptor;
+
 use std::io;
 
 use async_trait::async_trait;
@@ -20,9 +22,10 @@ use tokio::{
 };
 use tracing::error;
 
+use self::backoff_acceptor::BackoffAcceptor;
 use crate::{
     api::RequestContext,
-    app::{background_tasks::until, backoff_acceptor::BackoffAcceptor},
+    app::background_tasks::until,
     domain::gateway::models::http::path::PathPrefix,
     edge::ports::{Body, ControlPlane, RequestOrigin},
 };

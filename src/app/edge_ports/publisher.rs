@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    app::{policies::routes_in_force, service_tls::ServiceTlsKeeper},
+    app::{policies::routes_in_force, tls::service_tls::ServiceTlsKeeper},
     config::Settings,
     domain::gateway::{
         models::{

@@ -11,12 +11,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{
-    StartError, World, background_tasks::until, policies::FIRST_ANSWERS, services::Services, store::StoreError,
-};
+use super::Services;
 #[cfg(feature = "docker")]
 use crate::{adapters::docker::DockerEngine, config::DockerUrl};
 use crate::{
+    app::{StartError, World, background_tasks::until, policies::FIRST_ANSWERS, store::StoreError},
     config::Settings,
     domain::gateway::{
         models::service::ServiceName,
@@ -26,7 +25,7 @@ use crate::{
 };
 
 /// Starts discovery. The data plane tells the sender of services with an instance that cannot be reached.
-pub(super) async fn start(
+pub(in crate::app) async fn start(
     settings: &Settings,
     services: &Services,
     world: &World,

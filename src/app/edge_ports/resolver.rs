@@ -5,11 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::{error, warn};
 
-use super::{
-    World, edge_ports::shared_buckets::SharedBuckets, policies::expectations, services::Services, store::Store,
-};
+use super::shared_buckets::SharedBuckets;
 use crate::{
-    config::Settings,
     domain::gateway::{
         models::{
             assertion::SignedAssertion,
@@ -21,7 +18,7 @@ use crate::{
         },
         services::{
             Failure,
-            assertion::{AssertionParts, AssertionService},
+            assertion::AssertionService,
             oauth::{GrantError, OAuthService, ProviderError},
             session::SessionService,
             token::TokenService,
@@ -30,31 +27,13 @@ use crate::{
     edge::ports::{ProviderAccess, ProviderAccessError, Resolver, ResolverUnavailable},
 };
 
-impl Services {
-    /// The queries of the data plane.
-    pub(super) fn resolver(&self, settings: &Settings, world: &World, store: &Store) -> ServiceResolver {
-        ServiceResolver {
-            tokens: self.tokens.clone(),
-            oauth: self.oauth.clone(),
-            sessions: self.sessions.clone(),
-            assertions: AssertionService::new(AssertionParts {
-                keys: self.keys.clone(),
-                issuer: expectations(settings).issuer,
-                clock: world.clock.clone(),
-                entropy: world.entropy.clone(),
-            }),
-            buckets: store.rate_limits().map(SharedBuckets::new),
-        }
-    }
-}
-
-pub(super) struct ServiceResolver {
-    tokens: Arc<TokenService>,
-    oauth: Arc<OAuthService>,
-    sessions: Arc<SessionService>,
-    assertions: AssertionService,
+pub(in crate::app) struct ServiceResolver {
+    pub(in crate::app) tokens: Arc<TokenService>,
+    pub(in crate::app) oauth: Arc<OAuthService>,
+    pub(in crate::app) sessions: Arc<SessionService>,
+    pub(in crate::app) assertions: AssertionService,
     /// `None` without a Redis.
-    buckets: Option<SharedBuckets>,
+    pub(in crate::app) buckets: Option<SharedBuckets>,
 }
 
 #[async_trait]

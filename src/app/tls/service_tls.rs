@@ -29,11 +29,11 @@ mod tests;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The originators by policy, as the data plane reads them.
-pub(super) type Originators = HashMap<ServiceTls, Arc<Originator>>;
+pub(in crate::app) type Originators = HashMap<ServiceTls, Arc<Originator>>;
 
 /// Sets up TLS to services.
 #[derive(Default)]
-pub(super) struct ServiceTlsKeeper {
+pub(in crate::app) struct ServiceTlsKeeper {
     kept: Mutex<HashMap<ServiceTls, Kept>>,
     /// The authorities of the system, read when they are first needed.
     system: OnceLock<Result<Arc<RootCertStore>, String>>,
@@ -54,7 +54,7 @@ struct Kept {
 impl ServiceTlsKeeper {
     /// The originators of all services that have an instance with TLS. Keeps those that exist, and forgets those that
     /// are no longer needed.
-    pub(super) fn originators_of(&self, services: &[Service]) -> Originators {
+    pub(in crate::app) fn originators_of(&self, services: &[Service]) -> Originators {
         let mut wanted: HashMap<&ServiceTls, BTreeSet<ServiceName>> = HashMap::new();
         for service in services.iter().filter(|service| service.instances.iter().any(|instance| instance.tls)) {
             wanted.entry(&service.policy.tls).or_default().insert(service.name.clone());
@@ -72,7 +72,7 @@ impl ServiceTlsKeeper {
     }
 
     /// Checks the files periodically until told to stop.
-    pub(super) async fn keep(self: Arc<Self>, stopped: watch::Receiver<bool>) {
+    pub(in crate::app) async fn keep(self: Arc<Self>, stopped: watch::Receiver<bool>) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopped = until(stopped);

@@ -24,7 +24,7 @@ mod tests;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Watches the files, and holds the pair that is served.
-pub(super) struct CertificateKeeper {
+pub(in crate::app) struct CertificateKeeper {
     files: TlsFiles,
     terminator: Arc<Terminator>,
     clock: Arc<dyn Clock>,
@@ -49,7 +49,7 @@ enum News {
 
 impl CertificateKeeper {
     /// Loads the pair, which must be valid.
-    pub(super) fn open(files: TlsFiles, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub(in crate::app) fn open(files: TlsFiles, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let served = files.load().map_err(|why| StartError::Certificate(listed(&why)))?;
         let terminator = Arc::new(Terminator::new(Arc::clone(&served.certified)).map_err(StartError::Tls)?);
         info!(valid_until = %served.not_after, "clients are served over TLS");
@@ -57,12 +57,12 @@ impl CertificateKeeper {
     }
 
     /// The TLS acceptor, always with the newest pair.
-    pub(super) fn terminator(&self) -> Arc<Terminator> {
+    pub(in crate::app) fn terminator(&self) -> Arc<Terminator> {
         Arc::clone(&self.terminator)
     }
 
     /// Checks periodically until told to stop.
-    pub(super) async fn keep(mut self, stopped: watch::Receiver<bool>) {
+    pub(in crate::app) async fn keep(mut self, stopped: watch::Receiver<bool>) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopped = until(stopped);
