@@ -3,18 +3,13 @@
 //! [`Sources`] reads them; [`Settings::from_sources`] validates them, and touches nothing else but the PEM files that
 //! `gateway.toml` names. One file per area.
 
-mod certificate;
-mod docker;
 mod listener;
 mod live;
 mod misspelt;
-mod names;
 mod providers;
 mod public;
 mod reading;
-mod regular_file;
 mod routes;
-mod service_tls;
 mod services;
 mod session;
 mod store;
@@ -32,18 +27,21 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 use url::Url;
 
-pub use certificate::{TlsFiles, TlsPair, Unfit};
-pub use docker::DockerUrl;
 pub use live::Reread;
 pub use misspelt::hints;
 pub use reading::{
+    certificate::{TlsFiles, TlsPair, Unfit},
     fields::{Field, Form, Kind, Table},
     report::{Mistake, Mistakes},
     source::{FileTexts, Sources},
 };
 pub use routes::{RouteOrigin, RouteOrigins};
-pub use service_tls::{ServiceCredentials, UnfitServiceFile};
-pub use services::{SAMPLE_SERVICE, service_variable};
+pub use services::{
+    SAMPLE_SERVICE,
+    docker::DockerUrl,
+    service_variable,
+    tls::files::{ServiceCredentials, UnfitServiceFile},
+};
 pub use store::{DEVELOPMENT_VAULT_KEY, Database, SessionStore, VaultKey};
 
 use crate::domain::gateway::models::{
@@ -146,8 +144,8 @@ impl Settings {
         let with_address: Vec<&str> = with_address.chain(sample).collect();
         let redis = session_store.as_ref().map(|store| matches!(store, SessionStore::Redis(_)));
         let known = routes::Known { providers: on.as_deref(), algorithm, services: Some(&with_address), redis };
-        let dns_servers = names::read_servers(&mut reader);
-        let docker_url = docker::read_url(&mut reader);
+        let dns_servers = services::names::read_servers(&mut reader);
+        let docker_url = services::docker::read_url(&mut reader);
         let routes::Routes { routes, origins: route_origins } = routes::read(&mut reader, known);
         let upstream = services::read_upstream(&mut reader);
         let service_networks = services::read_networks(&mut reader);

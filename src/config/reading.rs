@@ -1,8 +1,10 @@
 //! Reads variables and files, and notes what is wrong with them.
 
+pub(super) mod certificate;
 pub(super) mod fields;
 pub(super) mod file;
 pub(super) mod reader;
+mod regular_file;
 pub(super) mod report;
 pub(super) mod shapes;
 pub(super) mod source;

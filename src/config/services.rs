@@ -1,10 +1,13 @@
-//! Services from `<NAME>_SERVICE_URL` and `gateway.toml`, and limits for requests to them.
+//! Services from `<NAME>_SERVICE_URL` and `gateway.toml`, who else knows their instances, and limits for requests to
+//! them.
 
+pub(super) mod docker;
 mod entry;
 mod file;
+pub(super) mod names;
 mod policy;
 mod table;
-mod tls;
+pub(super) mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use super::{
-    certificate::{TlsFiles, Unfit},
-    reading::reader::Reader,
+    reading::{
+        certificate::{TlsFiles, Unfit},
+        reader::Reader,
+    },
     variables::{TLS_CERTIFICATE, TLS_KEY},
 };
 

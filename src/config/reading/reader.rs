@@ -3,15 +3,13 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{
+    certificate::Unfit,
     file::FileReader,
     report::{MAY_HOLD_PASSWORD, Mistake, Mistakes, broken, broken_by_hidden},
     source::Sources,
     units,
 };
-use crate::config::{
-    certificate::Unfit,
-    variables::{Fallback, GATEWAY_ENV, Variable},
-};
+use crate::config::variables::{Fallback, GATEWAY_ENV, Variable};
 
 /// Reads variables. A result of `None` means that a mistake was noted.
 pub(in crate::config) struct Reader<'s> {

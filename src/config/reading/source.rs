@@ -9,12 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::report::{Mistake, broken};
-use crate::config::{
+use super::{
     certificate::{TlsFiles, Unfit},
     regular_file,
-    variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY},
+    report::{Mistake, broken},
 };
+use crate::config::variables::{GATEWAY_CONFIG, TLS_CERTIFICATE, TLS_KEY};
 
 /// The file with the routes, unless `GATEWAY_CONFIG` names another.
 const DEFAULT_ROUTES_FILE: &str = "gateway.toml";

@@ -1,18 +1,15 @@
 //! The table `tls` of a service. Its files must exist and contain what they are named for.
 
+pub(in crate::config) mod files;
+
 use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 use toml::Spanned;
 
+use self::files::{CA, CERTIFICATE, KEY, ServiceCredentials, UnfitServiceFile};
 use super::entry::TlsEntry;
-use crate::{
-    config::{
-        reading::file::FileReader,
-        service_tls::{CA, CERTIFICATE, KEY, ServiceCredentials, UnfitServiceFile},
-    },
-    domain::gateway::models::service::ServiceTls,
-};
+use crate::{config::reading::file::FileReader, domain::gateway::models::service::ServiceTls};
 
 /// Reads the table `tls`. `None` means that a mistake was noted.
 pub(super) fn read(file: &mut FileReader<'_>, given: &Spanned<TlsEntry>) -> Option<ServiceTls> {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{
+use crate::config::{
     reading::reader::{Reader, entries},
     variables::DNS_SERVERS,
 };
@@ -11,7 +11,7 @@ use super::{
 const DNS_PORT: u16 = 53;
 
 /// Reads the name servers; none if the system's are meant.
-pub(super) fn read_servers(reader: &mut Reader<'_>) -> Option<Vec<SocketAddr>> {
+pub(in crate::config) fn read_servers(reader: &mut Reader<'_>) -> Option<Vec<SocketAddr>> {
     reader.read(&DNS_SERVERS, |text| entries(text).map(server).collect())
 }
 

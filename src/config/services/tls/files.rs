@@ -9,8 +9,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::certificate::{chain, contents, key};
-use crate::domain::gateway::models::service::ServiceTls;
+use crate::{
+    config::reading::certificate::{chain, contents, key},
+    domain::gateway::models::service::ServiceTls,
+};
 
 #[cfg(test)]
 mod tests;

@@ -18,10 +18,8 @@ use rustls::{
     sign::{CertifiedKey, SigningKey},
 };
 
-use super::{
-    regular_file,
-    variables::{TLS_CERTIFICATE, TLS_KEY, Variable},
-};
+use super::regular_file;
+use crate::config::variables::{TLS_CERTIFICATE, TLS_KEY, Variable};
 
 #[cfg(test)]
 mod tests;
@@ -50,9 +48,9 @@ pub struct TlsPair {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
     /// Which file.
-    pub(super) variable: Variable,
+    pub(in crate::config) variable: Variable,
     /// The rule that the file breaks: `must name …`.
-    pub(super) rule: String,
+    pub(in crate::config) rule: String,
 }
 
 impl fmt::Display for Unfit {
@@ -105,18 +103,18 @@ fn unfit(variable: Variable) -> impl FnOnce(String) -> Unfit {
     move |rule| Unfit { variable, rule }
 }
 
-pub(super) fn contents(file: &Path) -> Result<Vec<u8>, String> {
+pub(in crate::config) fn contents(file: &Path) -> Result<Vec<u8>, String> {
     regular_file::read(file).map_err(|why| format!("must name a readable file; {why}"))
 }
 
 /// A certificate and those of its issuers.
-pub(super) struct Chain {
-    pub(super) certificates: Vec<CertificateDer<'static>>,
+pub(in crate::config) struct Chain {
+    pub(in crate::config) certificates: Vec<CertificateDer<'static>>,
     not_before: DateTime<Utc>,
     not_after: DateTime<Utc>,
 }
 
-pub(super) fn chain(pem: &[u8]) -> Result<Chain, String> {
+pub(in crate::config) fn chain(pem: &[u8]) -> Result<Chain, String> {
     let broken = || "must name a file with valid certificates; one in the file is broken".to_owned();
     // The rustls error for an unreadable line contains the line itself.
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| broken())?;
@@ -149,7 +147,7 @@ fn validity(certificate: &ParsedCertificate<'_>) -> Option<(DateTime<Utc>, DateT
     Some((date(not_before)?, date(not_after)?))
 }
 
-pub(super) fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
+pub(in crate::config) fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
     const LOCKED: &[u8] = b"ENCRYPTED";
     let is_locked = || pem.windows(LOCKED.len()).any(|window| window == LOCKED);
     match PrivateKeyDer::from_pem_slice(pem) {

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::{reading::reader::Reader, variables::DOCKER_URL};
+use crate::config::{reading::reader::Reader, variables::DOCKER_URL};
 
 /// `DOCKER_URL`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ const RULE: &str =
 const IS_SUPPORTED: bool = cfg!(feature = "docker");
 
 /// Reads the engine's address.
-pub(super) fn read_url(reader: &mut Reader<'_>) -> Option<DockerUrl> {
+pub(in crate::config) fn read_url(reader: &mut Reader<'_>) -> Option<DockerUrl> {
     reader.read(&DOCKER_URL, |text| read(text, IS_SUPPORTED))
 }
 
