@@ -74,7 +74,7 @@ pub struct Core(core::Core);
 impl Core {
     /// Builds one as the server does.
     pub fn new(parts: &Parts) -> Self {
-        Self(parts.core(0, &parts.shared_limits()))
+        Self(parts.core(0, &parts.shared_limits(), parts.process_mark()))
     }
 
     /// Whether a canonical path leads to a service.

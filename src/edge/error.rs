@@ -98,6 +98,8 @@ pub(crate) enum Failure {
     /// The connection was lost before a response came: closed by the service, or by the gateway because of another
     /// response on it.
     HungUp,
+    /// The request came back to the route by which the gateway had sent it to a service.
+    Loop,
     /// The input was not an HTTP response.
     BadResponse,
     /// No response came in time.
@@ -168,6 +170,7 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::Refused
             | Self::HungUp
+            | Self::Loop
             | Self::BadResponse
             | Self::ResponseTimeout => Source::Upstream,
         }
@@ -208,6 +211,7 @@ impl Failure {
             | Self::ReauthorizationRequired(_)
             | Self::ProviderUnavailable(_)
             | Self::VaultUnavailable
+            | Self::Loop
             | Self::BadResponse
             | Self::ResponseTimeout
             | Self::Internal => Retry::Never,

@@ -12,3 +12,4 @@ pub(crate) mod header_values;
 pub(crate) mod message;
 pub(crate) mod path;
 pub(crate) mod sanitize;
+pub(crate) mod via;

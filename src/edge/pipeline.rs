@@ -206,6 +206,9 @@ async fn handle(
         }
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
+            if core.process.has_sent(&head.headers, &route.prefix) {
+                return Err(Failure::Loop);
+            }
             let rates = core.upstream.limits.rates();
             traffic::admit_client(route, &mut additions.quotas, rates, &client, head)?;
             if additions.quotas.has_shared() {
@@ -287,14 +290,13 @@ async fn proxy(
         return Err(Failure::BodyTooLarge { limit_bytes });
     }
     let cluster = cluster.ok_or(Failure::NoInstance)?;
-    let length = request.head.length;
     let body = RequestBody::new(request.body, limit_bytes);
     if let Some(upload) = body.upload() {
         record.uploads(upload);
         if cluster.speaks_http2() {
             // A small body shares a connection with others. If its head declares no length, it does so if it has
             // arrived completely.
-            if length == BodyLength::Unknown {
+            if request.head.length == BodyLength::Unknown {
                 buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
             }
         } else if route.buffer_bytes > 0 {
@@ -342,6 +344,7 @@ async fn proxy(
         provider_token,
         upgrade: request.upgrade,
         random: core.random.bytes(),
+        pseudonym: core.process.pseudonym(&route.prefix),
     };
     let outgoing = UpstreamRequest::new(request.head, body, &facts)?;
     record.belongs_to(outgoing.trace_id());

@@ -10,6 +10,7 @@ use crate::{
     domain::gateway::models::service::ServiceName,
     edge::{
         auth::{self, bearer::Tokens, browser::BrowserSettings, lookup::Lookup},
+        http::via::ProcessMark,
         limits::in_flight::{CoreLimits, SharedLimits},
         net::tls::Terminator,
         observe::{access_log::AccessLog, request_id::RandomSource},
@@ -69,8 +70,13 @@ impl Parts {
         )
     }
 
+    /// Distinguishes the process from others. All cores have the same.
+    pub(crate) fn process_mark(&self) -> ProcessMark {
+        ProcessMark::new(self.entropy.bytes())
+    }
+
     /// Builds the part of a core, which has this number, that handles requests.
-    pub(crate) fn core(&self, number: usize, limits: &Arc<SharedLimits>) -> Core {
+    pub(crate) fn core(&self, number: usize, limits: &Arc<SharedLimits>, process: ProcessMark) -> Core {
         let random = RandomSource::new(Arc::clone(&self.entropy));
         let lookup = Lookup {
             resolver: Arc::clone(&self.resolver),
@@ -90,6 +96,7 @@ impl Parts {
                 self.unreachable.clone(),
                 self.snapshots.reader(),
             ),
+            process,
             shortages: Shortages::default(),
             buffered: Rc::default(),
             access_log: Rc::new(AccessLog::new(

@@ -22,7 +22,7 @@ use super::{
     thread_watch::Alive,
     worker::Worker,
 };
-use crate::edge::limits::in_flight::SharedLimits;
+use crate::edge::{http::via::ProcessMark, limits::in_flight::SharedLimits};
 
 /// The running data plane. Dropping it stops it without waiting.
 pub struct Edge {
@@ -45,11 +45,11 @@ impl Edge {
         let alive = |name| Alive::new(name, stopped.clone(), died.clone());
         let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
         let limits = &parts.listener_settings;
-        let in_flight = parts.shared_limits();
+        let shared = (parts.shared_limits(), parts.process_mark());
         let mut workers = Vec::new();
         for number in 0..parts.cores.get() {
             let (worker, thread) =
-                start_core(number, alive(format!("edge-{number}")), parts.clone(), in_flight.clone(), stopped.clone())?;
+                start_core(number, alive(format!("edge-{number}")), parts.clone(), shared.clone(), stopped.clone())?;
             workers.push(worker);
             edge.threads.push(thread);
         }
@@ -116,7 +116,7 @@ fn start_core(
     number: usize,
     alive: Alive,
     parts: Parts,
-    limits: Arc<SharedLimits>,
+    (limits, process): (Arc<SharedLimits>, ProcessMark),
     stopped: watch::Receiver<bool>,
 ) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
     let (accepted, receiver) = mpsc::unbounded_channel();
@@ -129,7 +129,8 @@ fn start_core(
         };
         let _ = tell.send(Ok(()));
         let log = runtime.block_on(async {
-            let worker = Rc::new(Worker::new(parts.core(number, &limits), parts.tls.clone(), http2::builder()));
+            let worker =
+                Rc::new(Worker::new(parts.core(number, &limits, process), parts.tls.clone(), http2::builder()));
             let log = Rc::clone(&worker.core.access_log);
             worker.run(receiver, stopped, &alive).await;
             log

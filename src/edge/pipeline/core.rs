@@ -10,6 +10,7 @@ use crate::{
     edge::{
         auth,
         body::buffer::BufferedBytes,
+        http::via::ProcessMark,
         observe::{access_log::AccessLog, request_id::RandomSource},
         ports::ControlPlane,
         upstream::{self, router::Router},
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) random: RandomSource,
     pub(crate) auth: auth::State,
     pub(crate) upstream: upstream::State,
+    /// The process of which it is a core.
+    pub(crate) process: ProcessMark,
     pub(crate) shortages: Shortages,
     pub(crate) buffered: Rc<BufferedBytes>,
     pub(crate) access_log: Rc<AccessLog>,

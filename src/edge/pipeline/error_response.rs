@@ -129,6 +129,11 @@ impl Failure {
             Self::Refused => bad_gateway("the service refused the request"),
             Self::HungUp => bad_gateway("the connection to the service was lost before it responded"),
             Self::BadResponse => bad_gateway("the service's response is not valid HTTP"),
+            Self::Loop => Problem::new(
+                StatusCode::LOOP_DETECTED,
+                "loop_detected",
+                "the request came back to the gateway: an instance of the service is the gateway itself, or leads to it",
+            ),
             Self::ConnectTimeout => gateway_timeout("the service did not accept the connection in time"),
             Self::ResponseTimeout => gateway_timeout("the service did not respond in time"),
             Self::Internal => {

@@ -1,5 +1,6 @@
 pub(crate) mod balancing;
 pub(crate) mod health;
+pub(crate) mod loops;
 pub(crate) mod redirects;
 pub(crate) mod routes;
 pub(crate) mod trailers;
@@ -114,7 +115,7 @@ async fn identity_headers_from_a_client_never_arrive() {
     assert_eq!(request.header("x-forwarded-proto"), Some("http"));
     assert_eq!(request.header("x-forwarded-prefix"), Some("/api"));
     assert_eq!(request.header("forwarded"), Some("for=127.0.0.1;host=www.jinmini.com;proto=http"));
-    assert_eq!(request.header("via"), Some("1.1 gateway"));
+    assert!(request.header("via").is_some_and(|via| via.starts_with("1.1 gateway-")), "{}", request.head);
     assert_eq!(request.header("x-request-id"), response.header("x-request-id"));
     assert_eq!(request.header("traceparent").map(str::len), Some(55));
     for gone in ["admin", "6.6.6.6", "evil", "mine", "x-own", "x_", "x.", "x-real-ip", "x-user", "connection"] {
@@ -303,7 +304,7 @@ async fn an_http_1_0_client_gets_a_response_that_it_understands() {
     let gateway = Setup::of(&[upstream.address]).start();
     let response = gateway.ask("GET /api/users HTTP/1.0\r\nHost: x\r\n\r\n").await;
     assert_eq!((response.status, response.text(), response.header("transfer-encoding")), (200, "ok", None));
-    assert_eq!(upstream.only().header("via"), Some("1.0 gateway"));
+    assert!(upstream.only().header("via").is_some_and(|via| via.starts_with("1.0 gateway-")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,10 @@ use std::{
     future::Future,
     net::SocketAddr,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,6 +64,9 @@ pub(crate) struct Gateway {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) log: Arc<CollectingSink>,
 }
+
+/// The number of gateways that were started. Each has random numbers of its own.
+static GATEWAYS: AtomicU64 = AtomicU64::new(0);
 
 /// The configuration of a gateway.
 pub(crate) struct Setup {
@@ -156,7 +162,7 @@ impl Setup {
             resolver: Arc::clone(&resolver) as _,
             control_runtime: Handle::current(),
             clock,
-            entropy: Arc::new(CountingEntropy::default()),
+            entropy: Arc::new(CountingEntropy::starting_at(GATEWAYS.fetch_add(1, Ordering::Relaxed) << 32)),
             access_log: Arc::clone(&log) as _,
             log_format: self.log_format,
             timezone: Tz::UTC,

@@ -134,14 +134,12 @@ async fn a_request_is_forwarded_like_over_http1() {
     assert!(response.headers.contains_key("x-request-id") && response.headers["via"] == "1.1 gateway");
     let received = upstream.only();
     assert_eq!(received.first_line(), "GET /users/1?a=b HTTP/1.1");
-    for (name, value) in [
-        ("x-forwarded-host", "www.jinmini.com"),
-        ("x-forwarded-proto", "http"),
-        ("via", "2.0 gateway"),
-        ("cookie", "a=1; b=2"),
-    ] {
+    for (name, value) in
+        [("x-forwarded-host", "www.jinmini.com"), ("x-forwarded-proto", "http"), ("cookie", "a=1; b=2")]
+    {
         assert_eq!(received.header(name), Some(value), "{}", received.head);
     }
+    assert!(received.header("via").is_some_and(|via| via.starts_with("2.0 gateway-")), "{}", received.head);
     assert!(!received.head.contains("forged"), "{}", received.head);
 }
 

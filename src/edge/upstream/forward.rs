@@ -21,7 +21,6 @@ use super::{
         http1::{Http1Exchange, Unanswered},
         http2::Http2Exchange,
     },
-    gateway_headers::via,
     pool::{http1::Connection, http2::Load},
     request::UpstreamRequest,
     response_body::{Exchange, UpstreamBody},
@@ -36,6 +35,7 @@ use crate::{
             header_list::HeaderList,
             message::{BodyLength, FramedResponse},
             sanitize::sanitise_response,
+            via::of_response,
         },
         http1::response_head::ResponseHead,
         observe::access_log::Record,
@@ -352,7 +352,7 @@ fn passed_on<B>(head: ResponseHead, length: BodyLength, body: B) -> FramedRespon
     let ResponseHead { status, version, mut headers, .. } = head;
     sanitise_response(&mut headers);
     debug_assert!(!headers.contains(&CONNECTION), "it speaks of another connection");
-    headers.append(VIA, via(version));
+    headers.append(VIA, of_response(version));
     FramedResponse { status, headers, length, body }
 }
 

@@ -19,6 +19,7 @@ use crate::{
                 X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_GATEWAY_ASSERTION,
                 X_REQUEST_ID, X_USER_EMAIL, X_USER_ID, X_USER_SCOPE,
             },
+            via::received_protocol,
         },
         observe::trace_context::{TRACEPARENT, TraceId, Traceparent, continue_trace},
     },
@@ -27,14 +28,15 @@ use crate::{
 /// The gateway's headers for one request.
 pub(crate) struct GatewayHeaders<'r> {
     facts: &'r RequestFacts<'r>,
-    via: &'static str,
+    received_protocol: &'static str,
     traceparent: Traceparent,
 }
 
 impl<'r> GatewayHeaders<'r> {
     /// The headers for a request that came in this version; a trace in its `headers` is continued.
     pub(crate) fn new(facts: &'r RequestFacts<'r>, version: Version, headers: &mut HeaderList) -> Self {
-        Self { facts, via: via(version), traceparent: continue_trace(headers, facts.random) }
+        let traceparent = continue_trace(headers, facts.random);
+        Self { facts, received_protocol: received_protocol(version), traceparent }
     }
 
     /// The trace that the request belongs to.
@@ -87,7 +89,7 @@ impl<'r> GatewayHeaders<'r> {
         let host = facts.host.as_deref().and_then(|host| std::str::from_utf8(host).ok());
         put(&FORWARDED, &forwarded(facts.client.text(), host, facts.client.scheme).map(str::as_bytes));
         put(&TRACEPARENT, &[self.traceparent.as_bytes()]);
-        put(&VIA, &[self.via.as_bytes()]);
+        put(&VIA, &[self.received_protocol.as_bytes(), b" ", facts.pseudonym.as_bytes()]);
     }
 }
 
@@ -104,15 +106,6 @@ fn mark_credentials(headers: &mut HeaderMap, of_provider: Option<&HeaderName>) {
     for (name, value) in headers {
         let is_credential = [AUTHORIZATION, COOKIE, X_GATEWAY_ASSERTION].contains(name);
         value.set_sensitive(is_credential || of_provider == Some(name));
-    }
-}
-
-/// The value of `Via` for a message that was received in this version; the gateway uses a pseudonym (RFC 9110 §7.6.3).
-pub(crate) fn via(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "1.0 gateway",
-        Version::HTTP_2 => "2.0 gateway",
-        _ => "1.1 gateway",
     }
 }
 

@@ -9,7 +9,11 @@ use crate::{
         access::Permit,
         service::{HostSent, Route},
     },
-    edge::{auth::caller::Caller, http::client_address::Client, observe::request_id::RequestText},
+    edge::{
+        auth::caller::Caller,
+        http::{client_address::Client, via::Pseudonym},
+        observe::request_id::RequestText,
+    },
 };
 
 /// The results of the pipeline about a request.
@@ -38,6 +42,8 @@ pub(crate) struct RequestFacts<'r> {
     pub(crate) upgrade: Option<Vec<u8>>,
     /// Random bytes for the trace.
     pub(crate) random: [u8; 24],
+    /// The gateway's name in `Via`.
+    pub(crate) pseudonym: Pseudonym,
 }
 
 impl RequestFacts<'_> {
