@@ -44,7 +44,8 @@ use self::{
     session::SessionApi,
     shared::{
         cors::Cors,
-        problems::{self, AllowedMethods},
+        operators,
+        problems::{self, AllowedMethods, ProblemError},
     },
     signing_key::SigningKeyApi,
     status::StatusApi,
@@ -173,12 +174,14 @@ impl Api {
         Self { endpoint, docs }
     }
 
-    /// The API of the admin listener: `/livez`, `/readyz`, `/status`, `/services` and `/reload`.
+    /// The API of the admin listener: `/livez`, `/readyz`, `/status`, `/services` and `/reload`. `on_loopback` is whether
+    /// only this machine reaches it.
     pub fn operators(
         readiness: Arc<dyn Readiness>,
         status: Arc<dyn StatusSource>,
         services: LateServices,
         reloading: Arc<dyn Reloading>,
+        on_loopback: bool,
     ) -> BoxEndpoint<'static> {
         let api = (
             HealthApi::new(readiness),
@@ -188,7 +191,9 @@ impl Api {
         );
         let service = OpenApiService::new(api, "Gateway operations", env!("CARGO_PKG_VERSION"));
         finish(
-            Route::new().nest("/", service),
+            Route::new().nest("/", service).before(move |request| {
+                ready(operators::check(&request, on_loopback).map(|()| request).map_err(|no| ProblemError(no).into()))
+            }),
             AllowedMethods::of(<(HealthApi, StatusApi, OperatorServiceApi, ReloadApi)>::meta()),
             Cors::new(AllowedOrigins::default()),
         )

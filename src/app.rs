@@ -170,7 +170,10 @@ impl App {
         let admin = admin.into_std().map_err(StartError::Edge)?;
         let directory = LateServices::default();
         let on_demand = Arc::new(OnDemand(reloader.clone()));
-        let operators = Api::operators(readiness.clone(), status, directory.clone(), on_demand);
+        let operators = {
+            let on_loopback = admin_address.ip().is_loopback();
+            Api::operators(readiness.clone(), status, directory.clone(), on_demand, on_loopback)
+        };
         tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
 
         let preparing = spawn_blocking(|| preparation.run());

@@ -20,7 +20,7 @@ use std::{
     thread,
 };
 
-use common::{Gateway, Response, call, eventually, upstream};
+use common::{Gateway, Response, call, eventually, parse, raw, upstream};
 use serde_json::{Value, json};
 
 /// A service that answers every request with its name.
@@ -229,6 +229,11 @@ fn mistakes_are_told_with_their_lines_and_nothing_changes() {
 #[test]
 fn a_page_cannot_reload() {
     let gateway = Gateway::start();
+    // A page whose name was made to resolve to this machine (DNS rebinding) shares the origin of its requests.
+    for path in ["/services", "/status", "/livez", "/nowhere"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: evil.example:9090\r\nConnection: close\r\n\r\n");
+        parse(&raw(gateway.admin, request.as_bytes())).expect_problem(403, "foreign_host");
+    }
     for header in [("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site")] {
         call(gateway.admin, "POST", "/reload", &[header], b"").expect(403);
     }

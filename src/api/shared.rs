@@ -3,5 +3,6 @@
 pub(super) mod context;
 pub(super) mod cors;
 pub(super) mod extract;
+pub(super) mod operators;
 pub(super) mod pages;
 pub(super) mod problems;

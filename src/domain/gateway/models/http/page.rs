@@ -105,20 +105,41 @@ impl OwnHosts {
     }
 }
 
+/// Whether a `Host` is this machine's own name or an address: no page can have it as the name of its own site. Others can
+/// be made to resolve to any address.
+pub fn is_local_host(host: &str) -> bool {
+    named(host).is_some_and(|url| is_address(&url) || is_loopback(&url))
+}
+
 /// The URL of a `Host`, if it is valid.
 fn named(host: &str) -> Option<Url> {
     Url::parse(&format!("http://{host}/")).ok().filter(|_| !host.contains(['@', '/', '\\', '?', '#']))
 }
 
+fn is_address(url: &Url) -> bool {
+    matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)))
+}
+
 /// Whether no registered name leads there.
 fn is_nearby(url: &Url) -> bool {
-    let is_address = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
-    is_address || is_loopback(url) || url.host_str().is_some_and(|name| !name.contains('.'))
+    is_address(url) || is_loopback(url) || url.host_str().is_some_and(|name| !name.contains('.'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_page_has_a_local_host_as_its_name() {
+        for local in ["localhost:9090", "ops.localhost", "127.0.0.1", "[::1]:9090", "10.0.0.7:9090"] {
+            assert!(is_local_host(local), "{local}");
+        }
+        for other in
+            ["gateway:9090", "attacker.example", "127.0.0.1.attacker.example", "attacker.example@localhost", ""]
+        {
+            assert!(!is_local_host(other), "{other}");
+        }
+    }
 
     #[test]
     fn our_hosts_are_addresses_this_machine_and_configured_names() {
