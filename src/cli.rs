@@ -54,6 +54,10 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             say(&reachable::listed(&settings));
             ExitCode::SUCCESS
         }),
+        ["routes", "--json"] => with_settings(|settings| {
+            say(&format!("{:#}\n", reachable::document(&settings)));
+            ExitCode::SUCCESS
+        }),
         ["schema"] => {
             say(&format!("{:#}\n", schema::schema()));
             ExitCode::SUCCESS

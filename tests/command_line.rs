@@ -140,6 +140,27 @@ no route leads to the service hidden: /api/hidden leads to board (gateway.toml l
     assert!(said.ends_with(expected.trim_start()), "{said}");
     let listed = printed(&common::command(folder.path(), &variables).arg("routes").output().unwrap().stdout);
     assert_eq!(listed, expected.trim_start());
+    let document: serde_json::Value = serde_json::from_slice(
+        &common::command(folder.path(), &variables).args(["routes", "--json"]).output().unwrap().stdout,
+    )
+    .unwrap();
+    assert_eq!(document["routes"].as_array().unwrap().len(), 7, "{document}");
+    assert_eq!(
+        document["routes"][1],
+        serde_json::json!({
+            "path": "/api/board/admin", "methods": [], "service": "board", "path_at_service": "/admin",
+            "access": "callers with a valid token, if they have scope admin", "allow": ["encoded-slash"], "policy": [],
+            "from": "gateway.toml line 2",
+        })
+    );
+    assert_eq!(document["routes"][0]["methods"], serde_json::json!(["GET", "HEAD"]));
+    assert_eq!(
+        document["unreachable"],
+        serde_json::json!([{
+            "service": "hidden",
+            "reason": "no route leads to the service hidden: /api/hidden leads to board (gateway.toml line 12)",
+        }])
+    );
 
     let alone = format!("default_routes = false\n{routes}");
     std::fs::write(folder.path().join("gateway.toml"), alone).unwrap();

@@ -192,7 +192,8 @@ fn upstream(settings: &Settings, route: &Route, path: &str) -> Upstream {
     Upstream { path, instances, note }
 }
 
-fn origin(settings: &Settings, route: &Route) -> String {
+/// Where a route comes from.
+pub(super) fn origin(settings: &Settings, route: &Route) -> String {
     let known = settings.route_origins.get(&(route.prefix.clone(), route.methods.clone()));
     known.map_or_else(|| format!("the default route of {}", route.service), RouteOrigin::to_string)
 }

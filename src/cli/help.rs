@@ -30,7 +30,13 @@ without tables, no machine client. Warnings name settings that work and should b
     ),
     Help(
         &["routes"],
-        "usage: gateway routes\n\nLists every route with its methods, its service, the path there, and the access that it requires.\n",
+        "\
+usage: gateway routes [--json]
+
+Lists every route with its methods, its service, the path there, and the access that it requires.
+
+  --json   prints a JSON document, which also says where each route comes from
+",
     ),
     Help(
         &["explain"],

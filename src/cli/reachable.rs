@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use serde_json::{Value, json};
+
+use super::explain::origin;
 use crate::{
     app::routes_in_force,
     config::{Environment, RouteOrigin, SAMPLE_SERVICE, Settings, service_variable},
@@ -29,24 +32,54 @@ pub(super) fn listed(settings: &Settings) -> String {
         ];
         text.push_str(&columns.join("  "));
     }
+    for (_, trouble) in troubles(settings, &table) {
+        text.push_str(&trouble);
+        text.push('\n');
+    }
+    text
+}
+
+/// The same as one document for programs.
+pub(super) fn document(settings: &Settings) -> Value {
+    let table = routes_in_force(settings);
+    let routes = table.iter().map(|route| {
+        let Route { prefix, methods, service, upstream_prefix, access, allow, traffic, .. } = &**route;
+        let service = (!service.is_none()).then_some(service.as_str());
+        json!({
+            "path": prefix.to_string(),
+            "methods": methods.named(),
+            "service": service,
+            "path_at_service": service.map(|_| upstream_prefix.to_string()),
+            "access": access.to_string(),
+            "allow": allow.names(),
+            "policy": traffic.as_ref().map(|policy| policy.restrictions()).unwrap_or_default(),
+            "from": origin(settings, route),
+        })
+    });
+    let troubles = troubles(settings, &table);
+    let troubles = troubles.iter().map(|(service, why)| json!({ "service": service.as_str(), "reason": why }));
+    json!({ "routes": routes.collect::<Vec<_>>(), "unreachable": troubles.collect::<Vec<_>>() })
+}
+
+/// The services that no request reaches, and the reasons.
+fn troubles<'s>(settings: &'s Settings, table: &'s RouteTable) -> Vec<(&'s ServiceName, String)> {
     let led_to: HashSet<&ServiceName> =
         table.iter().map(|route| &route.service).filter(|service| !service.is_none()).collect();
-    for service in settings.services.iter().filter(|service| !led_to.contains(&service.name)) {
-        let line = format!("no route leads to the service {}{}\n", service.name, taken_by(settings, &table, service));
-        text.push_str(&line);
-    }
+    let without_route = settings.services.iter().filter(|service| !led_to.contains(&service.name)).map(|service| {
+        let line = format!("no route leads to the service {}{}", service.name, taken_by(settings, table, service));
+        (&service.name, line)
+    });
     let sample = (settings.environment == Environment::Development).then_some(SAMPLE_SERVICE);
     let with_address: HashSet<&str> =
         settings.services.iter().map(|service| service.name.as_str()).chain(sample).collect();
     // Only the shipped routes may lead to a service without an address.
     let without: BTreeSet<&ServiceName> =
-        led_to.into_iter().filter(|name| !with_address.contains(name.as_str())).collect();
-    for name in without {
+        led_to.iter().copied().filter(|name| !with_address.contains(name.as_str())).collect();
+    let without_address = without.into_iter().map(|name| {
         let variable = service_variable(name);
-        let line = format!("the service {name} has no address, so its paths get 503: set {variable}\n");
-        text.push_str(&line);
-    }
-    text
+        (name, format!("the service {name} has no address, so its paths get 503: set {variable}"))
+    });
+    without_route.chain(without_address).collect()
 }
 
 /// The route of another service that has the paths of this one.

@@ -148,6 +148,11 @@ impl Spellings {
         self.iter().find(|&spelling| !allowed.contains(spelling))
     }
 
+    /// The names of its spellings.
+    pub fn names(self) -> Vec<&'static str> {
+        Spelling::ALL.into_iter().filter(|&(_, spelling)| self.contains(spelling)).map(|(name, _)| name).collect()
+    }
+
     fn iter(self) -> impl Iterator<Item = Spelling> {
         Spelling::ALL.into_iter().map(|(_, spelling)| spelling).filter(move |&spelling| self.contains(spelling))
     }
@@ -163,8 +168,7 @@ impl FromIterator<Spelling> for Spellings {
 
 impl fmt::Display for Spellings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Spelling::ALL.into_iter().filter(|&(_, spelling)| self.contains(spelling)).map(|(name, _)| name);
-        f.write_str(&names.collect::<Vec<_>>().join(", "))
+        f.write_str(&self.names().join(", "))
     }
 }
 
