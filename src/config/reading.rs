@@ -9,4 +9,5 @@ pub(super) mod report;
 pub(super) mod shapes;
 pub(super) mod source;
 pub(super) mod spelling;
+mod synonyms;
 pub(super) mod units;

@@ -16,6 +16,7 @@ use super::{
     report::{Mistake, broken_by_source},
     source::RoutesFile,
     spelling::is_near,
+    synonyms::{Meant, folded, meant},
 };
 
 /// The names at the top of the file.
@@ -104,11 +105,12 @@ impl<'s> FileReader<'s> {
                 }
                 (other, _) => {
                     let known = [DEFAULT_ROUTES.name, SERVICES, ROUTES];
-                    let meant = known.into_iter().find(|known| is_near(other, known));
-                    let hint = match meant {
-                        Some(SERVICES) if is_table => "; did you mean [services.NAME]?".to_owned(),
-                        Some(meant) => format!("; did you mean {meant}?"),
-                        None => String::new(),
+                    let near = known.into_iter().find(|known| is_near(other, known));
+                    let hint = match (near, meant("the file", other)) {
+                        (Some(SERVICES), _) if is_table => "; did you mean [services.NAME]?".to_owned(),
+                        (Some(meant), _) | (None, Some(Meant::Field(meant))) => format!("; did you mean {meant}?"),
+                        (None, Some(Meant::Else(hint))) => format!("; {hint}"),
+                        (None, None) => String::new(),
                     };
                     let rule = format!("the file must have only default_routes, [services.NAME] and [[routes]]{hint}");
                     self.note(&place, broken_by_source(&rule, &format!("{other:?}")));
@@ -165,14 +167,7 @@ impl<'s> FileReader<'s> {
         for (key, value) in fields {
             let name = key.get_ref().as_ref();
             let Some(Field { kind, wanted, .. }) = table.fields.iter().find(|known| known.name == name) else {
-                let meant = table.fields.iter().find(|known| is_near(name, known.name));
-                let hint = match meant {
-                    Some(meant) => format!("did you mean {}?", meant.name),
-                    None if name == DEFAULT_ROUTES.name => {
-                        "it must stand at the top of the file, before all tables".to_owned()
-                    }
-                    None => format!("{} lists the fields", table.page),
-                };
+                let hint = hint(table, name);
                 self.note(&key, format!("{} must not have the field {name:?}; {hint}", table.name));
                 continue;
             };
@@ -258,5 +253,21 @@ impl<'s> FileReader<'s> {
     pub(in crate::config) fn into_mistakes(mut self) -> impl Iterator<Item = Mistake> {
         self.mistakes.sort_by_key(|(at, _)| *at);
         self.mistakes.into_iter().map(|(_, mistake)| mistake).take(MOST_MISTAKES)
+    }
+}
+
+/// What may be meant by a field that the table does not have. Another way to write a field comes first, then what other
+/// proxies call it, and a misspelling last: some of their names are near to another field of ours.
+fn hint(table: &Table, name: &str) -> String {
+    let find = |is_it: &dyn Fn(&str) -> bool| table.fields.iter().map(|field| field.name).find(|known| is_it(known));
+    let as_written = find(&|known| folded(known) == folded(name)).map(Meant::Field);
+    let meant = as_written
+        .or_else(|| meant(table.name, name))
+        .or_else(|| find(&|known| is_near(name, known)).map(Meant::Field));
+    match meant {
+        Some(Meant::Field(field)) => format!("did you mean {field}?"),
+        Some(Meant::Else(hint)) => hint.to_owned(),
+        None if name == DEFAULT_ROUTES.name => "it must stand at the top of the file, before all tables".to_owned(),
+        None => format!("{} lists the fields", table.page),
     }
 }

@@ -280,3 +280,44 @@ fn tls_is_refused_where_no_url_has_it() {
     let said = read("[services.shop]\nurl = 'http://a'\ntls = { server_name = 'a' }\n", &[]).unwrap_err();
     assert_eq!(said, ["gateway.toml line 3: tls must not be set; no URL of shop is https:// or h2s://"]);
 }
+
+/// People come from other proxies, and write what those call it.
+#[test]
+fn names_of_other_proxies_lead_to_ours() {
+    let text = r#"
+upstreams = []
+[services.shop]
+servers = ["http://a"]
+lb = "round-robin"
+healthCheck = "/health"
+path = "/x"
+[[routes]]
+path = "/api/shop"
+service = "shop"
+proxy_pass = "http://a"
+strip-path = true
+host = "shop.example"
+rateLimit = { limit = 5, window = "1m" }
+colour = "red"
+"#;
+    let said = read(text, &[]).unwrap_err();
+    let hints: Vec<&str> =
+        said.iter().filter(|said| said.contains(" must ")).filter_map(|said| Some(said.rsplit_once("; ")?.1)).collect();
+    let expected = [
+        "did you mean [services.NAME]?",
+        "did you mean url?",
+        "did you mean balance?",
+        "did you mean check?",
+        "it is a field of [[routes]]",
+        "the addresses stand in url of [services.NAME], and service = \"NAME\" leads there",
+        "did you mean upstream_path?",
+        "a route matches paths and methods, whatever the host",
+        "did you mean rate_limit?",
+        "docs/routes.md lists the fields",
+    ];
+    assert_eq!(hints, expected, "{said:#?}");
+    let said = read("[[routes]]\npath = '/api/x'\nservice = 'x'\nrate_limit = { limit = 5, window = '1m' }\n", &[]);
+    let said = said.unwrap_err();
+    let meant = |field: &str| said.iter().any(|said| said.ends_with(&format!("; did you mean {field}?")));
+    assert!(meant("requests") && meant("per"), "{said:#?}");
+}
