@@ -161,7 +161,7 @@ const LAYERS: &[Layer] = &[
         name: "adapters",
         module: "adapters",
         layers: &["models", "service ports", "ports", "json"],
-        libraries: AllBut(&["hyper", "migration", "poem", "poem_openapi", "redis", "sea_orm", "sqlx", "validator"]),
+        libraries: AllBut(&["migration", "poem", "poem_openapi", "redis", "sea_orm", "sqlx", "validator"]),
     },
     Layer {
         name: "config",

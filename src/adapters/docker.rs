@@ -6,12 +6,13 @@
 
 mod description;
 mod own;
+mod transport;
 
 use std::{collections::HashMap, error::Error as StdError, io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
-    API_DEFAULT_VERSION, Docker,
+    Docker,
     errors::Error,
     models::{ContainerSummary, EventMessage},
     query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder},
@@ -23,7 +24,10 @@ use futures_util::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::description::{container, name_of, networks_of};
+use self::{
+    description::{container, name_of, networks_of},
+    transport::{Address, client},
+};
 use crate::{
     domain::gateway::{
         models::container::{OwnContainer, has_gateway_labels},
@@ -41,9 +45,15 @@ const DESCRIPTIONS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most containers that are asked about at once. Each takes a connection.
 const MAX_DESCRIPTIONS_AT_ONCE: usize = 8;
 
-/// The library's own time limit for the head of a response. A proxy may send that of a subscription with the first
-/// change, so it is no less than a day; all other requests have the limits above.
-const HEAD_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
+/// The most bytes of the list of containers: ten thousand of them have less. All are held at once.
+const MAX_LIST_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most bytes of a description: with many labels and variables, and the log of its checks, it has some ten thousand.
+const MAX_DESCRIPTION_BYTES: usize = 2 * 1024 * 1024;
+
+/// The most bytes of a subscription: a change that does not end is read again from its beginning with every piece of it.
+/// After so many, which is some thousand changes, the containers are listed again and a new subscription begins.
+const MAX_CHANGES_BYTES: usize = 1024 * 1024;
 
 /// A subscription begins this far in the past, by the gateway's clock: so nothing is missed between the list and it, even
 /// if the engine's clock differs a little.
@@ -74,28 +84,20 @@ pub struct DockerEngine {
     clock: Arc<dyn Clock>,
 }
 
-enum Address {
-    Socket(String),
-    Tcp(String),
-}
-
 impl DockerEngine {
     /// The engine at a unix socket.
     pub fn at_socket(path: String, clock: Arc<dyn Clock>) -> Self {
-        Self { address: Address::Socket(path), own_id: own::id(), clock }
+        Self { address: Address::Socket(path.into()), own_id: own::id(), clock }
     }
 
     /// The engine at `host:port`.
     pub fn at_tcp(authority: String, clock: Arc<dyn Clock>) -> Self {
-        Self { address: Address::Tcp(authority), own_id: own::id(), clock }
+        Self { address: Address::Tcp(authority.into()), own_id: own::id(), clock }
     }
 
-    fn connect(&self) -> Result<Docker, EngineError> {
-        let docker = match &self.address {
-            Address::Socket(path) => Docker::connect_with_unix(path, HEAD_TIMEOUT_SECONDS, API_DEFAULT_VERSION),
-            Address::Tcp(authority) => Docker::connect_with_http(authority, HEAD_TIMEOUT_SECONDS, API_DEFAULT_VERSION),
-        };
-        docker.map_err(|error| in_words(&error))
+    /// A client to which the engine may send `limit` bytes for each request.
+    fn connect(&self, limit: usize) -> Result<Docker, EngineError> {
+        client(&self.address, limit).map_err(|error| in_words(&error))
     }
 
     /// Describes a container of the list; `None` if it is gone.
@@ -124,7 +126,7 @@ impl DockerEngine {
 #[async_trait]
 impl ContainerEngine for DockerEngine {
     async fn containers(&self) -> Result<ContainerList, EngineError> {
-        let docker = self.connect()?;
+        let docker = self.connect(MAX_LIST_BYTES)?;
         let running = HashMap::from([("status", vec!["running"])]);
         let options = ListContainersOptionsBuilder::default().filters(&running).build();
         let running = timeout(LIST_TIMEOUT, docker.list_containers(Some(options)))
@@ -135,6 +137,7 @@ impl ContainerEngine for DockerEngine {
         let is_meant = |summary: &ContainerSummary| {
             summary.labels.as_ref().is_some_and(|labels| has_gateway_labels(labels.keys().map(String::as_str)))
         };
+        let docker = self.connect(MAX_DESCRIPTION_BYTES)?;
         let until = Instant::now() + DESCRIPTIONS_TIMEOUT;
         let containers = stream::iter(running.into_iter().filter(is_meant))
             .map(|summary| self.describe(&docker, summary, until))
@@ -149,7 +152,7 @@ impl ContainerEngine for DockerEngine {
         let since = (self.clock.now() - OVERLAP).timestamp().to_string();
         let filters = HashMap::from([("type", KINDS.to_vec()), ("event", ACTIONS.to_vec())]);
         let options = EventsOptionsBuilder::default().since(&since).filters(&filters).build();
-        let changes = match self.connect() {
+        let changes = match self.connect(MAX_CHANGES_BYTES) {
             Ok(docker) => docker.events(Some(options)).map(|event| event.map_err(|error| in_words(&error))).boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         };
@@ -182,7 +185,11 @@ fn in_words(error: &Error) -> EngineError {
     if let Error::SocketNotFoundError(path) = error {
         return EngineError(format!("there is no socket {path}"));
     }
-    let mut cause: &dyn StdError = error;
+    let mut cause: &dyn StdError = match error {
+        // It hides the error that it consists of.
+        Error::IOError { err } => err,
+        other => other,
+    };
     while let Some(source) = cause.source() {
         cause = source;
     }

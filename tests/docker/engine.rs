@@ -68,6 +68,8 @@ pub(crate) enum Mode {
     ListIsBroken,
     /// The list ends in the middle.
     ListIsCut,
+    /// The list does not end.
+    ListIsEndless,
     /// A proxy in front allows no `GET /events`.
     NoEvents,
     /// A description ends in the middle.
@@ -351,6 +353,12 @@ fn serve(socket: &Socket, state: &Mutex<State>) {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
             let _ = { socket }.write_all([head.as_str(), half].concat().as_bytes());
             socket.close();
+        }
+        (Mode::ListIsEndless, "/containers/json") => {
+            drop(state);
+            let _ = { socket }.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let summaries = format!("{half},").repeat(100);
+            while send_chunk(socket, summaries.as_bytes()).is_ok() {}
         }
         (Mode::DescriptionsAreBroken, path) if path.ends_with("/json") && path != "/containers/json" => {
             respond(socket, 200, half);

@@ -9,7 +9,7 @@ use crate::{
 
 fn engine(own_id: Option<&str>) -> DockerEngine {
     DockerEngine {
-        address: Address::Socket("/does/not/exist.sock".to_owned()),
+        address: Address::Socket("/does/not/exist.sock".into()),
         own_id: own_id.map(str::to_owned),
         clock: TestClock::at(1_000_000),
     }
@@ -104,6 +104,37 @@ async fn an_engine_without_a_socket_is_an_error_in_words() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let engine = DockerEngine { address: Address::Tcp(authority), ..engine };
+    let engine = DockerEngine { address: Address::Tcp(authority.into()), ..engine };
     assert_eq!(engine.containers().await, Err(EngineError("Connection refused".to_owned())));
+}
+
+/// An engine whose responses begin like this and never end.
+fn endless(begin: &'static str) -> DockerEngine {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::Tcp(listener.local_addr().unwrap().to_string().into());
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let more = vec![b' '; 64 * 1024];
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{begin}").as_bytes());
+            while stream.write_all(&more).is_ok() {}
+        }
+    });
+    DockerEngine { address, ..engine(None) }
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_end_is_cut_off() {
+    let more_than = |mebibytes| EngineError(format!("the engine sent more than {mebibytes} MiB"));
+    assert_eq!(endless("[").containers().await, Err(more_than(32)));
+    // Of a subscription, the library does not say why it has ended.
+    let ended = EngineError("error reading a body from connection".to_owned());
+    assert_eq!(endless("{").changes().next().await, Err(ended));
+    let engine = endless("{");
+    let docker = engine.connect(MAX_DESCRIPTION_BYTES).unwrap();
+    let listed = summary(json!({"Id": "c1", "Names": ["/shop"]}));
+    let described = engine.describe(&docker, listed, Instant::now() + DESCRIPTIONS_TIMEOUT).await;
+    let Some(ListedContainer::Unknown { error, .. }) = described else { panic!("{described:?}") };
+    assert_eq!(error, more_than(2));
 }
