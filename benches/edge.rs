@@ -170,6 +170,7 @@ impl World {
             keys,
             expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
             revocations: Revocations::default(),
+            revocations_heard: Arc::default(),
             grant_changes: GrantChanges::default(),
         };
         Core::new(&Parts {

@@ -24,11 +24,13 @@ use tokio::{
     runtime::Handle,
     sync::watch,
     task::{JoinError, JoinSet, spawn_blocking},
+    time::sleep,
 };
 use tracing::info;
 
 pub use self::policies::{expectations, routes_in_force};
 use self::{
+    background_tasks::KEYS_EVERY,
     development::Helpers,
     edge_ports::control_plane::{self, PoemControlPlane, Probes},
     health::{
@@ -38,7 +40,7 @@ use self::{
     policies::browsers,
     reloading::{OnDemand, Reloader, ReloaderParts},
     services::{Services, discovery},
-    store::{Store, StoreError},
+    store::{Store, StoreError, observer::StoreObserver},
     tls::certificate::CertificateKeeper,
 };
 use crate::{
@@ -46,6 +48,7 @@ use crate::{
         clock::WallClock,
         console::Console,
         entropy::SystemEntropy,
+        jwt::AwsLcKeyGenerator,
         providers::{NoHttpClient, providers},
         sealing::{Vault, VaultError},
     },
@@ -55,7 +58,10 @@ use crate::{
         Failure,
         ports::DummyConsole,
         resealing::{Resealed, Resealing},
-        signing_key::SigningKeyError,
+        signing_key::{
+            SigningKeyError,
+            replacing::{KeyReplacement, Replaced},
+        },
     },
     edge::{Edge, Parts},
     ports::{Clock, Entropy},
@@ -135,8 +141,12 @@ pub struct App {
     edge: Edge,
     reloader: Arc<Reloader>,
     tasks: JoinSet<()>,
+    /// Ends last: what is written at the end needs to know when the store is back.
+    _watching: JoinSet<()>,
     _probes: Probes,
     stop: watch::Sender<bool>,
+    readiness: Arc<StoreReadiness>,
+    drain_grace: Duration,
     drain_timeout: Duration,
 }
 
@@ -161,19 +171,18 @@ impl App {
         // Probes are served while the store is awaited: otherwise an orchestrator would restart the gateway as
         // unresponsive.
         let probes = Probes::start().map_err(StartError::Edge)?;
-        let readiness = Arc::new(StoreReadiness::default());
         let (providers, preparation) = providers(&settings.providers, &world.clock);
         let healths = healths_of(&providers, &world.clock);
         let timezone = settings.public.timezone;
+        let readiness = Arc::new(StoreReadiness::new(world.clock.clone(), timezone));
         let reloader = Reloader::new(sources, world.clock.clone(), timezone);
-        let status = Arc::new(GatewayStatus { healths: healths.clone(), reloader: reloader.clone(), timezone });
+        let (of_store, of_providers, of_settings) = (readiness.clone(), healths.clone(), reloader.clone());
+        let status = GatewayStatus { readiness: of_store, healths: of_providers, reloader: of_settings, timezone };
         let admin = admin.into_std().map_err(StartError::Edge)?;
         let directory = LateServices::default();
         let on_demand = Arc::new(OnDemand(reloader.clone()));
-        let operators = {
-            let on_loopback = admin_address.ip().is_loopback();
-            Api::operators(readiness.clone(), status, directory.clone(), on_demand, on_loopback)
-        };
+        let on_loopback = admin_address.ip().is_loopback();
+        let operators = Api::operators(readiness.clone(), Arc::new(status), directory.clone(), on_demand, on_loopback);
         tasks.spawn_on(control_plane::serve(admin, operators, stopped.clone()), &probes.handle);
 
         let preparing = spawn_blocking(|| preparation.run());
@@ -181,11 +190,11 @@ impl App {
         let services = Services::open(&settings, &world, &store, providers, healths, cores.get()).await?;
 
         let api = Api::new(services.api_parts(&settings, readiness.clone()));
-        tasks.spawn({
-            let (notices, stopped) = (services.notices.clone(), stopped.clone());
-            async move { notices.run(stopped).await }
-        });
-        services.background_tasks(&store, &settings, &world.clock).start(&mut tasks, &probes.handle, &stopped);
+        let observer = Arc::<StoreObserver>::default();
+        let watching = watch_store(&store, &observer, &probes.handle);
+        services.work_off_notices(&mut tasks, &stopped);
+        let background_tasks = services.background_tasks(&store, observer, &settings, &world.clock);
+        background_tasks.start(&mut tasks, &probes.handle, &stopped);
         let unreachable = discovery::start(&settings, &services, &world, &mut tasks, stopped.clone()).await?;
         let (documents, paths) = watch::channel(Arc::new(settings.service_documents.clone()));
         let keeper = described::Keeper {
@@ -230,7 +239,7 @@ impl App {
         preparing.await??;
         directory.complete(services.directory(&settings));
         readiness.complete(store, services.feed.clone(), services.discovery.clone());
-        let drain_timeout = settings.listener.drain_timeout;
+        let (drain_grace, drain_timeout) = (settings.listener.drain_grace, settings.listener.drain_timeout);
         let parts = ReloaderParts {
             publisher: services.publisher.clone(),
             discovery: services.discovery.clone(),
@@ -240,7 +249,17 @@ impl App {
         reloader.begin(settings.clone(), parts).await;
         banner::show(&settings, address, admin_address, &helpers);
         tasks.spawn(reloader.clone().keep(stopped));
-        Ok(Self { edge, reloader, tasks, _probes: probes, stop, drain_timeout })
+        Ok(Self {
+            edge,
+            reloader,
+            tasks,
+            _watching: watching,
+            _probes: probes,
+            stop,
+            readiness,
+            drain_grace,
+            drain_timeout,
+        })
     }
 
     /// Waits until a thread of the data plane has died: the gateway continues to serve, but must be restarted.
@@ -251,6 +270,18 @@ impl App {
     /// Reads the files of the settings again, soon. The log has the outcome.
     pub fn reload(&self) {
         self.reloader.hang_up();
+    }
+
+    /// Reports that it is not ready, serves on for `DRAIN_GRACE`, and tells clients that their connections end. A
+    /// balancer in front has this time to notice.
+    pub async fn leave(&self) {
+        if self.drain_grace.is_zero() {
+            return;
+        }
+        info!(lasts = ?self.drain_grace, "leaving: not ready any more, but requests are still served");
+        self.readiness.leave();
+        self.edge.leave();
+        sleep(self.drain_grace).await;
     }
 
     /// Stops accepting, lets requests in flight finish, and ends.
@@ -273,7 +304,8 @@ pub async fn openapi_document(settings: &Settings) -> Result<Bytes, StartError> 
     let (providers, _) = providers(&settings.providers, &world.clock);
     let healths = healths_of(&providers, &world.clock);
     let services = Services::open(settings, &world, &Store::in_memory(), providers, healths, 1).await?;
-    Ok(Api::new(services.api_parts(settings, Arc::default())).document())
+    let readiness = Arc::new(StoreReadiness::new(world.clock, settings.public.timezone));
+    Ok(Api::new(services.api_parts(settings, readiness)).document())
 }
 
 /// Reseals everything in the store that was not sealed with the first key; `None` without a durable store.
@@ -287,8 +319,34 @@ pub async fn rotate_vault_keys(settings: &Settings) -> Result<Option<Resealed>, 
     Ok(Some(resealing.run().await?))
 }
 
+/// Replaces all signing keys at once; `None` without a durable store. Also returns within which time every gateway that
+/// reaches the store refuses the tokens of the others.
+pub async fn rotate_signing_keys(settings: &Settings) -> Result<Option<(Replaced, Duration)>, StartError> {
+    if settings.database == Database::Memory {
+        return Ok(None);
+    }
+    let store = Store::open(&settings.database).await?;
+    let vault = open_vault(settings, &SystemEntropy::default())?;
+    let replacement = KeyReplacement {
+        store: store.signing_keys,
+        key_generator: Arc::new(AwsLcKeyGenerator),
+        sealer: Arc::new(vault),
+        clock: Arc::new(WallClock),
+        schedule: policies::key_schedule(settings),
+    };
+    Ok(Some((replacement.run().await?, KEYS_EVERY)))
+}
+
 async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, variable, source })
+}
+
+/// Watches the store on this runtime, until what is returned is dropped.
+fn watch_store(store: &Store, observer: &Arc<StoreObserver>, runtime: &Handle) -> JoinSet<()> {
+    let mut watching = JoinSet::new();
+    let (store, observer) = (store.clone(), observer.clone());
+    watching.spawn_on(async move { store.watch(&observer).await }, runtime);
+    watching
 }
 
 fn local_address(listener: &TcpListener) -> SocketAddr {

@@ -26,7 +26,7 @@ use crate::{
     app::{self, App, StartError, World, logging},
     config::{self, LogFormat, Settings, Sources, variables},
     dev::sample_service,
-    domain::gateway::services::resealing::Unopened,
+    domain::gateway::services::{resealing::Unopened, signing_key::replacing::Replaced},
 };
 
 /// Exit codes of sysexits.h.
@@ -65,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         ["openapi"] => with_settings(|settings| openapi(&settings)),
         ["healthcheck"] => with_settings(|settings| healthcheck(&settings)),
         ["client", arguments @ ..] => client::run(arguments),
+        ["keys", "rotate-signing"] => with_settings(|settings| rotate_signing_keys(&settings)),
         ["keys", "rotate"] => with_settings(|settings| rotate_keys(&settings)),
         ["sample-service"] => serve_sample("0.0.0.0:8001"),
         ["sample-service", address] => serve_sample(address),
@@ -76,10 +77,14 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             known @ ("serve" | "check" | "routes" | "schema" | "openapi" | "healthcheck" | "sample-service"),
             rest @ ..,
         ] => help::misused(&format!("{known} takes no such argument: {}", rest.join(" ")), &[known]),
-        ["keys"] => help::misused("keys needs a command: rotate", &["keys", "rotate"]),
+        ["keys"] => help::misused("keys needs a command: rotate or rotate-signing", &["keys"]),
         ["keys", "rotate", rest @ ..] => {
             help::misused(&format!("keys rotate takes no such argument: {}", rest.join(" ")), &["keys", "rotate"])
         }
+        ["keys", "rotate-signing", rest @ ..] => help::misused(
+            &format!("keys rotate-signing takes no such argument: {}", rest.join(" ")),
+            &["keys", "rotate-signing"],
+        ),
         unknown => help::misused(&format!("there is no command {}", unknown.join(" ")), &[]),
     }
 }
@@ -124,17 +129,24 @@ fn serve(settings: Settings, sources: Sources) -> ExitCode {
             },
             () = signals.stop() => return ExitCode::SUCCESS,
         };
-        let exit_code = loop {
+        let (exit_code, may_take_time) = loop {
             tokio::select! {
                 received = signals.next() => match received {
-                    Received::Stop => break ExitCode::SUCCESS,
+                    Received::Terminate => break (ExitCode::SUCCESS, true),
+                    Received::Interrupt => break (ExitCode::SUCCESS, false),
                     Received::HangUp => app.reload(),
                 },
-                () = app.failed() => break ExitCode::from(INTERNAL),
+                () = app.failed() => break (ExitCode::from(INTERNAL), true),
             }
         };
+        let stopping = async {
+            if may_take_time {
+                app.leave().await;
+            }
+            app.stop().await;
+        };
         tokio::select! {
-            () = app.stop() => exit_code,
+            () = stopping => exit_code,
             () = signals.stop() => {
                 warn!("stopped at once, by a second signal: requests under way are cut");
                 ExitCode::from(INTERRUPTED)
@@ -191,19 +203,42 @@ fn rotate_keys(settings: &Settings) -> ExitCode {
                 say(&format!("{resealed} sealed anew, {current} were current, {unopened} cannot be opened\n"));
                 if done.unopened.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
-            Ok(None) => {
-                complain(
-                    "gateway: there is nothing to rotate: without DATABASE_URL the store is in memory, and all data is \
-                     lost when the gateway stops; set DATABASE_URL and VAULT_KEY as the gateway has them\n",
-                );
-                ExitCode::from(BAD_USAGE)
-            }
+            Ok(None) => nothing_to_rotate(),
             Err(error) => {
                 complain(&format!("gateway: {error}\n"));
                 ExitCode::from(UNAVAILABLE)
             }
         }
     })
+}
+
+/// Runs beside working gateways, which learn of it by themselves.
+fn rotate_signing_keys(settings: &Settings) -> ExitCode {
+    in_runtime(async {
+        match app::rotate_signing_keys(settings).await {
+            Ok(Some((Replaced { kid, deleted }, within))) => {
+                say(&format!(
+                    "{kid} signs from now on; other keys, now deleted: {deleted}. Within {within:?} every gateway that reaches \
+                     the store refuses tokens of other keys, and publishes only this one; until then a gateway may also \
+                     refuse tokens of this one. Sessions and refresh tokens stay valid.\n"
+                ));
+                ExitCode::SUCCESS
+            }
+            Ok(None) => nothing_to_rotate(),
+            Err(error) => {
+                complain(&format!("gateway: {error}\n"));
+                ExitCode::from(UNAVAILABLE)
+            }
+        }
+    })
+}
+
+fn nothing_to_rotate() -> ExitCode {
+    complain(
+        "gateway: there is nothing to rotate: without DATABASE_URL the store is in memory, and all data is lost when the \
+         gateway stops; set DATABASE_URL and VAULT_KEY as the gateway has them\n",
+    );
+    ExitCode::from(BAD_USAGE)
 }
 
 fn serve_sample(address: &str) -> ExitCode {
@@ -297,8 +332,8 @@ impl Signals {
     /// Waits for SIGINT (Ctrl-C), SIGTERM or SIGHUP.
     async fn next(&mut self) -> Received {
         tokio::select! {
-            () = next(&mut self.terminate) => Received::Stop,
-            () = next(&mut self.interrupt) => Received::Stop,
+            () = next(&mut self.terminate) => Received::Terminate,
+            () = next(&mut self.interrupt) => Received::Interrupt,
             () = next(&mut self.hangup) => Received::HangUp,
         }
     }
@@ -313,7 +348,10 @@ impl Signals {
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Received {
-    Stop,
+    /// To end, as an orchestrator asks: a balancer must learn of it.
+    Terminate,
+    /// To end, as a person at the keyboard asks.
+    Interrupt,
     /// A gateway that serves reads its settings again.
     HangUp,
 }

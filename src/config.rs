@@ -236,7 +236,9 @@ pub struct ListenerSettings {
     pub head_timeout: Duration,
     /// `IDLE_TIMEOUT`: how long a connection may wait for its next request.
     pub idle_timeout: Duration,
-    /// `DRAIN_TIMEOUT`: how long requests in flight may take after SIGTERM.
+    /// `DRAIN_GRACE`: how long requests are accepted after SIGTERM.
+    pub drain_grace: Duration,
+    /// `DRAIN_TIMEOUT`: how long requests in flight may take after that.
     pub drain_timeout: Duration,
     /// `MAX_CONNECTIONS`: the total number of connections.
     pub max_connections: usize,

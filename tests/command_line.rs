@@ -341,10 +341,12 @@ fn the_health_check_knows_a_ready_gateway_from_none() {
 #[test]
 fn without_a_store_there_is_nothing_to_rotate() {
     for vault_key in ["", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE="] {
-        let output = run(&["keys", "rotate"], &[("VAULT_KEY", vault_key)]);
-        assert_eq!(output.status.code(), Some(64));
-        let complaint = printed(&output.stderr);
-        assert!(complaint.contains("nothing to rotate") && complaint.contains("DATABASE_URL"), "{complaint}");
+        for command in ["rotate", "rotate-signing"] {
+            let output = run(&["keys", command], &[("VAULT_KEY", vault_key)]);
+            assert_eq!(output.status.code(), Some(64));
+            let complaint = printed(&output.stderr);
+            assert!(complaint.contains("nothing to rotate") && complaint.contains("DATABASE_URL"), "{complaint}");
+        }
     }
     let output = run(&["keys", "rotate"], &[("DATABASE_URL", "sqlite://gateway.db")]);
     assert_eq!(output.status.code(), Some(64));
@@ -374,7 +376,9 @@ fn each_command_says_how_it_is_written_and_does_nothing_then() {
         &["client", "list"],
         &["client", "rotate"],
         &["client", "remove"],
+        &["keys"],
         &["keys", "rotate"],
+        &["keys", "rotate-signing"],
         &["sample-service"],
     ] {
         // The settings are invalid: help is printed all the same.

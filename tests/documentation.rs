@@ -37,7 +37,7 @@ fn families() -> impl Iterator<Item = &'static Variable> {
 /// The pages for people: the front pages, the manual and the notes of the examples.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["", "docs", "docs/providers", "examples/fastapi", "examples/nextjs", "bench"];
+    let folders = ["", "docs", "docs/providers", "deploy/kubernetes", "examples/fastapi", "examples/nextjs", "bench"];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).into_iter().flatten().flatten());
     files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }

@@ -9,6 +9,7 @@ use common::{
     database::{Postgres, Sqlite, TestDatabase},
     eventually,
 };
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 const VAULT_KEY: &str = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
@@ -75,8 +76,65 @@ fn the_database_holds_no_token_in_clear<D: TestDatabase>(dump: impl Fn(&D) -> Ve
     }
 }
 
+/// Runs SQL as a gateway of a later version would.
+fn change(database: &str, changes: &[&str]) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let db = sea_orm::Database::connect(database).await.unwrap();
+        for sql in changes {
+            db.execute_unprepared(sql).await.unwrap();
+        }
+        db.close().await.unwrap();
+    });
+}
+
+/// `schema` is what the names of tables begin with.
+fn the_image_of_before_is_started_again_unless_a_newer_one_has_removed_something<D: TestDatabase>(schema: &str) {
+    let database = D::open();
+    let first = gateway(database.url());
+    let (access, refresh) = first.tokens(&json!({"subject": "alice"}));
+    let newer = |name: &str| format!("INSERT INTO {schema}seaql_migrations (version, applied_at) VALUES ('{name}', 1)");
+    let added = "m20990101_999990_add_colour_to_token_families";
+    let column = format!("ALTER TABLE {schema}token_families ADD COLUMN colour TEXT");
+    change(database.url(), &[&column, &newer(added)]);
+    // While it runs, and when it is started again.
+    let next = first.post("/tokens/refresh", &json!({"refresh_token": refresh})).expect(200).json();
+    assert_eq!(first.terminate(), Some(0));
+    let second = gateway(database.url());
+    let line = second.printed(added);
+    assert!(line.contains("a newer gateway has extended the tables") && line.contains("INFO"), "{line}");
+    second.get_with_token("/api/users/me", &access).expect(200);
+    second.post("/tokens/refresh", &json!({"refresh_token": next["refresh_token"]})).expect(200);
+    second.is_unharmed();
+    assert_eq!(second.terminate(), Some(0));
+
+    let removed = "m20990101_999991_contract_999990_drop_subject";
+    change(database.url(), &[&newer(removed)]);
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("DATABASE_URL", database.url()), ("VAULT_KEY", VAULT_KEY)];
+    let output = common::command(folder.path(), &variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(said.contains(removed) && said.contains("start a version that is at least as new"), "{said}");
+}
+
+#[test]
+fn a_mistyped_path_begins_no_empty_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("DATABASE_URL", "sqlite://gatewy.db"), ("VAULT_KEY", VAULT_KEY)];
+    let output = common::command(folder.path(), &variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(said.contains("there is no file gatewy.db; write sqlite://gatewy.db?mode=rwc"), "{said}");
+    assert!(!folder.path().join("gatewy.db").exists());
+}
+
 mod sqlite {
     use super::*;
+
+    #[test]
+    fn the_image_of_before_is_started_again_unless_a_newer_one_has_removed_something() {
+        super::the_image_of_before_is_started_again_unless_a_newer_one_has_removed_something::<Sqlite>("");
+    }
 
     #[test]
     fn everything_survives_a_restart_and_a_kill() {
@@ -91,17 +149,21 @@ mod sqlite {
     #[test]
     fn the_database_holds_no_token_in_clear() {
         super::the_database_holds_no_token_in_clear::<Sqlite>(|database| {
-            let path = database.url().trim_start_matches("sqlite://").to_owned();
-            [path.clone(), format!("{path}-wal")]
-                .iter()
-                .flat_map(|file| std::fs::read(file).unwrap_or_default())
-                .collect()
+            let file = database.file();
+            let wal = file.with_extension("db-wal");
+            [file, wal].iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect()
         });
     }
 }
 
 mod postgres {
     use super::*;
+
+    #[test]
+    #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
+    fn the_image_of_before_is_started_again_unless_a_newer_one_has_removed_something() {
+        super::the_image_of_before_is_started_again_unless_a_newer_one_has_removed_something::<Postgres>("gateway.");
+    }
 
     #[test]
     #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]

@@ -430,7 +430,7 @@ fn the_same_address_at_two_providers_is_two_accounts_that_see_nothing_of_each_ot
 #[test]
 fn any_replica_finishes_an_attempt_and_of_many_that_do_one_wins() {
     let folder = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}/gateway.db", folder.path().display());
+    let database = format!("sqlite://{}/gateway.db?mode=rwc", folder.path().display());
     let host = Gateway::start();
     let stand_in = StandIn::of(&host);
     let issuer = format!("http://{}", stand_in.address);

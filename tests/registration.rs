@@ -7,12 +7,8 @@ mod common;
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     process::{Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
@@ -155,62 +151,12 @@ fn without_heartbeats_an_instance_is_gone_with_its_lease() {
     assert_eq!(responding(&three, &token), "first");
 }
 
-/// A way to a server that can be cut.
-struct Relay {
-    address: SocketAddr,
-    is_cut: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Relay {
-    fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (is_cut, open) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<TcpStream>>>::default());
-        let (cut, kept) = (is_cut.clone(), open.clone());
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let mut kept = kept.lock().unwrap();
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let server = TcpStream::connect(server).unwrap();
-                for (from, to) in [(&client, &server), (&server, &client)] {
-                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(Shutdown::Both);
-                    });
-                }
-                kept.push(client);
-            }
-        });
-        Self { address, is_cut, open }
-    }
-
-    fn cut(&self) {
-        let mut open = self.open.lock().unwrap();
-        self.is_cut.store(true, Ordering::SeqCst);
-        for stream in open.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn mend(&self) {
-        self.is_cut.store(false, Ordering::SeqCst);
-    }
-}
-
 #[test]
 #[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
 fn while_the_store_is_away_the_last_list_is_served() {
     let database = Postgres::open();
-    let mut url: url::Url = database.url().parse().unwrap();
-    let host: IpAddr = url.host_str().unwrap().replace("localhost", "127.0.0.1").parse().unwrap();
-    let relay = Relay::to((host, url.port().unwrap_or(5432)).into());
-    url.set_host(Some("127.0.0.1")).unwrap();
-    url.set_port(Some(relay.address.port())).unwrap();
-    let gateway = gateway(url.as_str());
+    let (relay, url) = database.through_a_relay();
+    let gateway = gateway(&url);
     let token = token(&gateway, "services:register services:read");
     let body = json!({"url": format!("http://{}", instance("first")), "ttl_seconds": TTL.as_secs()});
     let path = register(&gateway, &token, &body).expect(201).header("location").unwrap().to_owned();
@@ -218,8 +164,13 @@ fn while_the_store_is_away_the_last_list_is_served() {
 
     relay.cut();
     send(&gateway, "PUT", &path, &token, &Value::Null).expect_problem(503, "unavailable");
-    let failing = "following registrations fails";
+    let failing = "the store is away: PostgreSQL at 127.0.0.1:";
     gateway.printed(failing);
+    let status = common::call(gateway.admin, "GET", "/status", &[], b"").expect(200).json();
+    let store = status["checks"].as_array().unwrap().iter().find(|check| check["name"] == "store").unwrap();
+    assert!(store["ok"] == json!(false) && store["since"].is_string(), "{status}");
+    gateway.get("/readyz").expect(200);
+    gateway.get("/readyz?strict=1").expect(503);
     // The lease ends, and no store says so.
     while registered.elapsed() < TTL + Duration::from_secs(1) {
         assert_eq!(responding(&gateway, &token), "first");
@@ -228,10 +179,12 @@ fn while_the_store_is_away_the_last_list_is_served() {
     let listed = common::call(gateway.admin, "GET", "/services/orders", &[], b"").expect(200).json();
     assert_eq!(listed["instances"].as_array().unwrap().len(), 1, "operators see the last list: {listed}");
 
-    relay.mend();
+    relay.lead_to(database.server());
     eventually("the store says that the lease is over", || responding(&gateway, &token) == "no_route");
-    gateway.printed("following registrations works again");
-    assert_eq!(gateway.console().matches(failing).count(), 1, "one line for one event");
+    gateway.printed("is back after");
+    let console = gateway.console();
+    let lines = (console.matches(failing).count(), console.matches("following registrations fails").count());
+    assert_eq!(lines, (1, 0), "one line for one event:\n{console}");
     register(&gateway, &token, &body).expect(201);
     assert_eq!(responding(&gateway, &token), "first");
 }

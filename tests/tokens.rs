@@ -134,7 +134,7 @@ fn secrets_do_not_reach_the_console() {
 #[test]
 fn in_production_creating_tokens_takes_the_scope() {
     let folder = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}/gateway.db", folder.path().display());
+    let database = format!("sqlite://{}/gateway.db?mode=rwc", folder.path().display());
     let vault = "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=";
     // The operator creates the first token on a gateway that no other client can reach.
     let setup = Gateway::with(&[("DATABASE_URL", &database), ("VAULT_KEY", vault)]);

@@ -12,6 +12,8 @@ mod keys;
 mod life;
 #[path = "vault/replicas.rs"]
 mod replicas;
+#[path = "vault/rolling.rs"]
+mod rolling;
 #[path = "vault/trouble.rs"]
 mod trouble;
 

@@ -6,7 +6,13 @@
 //! PostgreSQL's `jsonb` refuses `\u0000` and rewrites numbers, while a claim has to come back unchanged.
 
 pub use sea_orm_migration::MigratorTrait;
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{
+    prelude::*,
+    sea_orm::{ConnectionTrait, EntityTrait},
+    seaql_migrations::{Entity, Model},
+};
+
+pub mod releases;
 
 mod m20261122_000001_create_token_families;
 mod m20261122_000002_create_refresh_tokens;
@@ -34,6 +40,7 @@ mod m20261128_000024_create_notices;
 mod m20261128_000025_add_allowed_at_to_grants;
 mod m20261128_000026_create_registrations;
 mod m20261128_000027_create_registration_generation;
+mod m20261128_000028_add_marks_to_revocations;
 
 /// Brings a database up to date. It does not prevent concurrent migrations: take the store's migration lock first.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +76,16 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000025_add_allowed_at_to_grants::Migration),
             Box::new(m20261128_000026_create_registrations::Migration),
             Box::new(m20261128_000027_create_registration_generation::Migration),
+            Box::new(m20261128_000028_add_marks_to_revocations::Migration),
         ]
+    }
+
+    /// The recorded migrations that this release knows. Those of later releases, which it may start beside, are left
+    /// alone: [`releases`] judges them first.
+    async fn get_migration_models<C: ConnectionTrait>(db: &C) -> Result<Vec<Model>, DbErr> {
+        Self::install(db).await?;
+        let known = releases::known();
+        Ok(Entity::find().all(db).await?.into_iter().filter(|recorded| known.contains(&recorded.version)).collect())
     }
 }
 

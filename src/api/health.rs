@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use poem_openapi::{ApiResponse, OpenApi, payload::Json};
+use poem_openapi::{ApiResponse, OpenApi, param::Query, payload::Json};
 
 use super::Tag;
 use crate::domain::gateway::schemas::health::{Health, HealthCheck};
 
-/// Checks everything that a ready gateway needs.
-#[async_trait]
+/// Knows everything that a ready gateway needs.
 pub trait Readiness: Send + Sync {
-    /// Runs the checks.
-    async fn check(&self) -> Vec<HealthCheck>;
+    /// The state of all that, without waiting for anything.
+    fn check(&self) -> Vec<HealthCheck>;
 }
 
 #[derive(Clone)]
@@ -22,7 +20,7 @@ pub(super) struct HealthApi {
 
 #[derive(ApiResponse)]
 enum Ready {
-    /// The gateway is ready to serve.
+    /// The gateway is ready to serve. If `status` is `degraded`, `checks` gives the reason.
     #[oai(status = 200)]
     Ok(Json<Health>),
     /// The gateway runs but should receive no requests for now. `checks` gives the reason.
@@ -49,11 +47,17 @@ impl HealthApi {
 
     /// Check readiness
     ///
-    /// Returns 503 if the gateway is still starting or looks up the names of services for the first time, if it cannot
-    /// reach its store, or if revocations of other replicas do not arrive. Send it no requests until it returns 200.
+    /// Returns 503 while the gateway is starting, looks up the names of services for the first time, or is about to
+    /// stop: send it no requests then. A store that cannot be reached is missing to all gateways, and callers with a
+    /// token are served without it: the response is 200 then, with the status `degraded`.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
-    async fn readyz(&self) -> Ready {
-        let health = Health::of(self.readiness.check().await);
-        if health.is_ok() { Ready::Ok(Json(health)) } else { Ready::Unavailable(Json(health)) }
+    async fn readyz(
+        &self,
+        /// With `1`, the response is 503 also while the status is `degraded`: for alarms, not for balancers.
+        Query(strict): Query<Option<String>>,
+    ) -> Ready {
+        let health = Health::of(self.readiness.check());
+        let is_strict = strict.is_some_and(|strict| !matches!(&*strict, "0" | "false"));
+        if health.is_ready(is_strict) { Ready::Ok(Json(health)) } else { Ready::Unavailable(Json(health)) }
     }
 }

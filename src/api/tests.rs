@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 
-use async_trait::async_trait;
 use http::{Method, StatusCode};
 use poem::Request;
 use serde_json::{Value, json};
@@ -164,10 +163,9 @@ fn services(bench: &Bench) -> (ServiceController, RegistrationController) {
 
 struct Fixed(bool);
 
-#[async_trait]
 impl Readiness for Fixed {
-    async fn check(&self) -> Vec<HealthCheck> {
-        vec![HealthCheck { name: "store".into(), ok: self.0, detail: None }]
+    fn check(&self) -> Vec<HealthCheck> {
+        vec![HealthCheck::own("start", self.0, "not yet")]
     }
 }
 

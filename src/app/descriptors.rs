@@ -88,6 +88,7 @@ mod tests {
             address: ([127, 0, 0, 1], 0).into(),
             head_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,
+            drain_grace: Duration::ZERO,
             drain_timeout: Duration::ZERO,
             max_connections,
             max_connections_per_client,

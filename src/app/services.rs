@@ -4,6 +4,8 @@ pub(super) mod discovery;
 
 use std::sync::Arc;
 
+use tokio::{sync::watch, task::JoinSet};
+
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -17,7 +19,7 @@ use super::{
     health::readiness::StoreReadiness,
     open_vault,
     policies::{cookies, expectations, key_schedule, own_origins, page_policy, session_limits, token_policy},
-    store::{Store, StoreError},
+    store::{Store, StoreError, observer::StoreObserver},
 };
 use crate::{
     adapters::{jwt::AwsLcKeyGenerator, names::SystemNames, passwords::Argon2Passwords},
@@ -96,11 +98,7 @@ impl Services {
         let tokens = Arc::new(TokenService::new(TokenParts {
             store: store.tokens.clone(),
             keys: keys.clone(),
-            sessions: LiveSessions {
-                store: store.sessions.clone(),
-                deny_list: store.tokens.clone(),
-                limits: session_limits(settings),
-            },
+            sessions: live_sessions(settings, store, &publisher),
             successors: vault.clone(),
             publisher: publisher.clone(),
             console: world.console.clone(),
@@ -181,10 +179,13 @@ impl Services {
     pub(super) fn background_tasks(
         &self,
         store: &Store,
+        observer: Arc<StoreObserver>,
         settings: &Settings,
         clock: &Arc<dyn Clock>,
     ) -> BackgroundTasks {
         BackgroundTasks {
+            store: store.clone(),
+            observer,
             keys: self.keys.clone(),
             feed: self.feed.clone(),
             tokens: store.tokens.clone(),
@@ -219,6 +220,12 @@ impl Services {
             }),
             buckets: store.rate_limits().map(SharedBuckets::new),
         }
+    }
+
+    /// Works off the notices of providers until told to stop.
+    pub(super) fn work_off_notices(&self, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+        let (notices, stopped) = (self.notices.clone(), stopped.clone());
+        tasks.spawn(async move { notices.run(stopped).await });
     }
 
     /// The list of services, for both listeners.
@@ -300,4 +307,13 @@ fn enabled_providers(settings: &Settings, providers: Vec<Arc<dyn Provider>>) -> 
         takes_unbound_codes: settings.takes_unbound_codes,
     });
     with_addresses.collect()
+}
+
+fn live_sessions(settings: &Settings, store: &Store, publisher: &Arc<SnapshotPublisher>) -> LiveSessions {
+    LiveSessions {
+        store: store.sessions.clone(),
+        deny_list: store.tokens.clone(),
+        known: publisher.clone(),
+        limits: session_limits(settings),
+    }
 }

@@ -11,11 +11,13 @@ use tokio::time::sleep;
 use tracing::warn;
 use url::Url;
 
+use self::observer::StoreObserver;
 use crate::{
     config::{Database, SessionStore},
     domain::gateway::repositories::{
         RepositoryError,
         account::AccountRepository,
+        availability::{Observer, Outage},
         client::ClientRepository,
         login::LoginRepository,
         memory::{
@@ -38,8 +40,7 @@ use crate::{
     },
 };
 
-/// The time limit for a probe of the store; after that it counts as unavailable.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) mod observer;
 
 /// How long to wait between attempts to reach a store that is not available yet, and how often to log it.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -60,6 +61,12 @@ pub(super) struct Store {
     pub(super) registrations: Arc<dyn RegistrationRepository>,
     database: Option<Connection>,
     redis: Option<RedisConnection>,
+}
+
+/// The state of the Redis.
+pub(super) struct RedisState {
+    /// Its present outage.
+    pub(super) outage: Option<Outage>,
 }
 
 /// Why the store cannot be used.
@@ -194,18 +201,36 @@ impl Store {
         Some(Arc::new(RedisRateLimits::new(self.redis.clone()?, redis::PREFIX)))
     }
 
-    /// Whether the Redis with the sessions responds; `None` if sessions are in the main store.
-    pub(super) async fn sessions_respond(&self) -> Option<bool> {
-        let redis = self.redis.as_ref()?;
-        Some(matches!(tokio::time::timeout(PROBE_TIMEOUT, redis.ping()).await, Ok(Ok(()))))
+    /// The present outage of the store, if there is one.
+    pub(super) fn outage(&self) -> Option<Outage> {
+        self.database.as_ref().and_then(|database| sea_orm::availability(database).outage())
     }
 
-    /// Whether the store responds.
-    pub(super) async fn responds(&self) -> bool {
-        match &self.database {
-            None => true,
-            Some(database) => matches!(tokio::time::timeout(PROBE_TIMEOUT, sea_orm::ping(database)).await, Ok(Ok(()))),
-        }
+    /// Whether Redis is used, and its present outage.
+    pub(super) fn redis(&self) -> Option<RedisState> {
+        self.redis.as_ref().map(|redis| RedisState { outage: redis.availability().outage() })
+    }
+
+    /// Whether a part of it is away.
+    pub(super) fn is_away(&self) -> bool {
+        self.outage().is_some() || self.redis().is_some_and(|redis| redis.outage.is_some())
+    }
+
+    /// Watches the stores until the future is dropped.
+    pub(super) async fn watch(&self, observer: &StoreObserver) {
+        let database = async {
+            match &self.database {
+                Some(database) => sea_orm::watch(database, observer).await,
+                // There are no other replicas.
+                None => observer.hears(true),
+            }
+        };
+        let redis = async {
+            if let Some(redis) = &self.redis {
+                redis.watch(redis::PREFIX, observer).await;
+            }
+        };
+        tokio::join!(database, redis);
     }
 }
 

@@ -200,7 +200,7 @@ pub(super) fn origin(settings: &Settings, route: &Route) -> String {
 
 impl Forwarded {
     fn restrictions(&self) -> Vec<String> {
-        self.route.traffic.as_ref().map(|policy| policy.restrictions()).unwrap_or_default()
+        self.route.restrictions()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{BAD_USAGE, complain, say};
 /// A command's words and its help.
 struct Help(&'static [&'static str], &'static str);
 
-const COMMANDS: [Help; 14] = [
+const COMMANDS: [Help; 16] = [
     Help(
         &["serve"],
         "\
@@ -121,6 +121,25 @@ Exits with 1 if something cannot be opened, and names it.
 ",
     ),
     Help(
+        &["keys", "rotate-signing"],
+        "\
+usage: gateway keys rotate-signing
+
+For an emergency: a signing key may be in wrong hands. Makes a new one that signs at once, and deletes all others. Every gateway that
+reaches the store refuses the tokens of the others within 5 seconds; until then it may also refuse tokens of the new key. Sessions and
+refresh tokens stay valid: nobody is signed out. Needs the DATABASE_URL and VAULT_KEY of the gateways, and their TOKEN_ALGORITHM.
+",
+    ),
+    Help(
+        &["keys"],
+        "\
+usage: gateway keys rotate
+       gateway keys rotate-signing
+
+Manages the keys. `gateway keys COMMAND --help` explains one command.
+",
+    ),
+    Help(
         &["sample-service"],
         "usage: gateway sample-service [ADDRESS]\n\nServes the sample AUTH service alone, at ADDRESS: default 0.0.0.0:8001.\n",
     ),
@@ -140,6 +159,8 @@ usage: gateway [COMMAND]
   healthcheck      exit with 0 if the gateway on this machine is alive (for containers)
   client …         add, list, rotate or remove the programs that get tokens
   keys rotate      seal everything in the store with the first key of VAULT_KEY, so that the others can be removed
+  keys rotate-signing
+                   in an emergency: sign with a new key at once, and refuse all others
   sample-service   serve the sample AUTH service alone; [ADDRESS] default 0.0.0.0:8001
   help             print this; `gateway COMMAND --help` explains one command
 ";

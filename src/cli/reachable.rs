@@ -43,7 +43,7 @@ pub(super) fn listed(settings: &Settings) -> String {
 pub(super) fn document(settings: &Settings) -> Value {
     let table = routes_in_force(settings);
     let routes = table.iter().map(|route| {
-        let Route { prefix, methods, service, upstream_prefix, access, allow, traffic, .. } = &**route;
+        let Route { prefix, methods, service, upstream_prefix, access, allow, .. } = &**route;
         let service = (!service.is_none()).then_some(service.as_str());
         json!({
             "path": prefix.to_string(),
@@ -52,7 +52,7 @@ pub(super) fn document(settings: &Settings) -> Value {
             "path_at_service": service.map(|_| upstream_prefix.to_string()),
             "access": access.to_string(),
             "allow": allow.names(),
-            "policy": traffic.as_ref().map(|policy| policy.restrictions()).unwrap_or_default(),
+            "policy": route.restrictions(),
             "from": origin(settings, route),
         })
     });
@@ -106,9 +106,8 @@ fn row(route: &Route) -> [String; 5] {
     if route.allow != Spellings::NONE {
         who = format!("{who}; lets through {}", route.allow);
     }
-    if let Some(policy) = &route.traffic {
-        who.extend(policy.restrictions().iter().flat_map(|restriction| ["; ", restriction]));
-    }
+    let restrictions = route.restrictions();
+    who.extend(restrictions.iter().flat_map(|restriction| ["; ", restriction]));
     [
         route.prefix.to_string(),
         route.methods.to_string(),

@@ -14,8 +14,8 @@ use super::{
         report::quoted,
     },
     variables::{
-        ADMIN_ADDR, CLIENT_ADDRESS_HEADER, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT, MAX_CONNECTIONS,
-        MAX_CONNECTIONS_PER_CLIENT, MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,
+        ADMIN_ADDR, CLIENT_ADDRESS_HEADER, DRAIN_GRACE, DRAIN_TIMEOUT, HEAD_TIMEOUT, HOST, IDLE_TIMEOUT,
+        MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT, MAX_REQUESTS_PER_CLIENT, PORT, TRUSTED_PROXIES,
     },
 };
 
@@ -34,6 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
     let port = reader.number(&PORT, 0..=u16::MAX);
     let head_timeout = reader.duration(&HEAD_TIMEOUT, INSTANT..=HOUR);
     let idle_timeout = reader.duration(&IDLE_TIMEOUT, INSTANT..=HOUR);
+    let drain_grace = reader.duration(&DRAIN_GRACE, Duration::ZERO..=HOUR);
     let drain_timeout = reader.duration(&DRAIN_TIMEOUT, Duration::ZERO..=HOUR);
     let max_connections = reader.number(&MAX_CONNECTIONS, 1..=MANY);
     let max_connections_per_client = reader.number(&MAX_CONNECTIONS_PER_CLIENT, 1..=MANY);
@@ -45,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<
         address: SocketAddr::new(host?, port?),
         head_timeout: head_timeout?,
         idle_timeout: idle_timeout?,
+        drain_grace: drain_grace?,
         drain_timeout: drain_timeout?,
         max_connections: max_connections?,
         max_connections_per_client: max_connections_per_client?,

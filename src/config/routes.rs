@@ -32,6 +32,7 @@ use crate::domain::gateway::models::{
 mod access;
 mod entry;
 mod paths;
+mod revocation;
 mod traffic;
 
 pub(super) use entry::ROUTE;
@@ -197,6 +198,8 @@ impl Parser<'_, '_> {
         let max_requests = self.max_requests(entry.max_requests.as_ref());
         let time_limits = self.time_limits(entry);
         let end_with_token = self.end_with_token(entry.end_with_token.as_ref(), access.as_ref());
+        let (rule, max_age) = (entry.revocation.as_ref(), entry.revocation_max_age.as_ref());
+        let strict_revocation = self.strict_revocation(rule, max_age, access.as_ref());
         let assertion = self.assertion(entry.assertion.as_ref());
         let forward_authorization = self.forward_authorization(entry.forward_authorization.as_ref(), access.as_ref());
         let traffic = self.traffic(entry);
@@ -215,6 +218,7 @@ impl Parser<'_, '_> {
             max_requests: max_requests?,
             time_limits: time_limits?,
             end_with_token: end_with_token?,
+            strict_revocation: strict_revocation?,
             assertion: assertion?,
             traffic: traffic?,
         })

@@ -59,7 +59,7 @@ variables! {
     PUBLIC_URL, Derived("http://localhost:PORT in development (https with TLS), https://DOMAIN in production"), "The gateway's URL for browsers, and the issuer of its tokens. Production requires https. Add a path (`https://app.jinmini.com/e`) only if your front end forwards that path to the gateway (to `API_PREFIX`)";
     API_PREFIX, Text("/e"), "The gateway serves its own API at the root and also under this path";
     TIMEZONE, Text("UTC"), "Times in responses have the offset of this zone: an IANA name such as `Asia/Seoul`";
-    DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. If it is unset, all data is lost when the gateway stops. Required in production", secret: true;
+    DATABASE_URL, Derived("in memory"), "The store: `sqlite://data/gateway.db?mode=rwc` or `postgres://user:password@host/database`. Without `mode=rwc` the file must exist. If it is unset, all data is lost when the gateway stops. Required in production", secret: true;
     DATABASE_SCHEMA, Text("gateway"), "The schema of the gateway's tables in PostgreSQL, created if it is missing. Services that share the database keep their tables in other schemas";
     STARTUP_TIMEOUT, Text("60s"), "The start waits this long for a store that is not available yet";
     REDIS_URL, Derived("the store of DATABASE_URL"), "The store for browsers' sessions, and for the rate limits that replicas share: `redis://host:6379`, or `rediss://…` for TLS. A password is written `redis://:password@host`, and a number behind the host (`/2`) selects the database. If it is unset, sessions are in the store of `DATABASE_URL`", secret: true;
@@ -77,7 +77,8 @@ variables! {
     KEY_ROTATION, Text("30d"), "A key signs for this time; then the next key does";
     HEAD_TIMEOUT, Text("10s"), "Time limit for a client to send a request's head; with TLS, for the handshake and the first head";
     IDLE_TIMEOUT, Text("75s"), "Time limit for a connection to wait for its next request, and for a body or a WebSocket to wait for its next byte";
-    DRAIN_TIMEOUT, Text("20s"), "Time limit for requests in flight to end after SIGTERM";
+    DRAIN_GRACE, Text("5s"), "After SIGTERM the gateway reports that it is not ready, and accepts requests for this time: until a balancer in front has noticed. Choose more than the interval of its probes times the failures that it waits for";
+    DRAIN_TIMEOUT, Text("20s"), "Time limit for requests in flight to end after that";
     MAX_CONNECTIONS, Text("10000"), "Maximum number of connections; further ones are refused";
     MAX_CONNECTIONS_PER_CLIENT, Text("1000"), "Maximum number of connections of one client address. Behind a proxy that is the proxy's address: raise this to `MAX_CONNECTIONS`";
     MAX_REQUESTS_PER_CLIENT, Text("1000"), "Maximum number of requests in flight of one client address, each stream and WebSocket included; further ones get 503 `overloaded`. Requests to the gateway's own paths are counted separately. Behind a proxy raise this, too, unless `TRUSTED_PROXIES` names the proxy";

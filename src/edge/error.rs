@@ -81,6 +81,8 @@ pub(crate) enum Failure {
     NoInstance,
     /// The credential could not be checked now.
     CheckUnavailable,
+    /// No revocations of other replicas have arrived for longer than the route allows.
+    RevocationsUnheard,
     /// The route forwards the caller's token at this provider, and the caller has no grant there.
     ProviderGrantMissing(ProviderName),
     /// The caller has to sign in at this provider again.
@@ -117,7 +119,8 @@ pub(crate) enum Source {
     Gateway,
     /// The service.
     Upstream,
-    /// Overload: a limit was reached, or there is no endpoint. Logged with the route (`shortage`).
+    /// A limit was reached, or something that the request needs is away. Logged elsewhere, once for many requests
+    /// (`shortage`).
     Shortage,
 }
 
@@ -158,10 +161,13 @@ impl Failure {
             | Self::ClientOverloaded
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_) => Source::Client,
-            Self::CheckUnavailable | Self::ProviderUnavailable(_) | Self::VaultUnavailable | Self::Internal => {
-                Source::Gateway
-            }
-            Self::NoInstance
+            Self::ProviderUnavailable(_) | Self::Internal => Source::Gateway,
+            // The control plane has logged the cause.
+            Self::CheckUnavailable
+            | Self::VaultUnavailable
+            | Self::NoInstance
+            | Self::Loop
+            | Self::RevocationsUnheard
             | Self::RouteOverloaded
             | Self::ServiceOverloaded
             | Self::CircuitOpen { .. }
@@ -170,7 +176,6 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::Refused
             | Self::HungUp
-            | Self::Loop
             | Self::BadResponse
             | Self::ResponseTimeout => Source::Upstream,
         }
@@ -206,6 +211,7 @@ impl Failure {
             | Self::CircuitOpen { .. }
             | Self::ConnectionsExhausted
             | Self::NoInstance
+            | Self::RevocationsUnheard
             | Self::CheckUnavailable
             | Self::ProviderGrantMissing(_)
             | Self::ReauthorizationRequired(_)

@@ -6,6 +6,7 @@ pub(crate) mod connection_limits;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod parts;
+pub(crate) mod phase;
 pub(crate) mod server;
 pub(crate) mod thread_watch;
 pub(crate) mod worker;

@@ -207,6 +207,7 @@ async fn handle(
         Destination::Service { route, cluster, by_method } => {
             record.goes_by(route, path);
             if core.process.has_sent(&head.headers, &route.prefix) {
+                core.shortages.note(route, &Failure::Loop);
                 return Err(Failure::Loop);
             }
             let rates = core.upstream.limits.rates();
@@ -239,6 +240,14 @@ struct Checked<'r> {
     id: &'r RequestText,
 }
 
+/// Whether the route may accept callers now: a strict one needs fresh news of revocations.
+fn check_news(route: &Route, snapshot: &crate::edge::snapshot::Snapshot) -> Result<(), Failure> {
+    match route.strict_revocation {
+        Some(max_age) if snapshot.revocations_heard.is_older_than(max_age) => Err(Failure::RevocationsUnheard),
+        Some(_) | None => Ok(()),
+    }
+}
+
 async fn proxy(
     core: &Core,
     snapshot: &crate::edge::snapshot::Snapshot,
@@ -261,6 +270,7 @@ async fn proxy(
     };
     if let Some(caller) = &caller {
         record.is_of(caller);
+        check_news(route, snapshot)?;
     }
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
     let linked_provider = identity_at(
@@ -293,13 +303,11 @@ async fn proxy(
     let body = RequestBody::new(request.body, limit_bytes);
     if let Some(upload) = body.upload() {
         record.uploads(upload);
-        if cluster.speaks_http2() {
-            // A small body shares a connection with others. If its head declares no length, it does so if it has
-            // arrived completely.
-            if request.head.length == BodyLength::Unknown {
-                buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
-            }
-        } else if route.buffer_bytes > 0 {
+        // A small body shares an HTTP/2 connection with others. If its head declares no length, it does so if it has
+        // arrived completely.
+        if cluster.speaks_http2() && request.head.length == BodyLength::Unknown {
+            buffering::buffer_what_is_there(upload, MAX_SHARED_BODY_BYTES, &core.buffered).await?;
+        } else if !cluster.speaks_http2() && route.buffer_bytes > 0 {
             // Buffer before obtaining anything that could expire meanwhile, and before the request counts against the
             // service.
             buffering::buffer(upload, route.buffer_bytes, &core.buffered, limits.idle, limits.deadline).await?;

@@ -1,7 +1,14 @@
 //! All configuration and state that a request needs, in one immutable value that is replaced as a whole: routes,
 //! endpoints, keys and revocations are always consistent within a request.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use arc_swap::{ArcSwap, Cache};
 
@@ -29,8 +36,40 @@ pub struct Snapshot {
     pub expectations: Arc<Expectations>,
     /// The deny-list.
     pub revocations: Revocations,
+    /// When the deny-list was last compared with the store.
+    pub revocations_heard: Arc<Heard>,
     /// The accounts whose grants have changed recently.
     pub grant_changes: GrantChanges,
+}
+
+/// A moment, by a clock that never jumps. It is set several times a second, so it is no part of what is replaced as a
+/// whole.
+#[derive(Debug)]
+pub struct Heard {
+    start: Instant,
+    /// Milliseconds since the start.
+    at: AtomicU64,
+}
+
+impl Default for Heard {
+    /// Now.
+    fn default() -> Self {
+        Self { start: Instant::now(), at: AtomicU64::new(0) }
+    }
+}
+
+impl Heard {
+    /// Sets the moment.
+    pub fn set(&self, at: Instant) {
+        let millis = at.saturating_duration_since(self.start).as_millis();
+        self.at.store(u64::try_from(millis).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Whether the moment is longer ago than this.
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        let at = Duration::from_millis(self.at.load(Relaxed));
+        self.start.elapsed().saturating_sub(at) > age
+    }
 }
 
 /// The cell to which the control plane publishes snapshots and from which the data plane reads the newest one.

@@ -37,7 +37,7 @@ impl Registry {
     /// A file of SQLite.
     pub(crate) fn new(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("gateway.db").display());
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("gateway.db").display());
         let mut variables = vec![("DATABASE_URL".to_owned(), url), ("VAULT_KEY".to_owned(), VAULT_KEY.to_owned())];
         variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self { folder, variables }

@@ -2,6 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use super::relay::Relay;
+
 /// A database for one test.
 pub(crate) trait TestDatabase: Sync {
     fn open() -> Self;
@@ -10,17 +17,24 @@ pub(crate) trait TestDatabase: Sync {
 
 pub(crate) struct Sqlite {
     url: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl TestDatabase for Sqlite {
     fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { url: format!("sqlite://{}/gateway.db", folder.path().display()), _folder: folder }
+        Self { url: format!("sqlite://{}/gateway.db?mode=rwc", folder.path().display()), folder }
     }
 
     fn url(&self) -> &str {
         &self.url
+    }
+}
+
+impl Sqlite {
+    /// Its file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("gateway.db")
     }
 }
 
@@ -45,5 +59,30 @@ impl TestDatabase for Postgres {
 
     fn url(&self) -> &str {
         &self.0
+    }
+}
+
+impl Postgres {
+    /// A way to its server that can be cut, and the URL of this database by that way.
+    pub(crate) fn through_a_relay(&self) -> (Relay, String) {
+        let relay = Relay::to(self.server());
+        let mut url: url::Url = self.0.parse().unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(relay.address.port())).unwrap();
+        (relay, url.to_string())
+    }
+
+    /// The address of its server.
+    pub(crate) fn server(&self) -> SocketAddr {
+        let url: url::Url = self.0.parse().unwrap();
+        let host: IpAddr = url.host_str().unwrap().replace("localhost", "127.0.0.1").parse().unwrap();
+        (host, url.port().unwrap_or(5432)).into()
+    }
+
+    /// Runs SQL as another client. Returns what `psql` prints.
+    pub(crate) fn run(&self, sql: &str) -> String {
+        let output = std::process::Command::new("psql").args([&self.0, "-qAtc", sql]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod database;
 pub(crate) mod dns;
 pub(crate) mod recorder;
 pub(crate) mod redis;
+pub(crate) mod relay;
 pub(crate) mod stand_in;
 
 use std::{
@@ -276,6 +277,8 @@ fn equipped(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> 
         ("ADMIN_ADDR", "127.0.0.1:0"),
         ("PUBLIC_URL", "https://www.jinmini.com"),
         ("RUST_BACKTRACE", "1"),
+        // No balancer has to notice that a gateway ends.
+        ("DRAIN_GRACE", "0s"),
     ]);
     // Most services of tests count their requests.
     let documents = variables

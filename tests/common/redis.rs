@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -64,10 +64,23 @@ impl Redis {
         }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     /// `FLUSHALL`.
     pub(crate) fn lose_everything(&self) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.write_all(b"FLUSHALL\r\n").unwrap();
+        self.say("FLUSHALL");
+    }
+
+    /// Makes it a replica of a server that is not there: it accepts no writes any more.
+    pub(crate) fn demote(&self) {
+        self.say("REPLICAOF 127.0.0.1 1");
+    }
+
+    fn say(&self, command: &str) {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
         let mut response = [0; 5];
         stream.read_exact(&mut response).unwrap();
         assert_eq!(&response, b"+OK\r\n");

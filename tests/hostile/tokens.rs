@@ -32,7 +32,7 @@ struct Production {
 impl Production {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}/gateway.db", folder.path().display());
+        let database = format!("sqlite://{}/gateway.db?mode=rwc", folder.path().display());
         let store =
             [("DATABASE_URL", database.as_str()), ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=")];
         let setup = Gateway::with(&store);
@@ -227,7 +227,7 @@ fn a_token_of_another_gateway_is_refused() {
 #[test]
 fn another_issuer_and_another_audience_are_refused_although_the_key_is_ours() {
     let folder = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}/gateway.db", folder.path().display());
+    let database = format!("sqlite://{}/gateway.db?mode=rwc", folder.path().display());
     let at = |public_url: &str| {
         let vault = ("VAULT_KEY", "dzpPopuI4/KNx+qnj3WNpMLS2v0Vek+qyopYqciI7cE=");
         Gateway::with(&[("DATABASE_URL", database.as_str()), vault, ("PUBLIC_URL", public_url)])

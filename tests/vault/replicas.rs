@@ -1,7 +1,6 @@
 //! Two gateways on one database: one refresh at a time, even if a gateway is killed during one.
 
 use std::{
-    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -122,9 +121,9 @@ mod sqlite {
         let Scene { one, two, .. } = scene;
         assert_eq!(one.terminate(), Some(0));
         assert_eq!(two.terminate(), Some(0));
-        let file = Path::new(database.url().trim_start_matches("sqlite://"));
+        let file = database.file();
         let wal = file.with_extension("db-wal");
-        let held: Vec<u8> = [file, &wal].iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect();
+        let held: Vec<u8> = [&file, &wal].iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect();
         let holds = |text: &str| held.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(holds("stand-in"), "the file is the one that holds the grant");
         for grant in grants {

@@ -16,7 +16,7 @@ use crate::{
             oauth::GrantChanges,
             service::{Route, RouteTable, Service, ServiceName},
             token::{AccessClaims, Expectations, Rejection, Revocation, Revocations, SignatureVerifier},
-            values::id::AccountId,
+            values::id::{AccountId, Revocable},
         },
         services::ports::{GrantStatePublisher, KeyRing, ServicePublisher, TokenStatePublisher},
     },
@@ -63,6 +63,7 @@ impl SnapshotPublisher {
             keys: Arc::new(NoKeys),
             expectations: Arc::new(expectations),
             revocations: Revocations::default(),
+            revocations_heard: Arc::default(),
             grant_changes: GrantChanges::default(),
         }));
         let declared = settings.routes.clone().into();
@@ -106,6 +107,18 @@ impl TokenStatePublisher for SnapshotPublisher {
 
     fn publish_revocations(&self, revocations: &[Revocation]) {
         self.snapshots.update(|snapshot| revocations.iter().for_each(|&one| snapshot.revocations.insert(one)));
+    }
+
+    fn hear(&self, at: Instant) {
+        self.snapshots.load().revocations_heard.set(at);
+    }
+
+    fn is_revoked(&self, id: Revocable) -> bool {
+        self.snapshots.load().revocations.contains_any(&[id])
+    }
+
+    fn revocations(&self) -> Vec<Revocation> {
+        self.snapshots.load().revocations.iter().collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Resolves callers for the data plane where a snapshot is not enough.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use tracing::{error, warn};
@@ -8,6 +8,7 @@ use tracing::{error, warn};
 use super::shared_buckets::SharedBuckets;
 use crate::{
     domain::gateway::{
+        controllers::pace::Pace,
         models::{
             assertion::SignedAssertion,
             oauth::ProviderName,
@@ -84,7 +85,10 @@ impl Resolver for ServiceResolver {
 }
 
 fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
-    warn!(%failure, what, "a lookup for the data plane failed");
+    static LINES: Pace = Pace::new();
+    if let Some(lookups) = LINES.due(Instant::now()) {
+        warn!(%failure, what, lookups, "lookups for the data plane fail");
+    }
     ResolverUnavailable
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use crate::{
-    api::StatusSource,
-    app::reloading::Reloader,
+    api::{Readiness as _, StatusSource},
+    app::{health::readiness::StoreReadiness, reloading::Reloader},
     domain::gateway::{
         schemas::status::{ProviderStatus, Status},
         services::{
@@ -25,6 +25,7 @@ pub(in crate::app) fn healths_of(providers: &[Arc<dyn Provider>], clock: &Arc<dy
 
 /// Of this gateway alone: another gateway on the same store may reach a provider that this one cannot.
 pub(in crate::app) struct GatewayStatus {
+    pub(in crate::app) readiness: Arc<StoreReadiness>,
     pub(in crate::app) healths: Arc<ProviderHealths>,
     pub(in crate::app) reloader: Arc<Reloader>,
     pub(in crate::app) timezone: Tz,
@@ -34,6 +35,6 @@ impl StatusSource for GatewayStatus {
     fn status(&self) -> Status {
         let provider = |ProviderState { name, trouble }| ProviderStatus::from_model(&name, trouble, self.timezone);
         let providers = self.healths.states().into_iter().map(provider).collect();
-        Status { providers, settings: self.reloader.status() }
+        Status { checks: self.readiness.check(), providers, settings: self.reloader.status() }
     }
 }

@@ -88,7 +88,7 @@ const ELSEWHERE: &[(&str, Names)] = &[
             OF_ROUTE,
             "path methods allow service upstreampath access scope anyscope claims provider \
          forwardauthorization preservehost providertoken providertokenheader bodylimit bufferrequest \
-         connecttimeout firstbytetimeout idletimeout totaltimeout endwithtoken assertion ratelimit \
+         connecttimeout firstbytetimeout idletimeout totaltimeout endwithtoken revocation revocationmaxage assertion ratelimit \
          protect allowips denyips requestheaders responseheaders redirect respond maintenance \
          compress",
         ),

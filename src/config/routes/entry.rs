@@ -12,6 +12,7 @@ use super::{
         Kind, Table, field, words,
     },
     listener::MANY,
+    revocation::revocation_words,
     shapes::{FlagOrTable, TableOrTables},
     traffic::{
         preset_words,
@@ -49,6 +50,8 @@ pub(super) struct RouteEntry {
     pub(super) idle_timeout: Option<Spanned<String>>,
     pub(super) total_timeout: Option<Spanned<String>>,
     pub(super) end_with_token: Option<Spanned<bool>>,
+    pub(super) revocation: Option<Spanned<String>>,
+    pub(super) revocation_max_age: Option<Spanned<String>>,
     pub(super) assertion: Option<Spanned<bool>>,
     pub(super) rate_limit: Option<Spanned<TableOrTables<RateLimitEntry>>>,
     pub(super) protect: Option<Spanned<String>>,
@@ -193,6 +196,18 @@ const FIELDS: &[Field] = &[
         Kind::Flag,
         "true or false",
         "Whether event streams and WebSockets end with the token or session of their caller. Default: true.",
+    ),
+    field(
+        "revocation",
+        Kind::Text(OneOf(revocation_words)),
+        "available or strict, in quotes",
+        "strict refuses callers while revocations of other gateways do not arrive. Default: available.",
+    ),
+    field(
+        "revocation_max_age",
+        Kind::Text(Duration),
+        DURATION,
+        "With revocation = \"strict\": for how long none may have arrived. Default: 5s.",
     ),
     field(
         "assertion",

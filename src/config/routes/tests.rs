@@ -39,6 +39,8 @@ fn a_route_is_read_whole() {
             idle_timeout = "1h"
             total_timeout = "1d"
             end_with_token = false
+            revocation = "strict"
+            revocation_max_age = "3s"
             preserve_host = true
             assertion = false
         "#;
@@ -64,6 +66,7 @@ fn a_route_is_read_whole() {
             total: Some(Duration::from_hours(24)),
         },
         end_with_token: false,
+        strict_revocation: Some(Duration::from_secs(3)),
         host_sent: HostSent::Client,
         assertion: false,
         traffic: None,
@@ -281,4 +284,35 @@ fn broken_toml_is_told_with_its_line() {
     assert!(said[0].starts_with("gateway.toml line 2: path must be a path in quotes, such as"), "{said:?}");
     let said = routes("routes = 1").unwrap_err();
     assert_eq!(said, ["gateway.toml line 1: routes must be tables, each under a line [[routes]]"]);
+}
+
+#[test]
+fn a_strict_route_needs_callers_and_time_for_news() {
+    let of = |fields: &str| routes(&format!("[[routes]]\npath = \"/api/a\"\nservice = \"a\"\n{fields}"));
+    for (fields, strict) in [
+        ("", None),
+        ("revocation = \"available\"", None),
+        ("revocation = \"strict\"", Some(Duration::from_secs(5))),
+        ("revocation = \"strict\"\nrevocation_max_age = \"1s\"", Some(Duration::from_secs(1))),
+    ] {
+        assert_eq!(of(fields).unwrap()[0].strict_revocation, strict, "{fields}");
+    }
+    for (fields, said) in [
+        ("revocation = \"yes\"", "gateway.toml line 4: revocation must be \"available\" or \"strict\", not \"yes\""),
+        (
+            "access = \"open\"\nrevocation = \"strict\"",
+            "gateway.toml line 5: revocation = \"strict\" must not be set on an open route",
+        ),
+        (
+            "revocation_max_age = \"9s\"",
+            "gateway.toml line 4: revocation_max_age has no effect without revocation = \"strict\"",
+        ),
+        (
+            "revocation = \"strict\"\nrevocation_max_age = \"999ms\"",
+            "gateway.toml line 5: revocation_max_age must be at least 1s",
+        ),
+    ] {
+        let mistakes = of(fields).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with(said), "{mistakes:?}");
+    }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use thiserror::Error;
 
 pub mod account;
+pub mod availability;
 pub mod client;
 pub mod login;
 pub mod memory;
@@ -34,6 +35,9 @@ pub enum RepositoryError {
     /// The stored data cannot be read back as what was stored.
     #[error("the store contains unreadable data: {0}")]
     Corrupt(String),
+    /// This version of the gateway cannot work with the store's tables.
+    #[error("{0}")]
+    Misfit(String),
 }
 
 /// A constraint that every store enforces.

@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for WholeNumber {
 }
 
 /// A time as responses contain it: to the second, with the offset of `timezone`.
-fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
+pub fn local(time: DateTime<Utc>, timezone: Tz) -> DateTime<FixedOffset> {
     time.trunc_subsecs(0).with_timezone(&timezone).fixed_offset()
 }
 

@@ -5,6 +5,7 @@ pub mod assertion;
 pub mod client;
 pub mod container;
 pub mod discovery;
+mod last_known;
 pub mod login;
 pub mod notice;
 pub mod oauth;
@@ -45,7 +46,9 @@ impl From<RepositoryError> for Failure {
     fn from(error: RepositoryError) -> Self {
         match error {
             RepositoryError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            RepositoryError::Conflict(_) | RepositoryError::Corrupt(_) => Self::Broken(error.to_string()),
+            RepositoryError::Conflict(_) | RepositoryError::Corrupt(_) | RepositoryError::Misfit(_) => {
+                Self::Broken(error.to_string())
+            }
         }
     }
 }

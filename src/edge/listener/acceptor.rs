@@ -18,7 +18,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::connection_limits::{ConnectionLimits, ConnectionPermit};
+use super::{
+    connection_limits::{ConnectionLimits, ConnectionPermit},
+    phase::Phase,
+};
 use crate::{
     edge::{http::client_address::is_in, observe::request_id::RandomSource},
     ports::Entropy,
@@ -28,6 +31,12 @@ use crate::{
 /// The first and the longest pause after `accept` failed for lack of a resource that may become available again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// At the end, connections that the system has already established are accepted until none comes for this time: closing
+/// the listener would reset them.
+const LAST_PAUSE: Duration = Duration::from_millis(20);
+/// Clients that go on connecting must not delay the end.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// A connection on its way to a core.
 pub(crate) struct AcceptedConnection {
@@ -76,27 +85,37 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts connections until `stop` is set.
-    pub(crate) async fn run(self, mut incoming: impl Incoming, mut stop: watch::Receiver<bool>) {
-        let request_ids = RandomSource::new(Arc::clone(&self.entropy));
-        let mut pause = FIRST_PAUSE;
+    /// Accepts connections until the phase is `Stopped`, and those that wait to be accepted at that moment.
+    pub(crate) async fn run(self, mut incoming: impl Incoming, mut phase: watch::Receiver<Phase>) {
+        let mut request_ids = RandomSource::new(Arc::clone(&self.entropy));
         let mut turn = 0;
+        self.accept_until_stopped(&mut incoming, &mut phase, &mut request_ids, &mut turn).await;
+        let last_call = async {
+            while let Ok(Ok((stream, peer))) = tokio::time::timeout(LAST_PAUSE, incoming.next()).await {
+                self.welcome(stream, peer, &mut request_ids, &mut turn);
+            }
+        };
+        let _ = tokio::time::timeout(LAST_CALL, last_call).await;
+    }
+
+    async fn accept_until_stopped(
+        &self,
+        incoming: &mut impl Incoming,
+        phase: &mut watch::Receiver<Phase>,
+        request_ids: &mut RandomSource,
+        turn: &mut usize,
+    ) {
+        let mut pause = FIRST_PAUSE;
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = stop.wait_for(|&stopped| stopped) => return,
+                _ = phase.wait_for(|&phase| phase == Phase::Stopped) => return,
                 accepted = incoming.next() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     pause = FIRST_PAUSE;
-                    let is_proxy = is_in(&self.trusted_proxies, peer.ip());
-                    match self.limits.admit(peer.ip(), is_proxy) {
-                        Some(permit) => self.deal(stream, peer, permit, &mut turn),
-                        // Before a TLS handshake there is no way to send an error.
-                        None if self.by_tls => {}
-                        None => refuse(&stream, &request_ids),
-                    }
+                    self.welcome(stream, peer, request_ids, turn);
                 }
                 Err(error) if concerns_one_connection(&error) => {
                     debug!(%error, "a connection broke before it was accepted");
@@ -104,12 +123,23 @@ impl Acceptor {
                 Err(error) => {
                     warn!(%error, pause_ms = pause.as_millis(), "connections cannot be accepted for now");
                     tokio::select! {
-                        _ = stop.wait_for(|&stopped| stopped) => return,
+                        _ = phase.wait_for(|&phase| phase == Phase::Stopped) => return,
                         () = tokio::time::sleep(pause) => {}
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
+        }
+    }
+
+    /// Assigns the connection to a core, or refuses it.
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, request_ids: &mut RandomSource, turn: &mut usize) {
+        let is_proxy = is_in(&self.trusted_proxies, peer.ip());
+        match self.limits.admit(peer.ip(), is_proxy) {
+            Some(permit) => self.deal(stream, peer, permit, turn),
+            // Before a TLS handshake there is no way to send an error.
+            None if self.by_tls => {}
+            None => refuse(&stream, request_ids),
         }
     }
 

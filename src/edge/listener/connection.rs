@@ -13,7 +13,7 @@ use tokio::{io::ReadBuf, net::TcpStream};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::{http1, http2, worker::Worker};
+use super::{http1, http2, phase::Phase, worker::Worker};
 use crate::edge::{
     http::client_address::Peer,
     http1::{connection::Http1Connection, request_head::BadHead},
@@ -29,8 +29,9 @@ use crate::edge::{
 /// Serves the connection until it ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
     let connection_state = worker.client_timeouts.enrol();
-    if worker.is_draining() {
-        return;
+    if worker.phase() != Phase::Serving {
+        // In the last phase it has waited to be accepted; its first request is still served.
+        connection_state.give(Order::Leave);
     }
     // Responses are written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
@@ -38,7 +39,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: Peer) {
     std::future::poll_fn(|context| {
         connection_state.remember(context.waker());
         match connection_state.order() {
-            Order::Serve | Order::Drain => speaking.as_mut().poll(context),
+            Order::Serve | Order::Leave | Order::Drain => speaking.as_mut().poll(context),
             Order::Close => Poll::Ready(()),
         }
     })
@@ -111,7 +112,7 @@ async fn unless_drained<T>(
 ) -> Option<T> {
     std::future::poll_fn(|context| match connection_state.order() {
         Order::Drain => Poll::Ready(None),
-        Order::Serve | Order::Close => poll(context).map(Some),
+        Order::Serve | Order::Leave | Order::Close => poll(context).map(Some),
     })
     .await
 }

@@ -112,7 +112,7 @@ pub(crate) async fn refuse(
 async fn next(connection: &Http1Connection, connection_state: &ConnectionState, pause_counts: bool) -> ClientEvent {
     std::future::poll_fn(|context| match connection_state.order() {
         Order::Drain => Poll::Ready(ClientEvent::End),
-        Order::Serve | Order::Close => match connection.poll_head(context) {
+        Order::Serve | Order::Leave | Order::Close => match connection.poll_head(context) {
             Poll::Ready(true) => Poll::Ready(ClientEvent::Request),
             Poll::Ready(false) => Poll::Ready(ClientEvent::End),
             Poll::Pending if pause_counts && connection_state.is_paused() => Poll::Ready(ClientEvent::Pause),

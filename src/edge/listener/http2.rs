@@ -94,9 +94,15 @@ async fn respond_to_all(
     has_fragment: &Cell<bool>,
     trailers: &SharedTrailerCounts,
 ) -> Result<(), h2::Error> {
-    let mut draining = false;
+    let (mut draining, mut has_asked) = (false, false);
     std::future::poll_fn(|context| {
-        if connection_state.order() == Order::Drain && !draining {
+        let must_end = match connection_state.order() {
+            Order::Serve | Order::Close => false,
+            // A new connection may send its first request: the client has no better one.
+            Order::Leave => has_asked,
+            Order::Drain => true,
+        };
+        if must_end && !draining {
             draining = true;
             connection.graceful_shutdown();
         }
@@ -105,7 +111,8 @@ async fn respond_to_all(
             // An entry of the dynamic table can repeat a target that was sent with a fragment, and there the fragment
             // cannot be detected: so this connection serves no more requests.
             let is_refused = has_fragment.get();
-            if is_refused && !draining {
+            has_asked = true;
+            if (is_refused || connection_state.order() == Order::Leave) && !draining {
                 draining = true;
                 connection.graceful_shutdown();
             }

@@ -19,6 +19,7 @@ use super::{
     connection_limits::ConnectionLimits,
     http2,
     parts::Parts,
+    phase::Phase,
     thread_watch::Alive,
     worker::Worker,
 };
@@ -27,7 +28,7 @@ use crate::edge::{http::via::ProcessMark, limits::in_flight::SharedLimits};
 /// The running data plane. Dropping it stops it without waiting.
 pub struct Edge {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     died: watch::Receiver<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -40,16 +41,16 @@ impl Edge {
     pub fn start(listener: TcpListener, parts: &Parts) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (stop, stopped) = watch::channel(false);
+        let (phase, told) = watch::channel(Phase::Serving);
         let (died, has_died) = watch::channel(false);
-        let alive = |name| Alive::new(name, stopped.clone(), died.clone());
-        let mut edge = Self { address, stop, died: has_died, threads: Vec::new() };
+        let alive = |name| Alive::new(name, told.clone(), died.clone());
+        let mut edge = Self { address, phase, died: has_died, threads: Vec::new() };
         let limits = &parts.listener_settings;
         let shared = (parts.shared_limits(), parts.process_mark());
         let mut workers = Vec::new();
         for number in 0..parts.cores.get() {
             let (worker, thread) =
-                start_core(number, alive(format!("edge-{number}")), parts.clone(), shared.clone(), stopped.clone())?;
+                start_core(number, alive(format!("edge-{number}")), parts.clone(), shared.clone(), told.clone())?;
             workers.push(worker);
             edge.threads.push(thread);
         }
@@ -69,7 +70,7 @@ impl Edge {
         let accepting = std::thread::Builder::new().name(alive.name().to_owned()).spawn(move || {
             // Dropped when the thread ends, in whatever way.
             let _alive = alive;
-            runtime.block_on(acceptor.run(incoming, stopped));
+            runtime.block_on(acceptor.run(incoming, told));
         })?;
         edge.threads.push(accepting);
         Ok(edge)
@@ -89,10 +90,23 @@ impl Edge {
         }
     }
 
-    /// Stops accepting connections and requests; those in progress may end within the drain timeout.
+    /// Serves on, new connections too, and tells clients with each response that their connection ends.
+    pub fn leave(&self) {
+        self.enter(Phase::Leaving);
+    }
+
+    /// Stops accepting connections, once those that wait to be accepted are served, and requests; those in progress may
+    /// end within the drain timeout.
     pub fn shutdown(&self) {
-        // If all threads have ended already, there is no receiver.
-        let _ = self.stop.send(true);
+        self.enter(Phase::Stopped);
+    }
+
+    fn enter(&self, next: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let is_later = next > *phase;
+            *phase = next.max(*phase);
+            is_later
+        });
     }
 
     /// Waits until all threads have ended. It blocks, so call it where that is safe. Only [`Edge::shutdown`] makes it
@@ -117,7 +131,7 @@ fn start_core(
     alive: Alive,
     parts: Parts,
     (limits, process): (Arc<SharedLimits>, ProcessMark),
-    stopped: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 ) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
     let (accepted, receiver) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
@@ -132,7 +146,7 @@ fn start_core(
             let worker =
                 Rc::new(Worker::new(parts.core(number, &limits, process), parts.tls.clone(), http2::builder()));
             let log = Rc::clone(&worker.core.access_log);
-            worker.run(receiver, stopped, &alive).await;
+            worker.run(receiver, phase, &alive).await;
             log
         });
         // Dropping the runtime drops the rest, including connections that took too long to drain.

@@ -3,17 +3,19 @@
 use tokio::sync::watch;
 use tracing::error;
 
+use super::phase::Phase;
+
 /// Held by a thread of the data plane while it lives. A thread that ends without having been told to is reported.
 pub(crate) struct Alive {
     name: String,
-    stopped: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
     died: watch::Sender<bool>,
 }
 
 impl Alive {
-    /// For the thread of this name. `stopped` says whether it was told to end; `died` is set if it ends by itself.
-    pub(crate) fn new(name: String, stopped: watch::Receiver<bool>, died: watch::Sender<bool>) -> Self {
-        Self { name, stopped, died }
+    /// For the thread of this name. `phase` says whether it was told to end; `died` is set if it ends by itself.
+    pub(crate) fn new(name: String, phase: watch::Receiver<Phase>, died: watch::Sender<bool>) -> Self {
+        Self { name, phase, died }
     }
 
     /// The thread's name.
@@ -31,7 +33,7 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        if !*self.stopped.borrow() {
+        if *self.phase.borrow() != Phase::Stopped {
             self.has_died();
         }
     }

@@ -4,11 +4,12 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use h2::server::Builder as Http2;
 
+use super::phase::Phase;
 use crate::edge::{
     http::date::HttpDate,
     net::tls::Terminator,
     pipeline::core::Core,
-    timer::client_timeouts::{ClientTimeouts, Timeouts},
+    timer::client_timeouts::{ClientTimeouts, Order, Timeouts},
 };
 
 /// A core's worker.
@@ -19,7 +20,7 @@ pub(crate) struct Worker {
     pub(crate) http2: Http2,
     date: HttpDate,
     connections: Cell<usize>,
-    draining: Cell<bool>,
+    phase: Cell<Phase>,
 }
 
 impl Worker {
@@ -33,7 +34,7 @@ impl Worker {
             http2,
             date: HttpDate::default(),
             connections: Cell::new(0),
-            draining: Cell::new(false),
+            phase: Cell::new(Phase::Serving),
         }
     }
 
@@ -42,14 +43,19 @@ impl Worker {
         self.date.with(self.core.auth.lookup.now(), use_it)
     }
 
-    /// Whether it accepts no more requests.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+    /// The phase of its life.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
     }
 
-    /// Stops accepting requests.
-    pub(crate) fn begin_draining(&self) {
-        self.draining.set(true);
+    /// Enters a phase, and gives all connections the order that belongs to it.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.client_timeouts.give_all(match phase {
+            Phase::Serving => Order::Serve,
+            // At the end, requests that are on their way are still served.
+            Phase::Leaving | Phase::Stopped => Order::Leave,
+        });
     }
 
     /// The number of connections that it serves.

@@ -16,9 +16,11 @@ use tracing::{debug, warn};
 use super::{
     acceptor::AcceptedConnection,
     connection,
+    phase::Phase,
     thread_watch::Alive,
     worker::{Counted, Worker},
 };
+use crate::domain::gateway::models::token::Revocations;
 use crate::edge::{
     http::client_address::Peer,
     timer::{client_timeouts::Order, stream_guard},
@@ -28,12 +30,18 @@ use crate::edge::{
 /// The core that checks the endpoints for all.
 const CHECKING_CORE: usize = 0;
 
+/// A request that was sent before the end may be noticed after it.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
+
+/// How long a connection without a request has to send its first one, unless the drain timeout is shorter.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
 impl Worker {
-    /// Serves connections until told to stop, then lets those in progress end.
+    /// Serves connections until told to stop, then those that waited to be accepted, and lets all end.
     pub(crate) async fn run(
         self: Rc<Self>,
         mut accepted: mpsc::UnboundedReceiver<AcceptedConnection>,
-        mut stop: watch::Receiver<bool>,
+        mut phase: watch::Receiver<Phase>,
         alive: &Alive,
     ) {
         let mut keepers = JoinSet::new();
@@ -49,7 +57,10 @@ impl Worker {
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|&stopped| stopped) => break,
+                next = next_phase(&mut phase, self.phase()) => match next {
+                    Phase::Stopped => break,
+                    next @ (Phase::Serving | Phase::Leaving) => self.enter(next),
+                },
                 connection = accepted.recv() => match connection {
                     Some(connection) => self.welcome(connection),
                     None => break,
@@ -57,6 +68,8 @@ impl Worker {
                 // None of these tasks ends by itself. Without them there would be no time limits, or no log.
                 _ = keepers.join_next() => {
                     alive.has_died();
+                    // The other cores get its connections.
+                    accepted.close();
                     break;
                 }
             }
@@ -107,22 +120,38 @@ impl Worker {
     /// Ends the streams that must not go on.
     async fn keep_streams(self: Rc<Self>) {
         let core = &self.core;
-        let mut tick = tokio::time::interval(stream_guard::PERIOD);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(stream_guard::LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut seen, mut due) = (Revocations::default(), Instant::now());
         loop {
-            let now = tick.tick().await.into_std();
-            let time = core.auth.lookup.now();
-            core.upstream.streams.tick(now, time, &core.router().snapshot.revocations);
+            let now = look.tick().await.into_std();
+            let revocations = core.router().snapshot.revocations.clone();
+            if now < due && revocations.is_same_as(&seen) {
+                continue;
+            }
+            due = now + stream_guard::PERIOD;
+            core.upstream.streams.tick(now, core.auth.lookup.now(), &revocations);
+            seen = revocations;
         }
     }
 
-    async fn drain(&self, accepted: mpsc::UnboundedReceiver<AcceptedConnection>) {
+    async fn drain(self: &Rc<Self>, mut accepted: mpsc::UnboundedReceiver<AcceptedConnection>) {
         const STEP: Duration = Duration::from_millis(5);
-        self.begin_draining();
-        drop(accepted);
-        self.client_timeouts.give_all(Order::Drain);
+        self.enter(Phase::Stopped);
         let deadline = Instant::now() + self.core.listener.drain_timeout;
+        // Ends when the acceptor has.
+        while let Some(connection) = accepted.recv().await {
+            self.welcome(connection);
+        }
+        tokio::time::sleep(ON_ITS_WAY.min(self.core.listener.drain_timeout)).await;
+        self.client_timeouts.end_idle();
+        let last_request = (Instant::now() + LAST_REQUEST).min(deadline);
+        let mut is_over = false;
         while self.connections() > 0 && Instant::now() < deadline {
+            if !is_over && Instant::now() >= last_request {
+                is_over = true;
+                self.client_timeouts.give_all(Order::Drain);
+            }
             tokio::time::sleep(STEP).await;
         }
         if self.connections() > 0 {
@@ -130,4 +159,9 @@ impl Worker {
             self.core.access_log.cut_off();
         }
     }
+}
+
+/// The phase after `now`. Without a sender the data plane is gone.
+async fn next_phase(phases: &mut watch::Receiver<Phase>, now: Phase) -> Phase {
+    phases.wait_for(|&next| next > now).await.map_or(Phase::Stopped, |next| *next)
 }

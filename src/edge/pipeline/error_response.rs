@@ -30,6 +30,10 @@ use crate::{
 pub(crate) const ALLOWED_METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
+/// What callers of a strict route get while no revocations arrive.
+const NO_NEWS: &str =
+    "the gateway has no news of revoked tokens now, and this route does not accept tokens without; try again";
+
 impl Failure {
     /// The reason, in words.
     pub(crate) fn why(&self) -> String {
@@ -124,6 +128,7 @@ impl Failure {
             ),
             Self::VaultUnavailable => unavailable("unavailable", "your token cannot be looked up now"),
             Self::CheckUnavailable => unavailable("unavailable", "the credential cannot be checked now"),
+            Self::RevocationsUnheard => unavailable("revocations_unknown", NO_NEWS),
             Self::NoInstance => unavailable("no_instance", "the service has no instance now"),
             Self::Unreachable => bad_gateway("the service cannot be reached"),
             Self::Refused => bad_gateway("the service refused the request"),

@@ -33,6 +33,10 @@ enum Reason {
     Connections,
     /// The service has no endpoint.
     Instances,
+    /// Revocations of other replicas do not arrive.
+    Revocations,
+    /// Requests come back.
+    Loop,
 }
 
 impl Reason {
@@ -42,6 +46,8 @@ impl Reason {
             Failure::ServiceOverloaded => Some(Self::Service),
             Failure::ConnectionsExhausted => Some(Self::Connections),
             Failure::NoInstance => Some(Self::Instances),
+            Failure::RevocationsUnheard => Some(Self::Revocations),
+            Failure::Loop => Some(Self::Loop),
             _ => None,
         }
     }
@@ -55,6 +61,11 @@ impl Reason {
             }
             Self::Connections => {
                 "the gateway has reached its limit of connections to services (half of `ulimit -n`)".to_owned()
+            }
+            Self::Revocations => "revocations of other gateways do not arrive (revocation = \"strict\")".to_owned(),
+            Self::Loop => {
+                "requests come back to the gateway: an instance of the service is the gateway itself, or leads to it"
+                    .to_owned()
             }
             Self::Instances => {
                 format!(
@@ -83,7 +94,8 @@ impl Shortages {
     pub(crate) fn note(&self, route: &Route, failure: &Failure) {
         let Some(reason) = Reason::of(failure) else { return };
         if let Some(requests) = self.due(route, reason, Instant::now()) {
-            warn!(route = %route.prefix, service = %route.service, requests, "{}; they get 503", reason.text(route));
+            let status = if reason == Reason::Loop { 508 } else { 503 };
+            warn!(route = %route.prefix, service = %route.service, requests, "{}; they get {status}", reason.text(route));
         }
     }
 

@@ -94,6 +94,7 @@ impl Setup {
                 address: ([127, 0, 0, 1], 0).into(),
                 head_timeout: PATIENCE,
                 idle_timeout: PATIENCE,
+                drain_grace: Duration::ZERO,
                 drain_timeout: PATIENCE,
                 max_connections: 1000,
                 max_connections_per_client: 1000,

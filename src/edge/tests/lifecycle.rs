@@ -50,6 +50,49 @@ async fn requests_in_progress_are_finished_and_idle_connections_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_it_leaves_clients_are_served_and_told_that_their_connections_end() {
+    let upstream = Upstream::ok().await;
+    let mut gateway = Setup { cores: 2, ..Setup::of(&[upstream.address]) }.start();
+    let mut known = gateway.connect().await;
+    assert_eq!(known.ask(&get("/api/users", "")).await.header("connection"), None);
+    let mut idle = gateway.connect().await;
+    assert_eq!(idle.ask(&get("/livez", "")).await.status, 200);
+    let edge = gateway.edge.as_ref().unwrap();
+    edge.leave();
+    // The cores learn of it soon.
+    soon("the announcement", async {
+        while gateway.get("/api/users", "").await.header("connection") != Some("close") {}
+    })
+    .await;
+    for client in [&mut known, &mut gateway.connect().await] {
+        let response = client.ask(&get("/api/users", "")).await;
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+        assert!(client.is_closed().await);
+    }
+    edge.shutdown();
+    assert!(idle.is_closed().await);
+    joined(&mut gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_came_before_the_end_is_served() {
+    let upstream = Upstream::ok().await;
+    let mut gateway = Setup { cores: 2, ..Setup::of(&[upstream.address]) }.start();
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = gateway.connect().await;
+        client.send(&get("/api/users", "")).await;
+        clients.push(client);
+    }
+    gateway.edge.as_ref().unwrap().shutdown();
+    for client in &mut clients {
+        assert_eq!(client.response(true).await.status, 200);
+        assert!(client.is_closed().await);
+    }
+    joined(&mut gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn draining_has_a_time_limit() {
     let begun = Arc::new(Notify::new());
     let told = Arc::clone(&begun);

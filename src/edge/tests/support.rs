@@ -314,6 +314,7 @@ pub(crate) fn snapshot(
         keys: Arc::new(FakeVerifier::default()),
         expectations: Arc::new(Expectations { issuer: "us".into(), audience: "us".into() }),
         revocations: Revocations::default(),
+        revocations_heard: Arc::default(),
         grant_changes: GrantChanges::default(),
     }
 }

@@ -14,6 +14,8 @@ use std::{
 pub(crate) enum Order {
     /// Continue.
     Serve,
+    /// Continue, and announce the end of the connection with each response.
+    Leave,
     /// Finish the requests in progress, then close.
     Drain,
     /// Close now.
@@ -125,7 +127,8 @@ impl ConnectionState {
         if self.requests.get() == 0 {
             self.idle_limit.set(None);
             self.body_awaited_since.set(None);
-            self.awaited.set(Awaited::NextRequest(now));
+            let is_last = self.order.get() == Order::Drain;
+            self.awaited.set(if is_last { Awaited::Close(now) } else { Awaited::NextRequest(now) });
         }
     }
 
@@ -221,7 +224,8 @@ impl ConnectionState {
         self.waker.borrow().as_ref().is_some_and(|known| known.will_wake(waker))
     }
 
-    fn give(&self, order: Order) {
+    /// Gives this order, and wakes the task that serves the connection.
+    pub(crate) fn give(&self, order: Order) {
         if self.order.get() != Order::Close {
             self.order.set(order);
         }
@@ -235,8 +239,9 @@ impl ConnectionState {
             Awaited::NextRequest(since) => over(since, limits.idle),
             Awaited::Close(since) => over(since, CLOSE_TIMEOUT),
             Awaited::Lingering { since, heard } => {
-                let silence = if self.order.get() == Order::Drain { CLOSE_TIMEOUT } else { LINGER_SILENCE };
-                over(since, LINGER) || over(heard, silence)
+                let is_last = self.order.get() == Order::Drain;
+                let (total, silence) = if is_last { (CLOSE_TIMEOUT, CLOSE_TIMEOUT) } else { (LINGER, LINGER_SILENCE) };
+                over(since, total) || over(heard, silence)
             }
             Awaited::Nothing => false,
         };
@@ -332,6 +337,20 @@ impl ClientTimeouts {
             }
             true
         });
+    }
+
+    /// Drains every connection, but for those whose first request is still to come.
+    pub(crate) fn end_idle(&self) {
+        for connection_state in self.connections.borrow().iter().filter_map(Weak::upgrade) {
+            match connection_state.awaited.get() {
+                Awaited::Head(_) => {}
+                // A client that does not answer the GOAWAY is not waited for.
+                Awaited::NextRequest(_) if connection_state.http2.is_spoken.get() => connection_state.end(),
+                Awaited::NextRequest(_) | Awaited::Nothing | Awaited::Close(_) | Awaited::Lingering { .. } => {
+                    connection_state.give(Order::Drain);
+                }
+            }
+        }
     }
 
     /// Gives every connection this order.

@@ -15,9 +15,12 @@ use thiserror::Error;
 
 use crate::domain::gateway::models::{token::Revocations, values::identity::Identity};
 
-/// The interval of ticks. With the quarter of a second in which replicas learn of a revocation, that makes half a
-/// second.
+/// The interval of ticks.
 pub(crate) const PERIOD: Duration = Duration::from_millis(250);
+
+/// The interval of looks for new revocations. With the time in which replicas learn of one, that makes a tenth of a
+/// second.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// The reason why a stream was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

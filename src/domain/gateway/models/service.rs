@@ -170,6 +170,8 @@ pub struct Route {
     pub time_limits: TimeLimits,
     /// Whether event streams and upgraded connections end when the required token or session does.
     pub end_with_token: bool,
+    /// Requests of callers are refused while no revocations of other replicas have arrived for this long; `None`: never.
+    pub strict_revocation: Option<Duration>,
     /// Whether the service also gets a signed assertion of the caller.
     pub assertion: bool,
     /// Its limits on traffic and changes to it, if it has any.
@@ -201,9 +203,17 @@ impl Route {
             max_requests: None,
             time_limits: TimeLimits::default(),
             end_with_token: true,
+            strict_revocation: None,
             assertion: false,
             traffic: None,
         }
+    }
+
+    /// Its restrictions beyond the access rule, in words.
+    pub fn restrictions(&self) -> Vec<String> {
+        let strict = |age| format!("only while revocations arrive: the last news is at most {age:?} old");
+        let of_traffic = self.traffic.as_ref().map(|policy| policy.restrictions()).unwrap_or_default();
+        self.strict_revocation.map(strict).into_iter().chain(of_traffic).collect()
     }
 
     /// The prefix under which a service without a route of its own is served.

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::token::LEEWAY;
+use super::token::{CLOCKS_APART, LEEWAY};
 
 /// The algorithms that access tokens can be signed with (RFC 7518 §3.1, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,6 +130,16 @@ impl KeySchedule {
         }
     }
 
+    /// A key that replaces all others at once. It signs by every clock, also by those that are behind.
+    pub fn replacing(&self, keys: &[SigningKey], now: DateTime<Utc>) -> DueKey {
+        let newest = self.own(keys).map(|key| key.generation).max().unwrap_or(0);
+        DueKey {
+            algorithm: self.algorithm,
+            generation: newest.saturating_add(1),
+            signs_from: now.checked_sub_signed(CLOCKS_APART).unwrap_or(now),
+        }
+    }
+
     /// The keys whose last token has expired: their successor has been signing for longer than any token lives. The
     /// successor of a key of another algorithm is our oldest key that is younger.
     pub fn dead<'k>(&self, keys: &'k [SigningKey], now: DateTime<Utc>) -> Vec<&'k SigningKey> {
@@ -215,6 +225,18 @@ mod tests {
         assert_eq!(SCHEDULE.signing(&keys, at(500)).unwrap().algorithm, SigningAlgorithm::Es256);
         assert!(SCHEDULE.dead(&keys, at(554)).is_empty());
         assert_eq!(SCHEDULE.dead(&keys, at(555)), [&keys[0]]);
+    }
+
+    #[test]
+    fn a_key_that_replaces_all_others_signs_by_every_clock() {
+        let replacing = SCHEDULE.replacing(&[], at(5000));
+        assert_eq!((replacing.algorithm, replacing.generation), (SigningAlgorithm::Es256, 1));
+        let next = key(SigningAlgorithm::Es256, 5, 9000);
+        let keys = [key(SigningAlgorithm::Rs256, 9, 0), key(SigningAlgorithm::Es256, 4, 0), next];
+        let replacing = SCHEDULE.replacing(&keys, at(5000));
+        assert_eq!(replacing.generation, 6, "another gateway may be about to store the next of the old keys");
+        let new = key(replacing.algorithm, replacing.generation, replacing.signs_from.timestamp());
+        assert!(SCHEDULE.signing(std::slice::from_ref(&new), at(5000) - TimeDelta::minutes(4)).is_some());
     }
 
     #[test]

@@ -18,4 +18,6 @@ pub use refresh::{
     RefreshState, RefreshToken, Rotation, RotationOutcome, TokenFamily,
 };
 pub use request::{AccessToken, IssuedDummy, IssuedToClient, IssuedTokens, TokenRequest, Verification};
-pub use revocation::{CLOCKS_APART, RecordedRevocation, Revocation, RevocationCursor, Revocations};
+pub use revocation::{
+    BatchMarks, CLOCKS_APART, RecordedRevocation, Revocation, RevocationCursor, RevocationPage, Revocations,
+};

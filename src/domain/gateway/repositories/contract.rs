@@ -59,6 +59,7 @@ mod notice;
 mod oauth;
 mod postgres;
 mod registration;
+mod released;
 mod revocation;
 mod rotation;
 mod session;

@@ -17,7 +17,7 @@ mod token;
 
 pub use account::SeaOrmAccounts;
 pub use client::SeaOrmClients;
-pub use connection::{ConnectError, Connection, connect, is_migrated, migrate, ping};
+pub use connection::{ConnectError, Connection, availability, connect, is_migrated, migrate, watch};
 pub use login::SeaOrmLogins;
 pub use notice::SeaOrmNotices;
 pub use oauth::SeaOrmOAuth;

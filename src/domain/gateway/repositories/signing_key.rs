@@ -18,6 +18,13 @@ pub trait SigningKeyRepository: Send + Sync {
     /// faster.
     async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError>;
 
+    /// Stores a key and deletes all others, at once: whoever lists them sees either the others or this one. Returns how
+    /// many were deleted.
+    ///
+    /// # Errors
+    /// `Conflict`, and nothing is deleted, if another key of its generation is stored meanwhile.
+    async fn replace_all(&self, key: &SigningKey) -> Result<u64, RepositoryError>;
+
     /// Replaces the sealed private key `read`. `false`, and nothing changes, if `read` is not what is stored (any
     /// more).
     async fn reseal(&self, kid: &str, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError>;

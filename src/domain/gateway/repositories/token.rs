@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use super::RepositoryError;
 use crate::domain::gateway::models::{
     token::{
-        DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
-        Rotation, RotationOutcome, TokenFamily,
+        DummyToken, NewRefreshToken, RefreshRecord, Revocable, Revocation, RevocationCursor, RevocationPage, Rotation,
+        RotationOutcome, TokenFamily,
     },
     values::{
         digest::Sha256Digest,
@@ -94,18 +94,19 @@ pub trait TokenRepository: Send + Sync {
     /// Puts entries on the deny-list, all or none. An id that is on it already is unchanged.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError>;
 
+    /// Puts entries on the deny-list that the store has lost, and revokes the families whose ids they are, a batch at a
+    /// time: of a batch both or neither.
+    async fn restore(&self, revocations: &[Revocation], now: DateTime<Utc>) -> Result<(), RepositoryError>;
+
     /// Whether any of `ids` is on the deny-list.
     async fn is_any_revoked(&self, ids: &[Revocable]) -> Result<bool, RepositoryError>;
 
     /// The `ids` that are on the deny-list, in any order.
     async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError>;
 
-    /// The deny-list's entries after `cursor`, oldest first, at most `limit`.
-    async fn revocations_after(
-        &self,
-        cursor: RevocationCursor,
-        limit: u64,
-    ) -> Result<Vec<RecordedRevocation>, RepositoryError>;
+    /// The deny-list's entries after `cursor`, oldest first, at most `limit`; with the end of the list, and whether it
+    /// is the list that was read up to the cursor.
+    async fn revocations_after(&self, cursor: RevocationCursor, limit: u64) -> Result<RevocationPage, RepositoryError>;
 
     /// Stores a dummy token; replaces one with the same digest.
     async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError>;

@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
 use poem_openapi::Object;
 
-use super::{local, reload::SettingsStatus};
+use super::{health::HealthCheck, local, reload::SettingsStatus};
 use crate::domain::gateway::models::{
     oauth::ProviderName,
     provider::health::{Ongoing, TroubleKind},
@@ -13,6 +13,8 @@ use crate::domain::gateway::models::{
 /// The status of a gateway.
 #[derive(Debug, Object)]
 pub struct Status {
+    /// What the gateway needs, and since when it is missing.
+    pub checks: Vec<HealthCheck>,
     /// Enabled providers, ordered by name.
     pub providers: Vec<ProviderStatus>,
     /// Routes and services from files. Not while the gateway starts.

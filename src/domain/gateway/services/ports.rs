@@ -5,7 +5,7 @@ mod container;
 mod discovery;
 mod notice;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -29,7 +29,11 @@ use crate::domain::gateway::models::{
     oauth::{ProviderName, ProviderTokens},
     signing_key::{SigningAlgorithm, SigningKey},
     token::{AccessClaims, DummyText, RefreshToken, Revocation, SignatureVerifier},
-    values::{digest::Sha256Digest, id::AccountId, secret::Secret},
+    values::{
+        digest::Sha256Digest,
+        id::{AccountId, Revocable},
+        secret::Secret,
+    },
 };
 
 /// A private key in clear, before it is sealed. It does not print.
@@ -113,6 +117,15 @@ pub trait TokenStatePublisher: Send + Sync {
 
     /// Revokes these from now on.
     fn publish_revocations(&self, revocations: &[Revocation]);
+
+    /// Notes that the deny-list was complete at this moment.
+    fn hear(&self, at: Instant);
+
+    /// Whether this is revoked.
+    fn is_revoked(&self, id: Revocable) -> bool;
+
+    /// Everything that is revoked.
+    fn revocations(&self) -> Vec<Revocation>;
 }
 
 /// Tells the data plane that its copy of a person's grants is out of date. It holds when the call returns.

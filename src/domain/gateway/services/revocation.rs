@@ -1,16 +1,24 @@
-//! Follows the deny-list in the store, so that this replica refuses within a second what any replica revokes.
+//! Follows the deny-list in the store, so that this replica refuses at once what any replica revokes.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::error;
 
 use super::ports::TokenStatePublisher;
 use crate::{
     domain::gateway::{
-        models::token::{Revocation, RevocationCursor},
+        models::{
+            token::{Revocation, RevocationCursor},
+            values::id::Revocable,
+        },
         repositories::{RepositoryError, token::TokenRepository},
     },
     ports::Clock,
@@ -19,9 +27,11 @@ use crate::{
 /// The number of entries that are read at a time.
 const PAGE: u64 = 10_000;
 
-/// How old the last successful read of the deny-list may be before the replica reports that it lost the link. Twice the
-/// promise (a revocation holds everywhere within a second), so that one slow response of the store does not make a
-/// replica flap.
+/// The number of lost entries that are written back at a time.
+const WRITTEN_AT_ONCE: usize = 1_000;
+
+/// How old the last successful read of the deny-list may be before the replica reports that it lost the link. It is
+/// read at least twice a second; one slow response of the store is no loss.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(2);
 
 /// Reads new entries of the deny-list, and publishes them.
@@ -30,6 +40,8 @@ pub struct RevocationFeed {
     publisher: Arc<dyn TokenStatePublisher>,
     clock: Arc<dyn Clock>,
     cursor: Mutex<RevocationCursor>,
+    /// What the store has lost, and has to get back.
+    owed: Mutex<Vec<Revocation>>,
     caught_up_at_us: AtomicI64,
 }
 
@@ -45,34 +57,108 @@ impl RevocationFeed {
             publisher,
             clock,
             cursor: Mutex::default(),
+            owed: Mutex::default(),
             caught_up_at_us: AtomicI64::new(DateTime::<Utc>::MIN_UTC.timestamp_micros()),
         }
     }
 
     /// Reads to the end of the list. Meant to be called several times a second, and once before the first request is
-    /// served.
+    /// served. If the store has lost entries, reads all of it anew.
     pub async fn catch_up(&self) -> Result<(), RepositoryError> {
+        // Taken before the read: the read may miss entries that are added while it is in progress.
+        let (read_at, heard_at) = (self.clock.now(), Instant::now());
+        let reached = *self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = match self.read_from(reached, |_| ()).await? {
+            Some(end) => end,
+            None => self.read_anew().await?,
+        };
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        self.publisher.hear(heard_at);
+        self.caught_up_at_us.store(read_at.timestamp_micros(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes back what the store has lost. Takes a while after a large loss; meanwhile the list is followed.
+    pub async fn write_back(&self) -> Result<(), RepositoryError> {
         loop {
-            // Taken before the read: the read may miss entries that are added while it is in progress.
-            let read_at = self.clock.now();
-            let cursor = *self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-            let page = self.store.revocations_after(cursor, PAGE).await?;
-            if let Some(last) = page.last() {
-                let revocations: Vec<Revocation> = page.iter().map(|recorded| recorded.revocation).collect();
-                self.publisher.publish_revocations(&revocations);
-                *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = last.cursor;
-            }
-            if (page.len() as u64) < PAGE {
-                self.caught_up_at_us.store(read_at.timestamp_micros(), Ordering::Relaxed);
+            let some: Vec<Revocation> = {
+                let owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+                owed.iter().rev().take(WRITTEN_AT_ONCE).copied().collect()
+            };
+            if some.is_empty() {
                 return Ok(());
+            }
+            self.store.restore(&some, self.clock.now()).await?;
+            let written: HashSet<Revocable> = some.iter().map(|revocation| revocation.id).collect();
+            let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+            owed.retain(|revocation| !written.contains(&revocation.id));
+        }
+    }
+
+    /// Reads and publishes everything after `start`, and returns the end of the list; `None` if the list is not the one
+    /// that was read up to there.
+    async fn read_from(
+        &self,
+        start: RevocationCursor,
+        mut read: impl FnMut(Revocable),
+    ) -> Result<Option<RevocationCursor>, RepositoryError> {
+        let mut start = start;
+        let mut cursor = start;
+        // The end as the first page has found it.
+        let mut first_end = None;
+        loop {
+            let page = self.store.revocations_after(cursor, PAGE).await?;
+            if cursor == start && !page.is_continued {
+                return Ok(None);
+            }
+            let entries: Vec<Revocation> = page.entries.iter().map(|recorded| recorded.revocation).collect();
+            for entry in &entries {
+                read(entry.id);
+            }
+            if !entries.is_empty() {
+                self.publisher.publish_revocations(&entries);
+            }
+            match page.entries.last() {
+                Some(last) if page.entries.len() as u64 >= PAGE => {
+                    first_end.get_or_insert(page.end);
+                    // In between, entries may have expired: that breaks the chain of marks without a loss.
+                    cursor = RevocationCursor::at(last.cursor.place());
+                }
+                // The store may have lost entries between two pages: what follows the first end is read again.
+                Some(_) | None => match first_end.take() {
+                    Some(end) => (start, cursor) = (end, end),
+                    None => return Ok(Some(page.end)),
+                },
             }
         }
     }
 
-    /// Whether the deny-list was read to its end recently enough to keep the promise.
-    pub fn is_fresh(&self) -> bool {
-        let caught_up_at = self.caught_up_at_us.load(Ordering::Relaxed);
-        self.clock.now().timestamp_micros() - FRESH_FOR.num_microseconds().unwrap_or(0) <= caught_up_at
+    async fn read_anew(&self) -> Result<RevocationCursor, RepositoryError> {
+        let mut read = HashSet::new();
+        let end = loop {
+            let reading = self.read_from(RevocationCursor::default(), |id| {
+                read.insert(id);
+            });
+            if let Some(end) = reading.await? {
+                break end;
+            }
+        };
+        let lost: Vec<_> = self.publisher.revocations().into_iter().filter(|known| !read.contains(&known.id)).collect();
+        error!(
+            lost = lost.len(),
+            "the store has lost entries of the deny-list, as after a restore or a failover: it was read anew, and what \
+             this replica knows is written back"
+        );
+        *self.owed.lock().unwrap_or_else(PoisonError::into_inner) = lost;
+        Ok(end)
+    }
+
+    /// When the deny-list was last read to its end, if that is too long ago for the promise.
+    pub fn unheard_since(&self) -> Option<DateTime<Utc>> {
+        let caught_up_at_us = self.caught_up_at_us.load(Ordering::Relaxed);
+        let is_fresh =
+            self.clock.now().timestamp_micros() - FRESH_FOR.num_microseconds().unwrap_or(0) <= caught_up_at_us;
+        (!is_fresh).then(|| DateTime::from_timestamp_micros(caught_up_at_us).unwrap_or_default())
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::{
     Failure,
+    last_known::LastKnown,
     token::{LiveSessions, TokenService},
 };
 use crate::{
@@ -64,12 +65,14 @@ pub enum OpenSessionError {
 /// Sessions: one method per use case.
 pub struct SessionService {
     parts: SessionParts,
+    /// For callers of the data plane, while the store of accounts is away.
+    emails: LastKnown<AccountId, Option<String>>,
 }
 
 impl SessionService {
     /// Creates the service.
     pub fn new(parts: SessionParts) -> Self {
-        Self { parts }
+        Self { parts, emails: LastKnown::default() }
     }
 
     /// The time limits of sessions.
@@ -113,13 +116,20 @@ impl SessionService {
 
     fn living(&self) -> LiveSessions {
         let SessionParts { store, tokens, limits, .. } = &self.parts;
-        LiveSessions { store: store.clone(), deny_list: tokens.deny_list(), limits: *limits }
+        let (deny_list, known) = (tokens.deny_list(), tokens.known_revocations());
+        LiveSessions { store: store.clone(), deny_list, known, limits: *limits }
     }
 
     /// The caller of a session cookie with this digest, if the session has not ended: as the data plane needs it.
+    ///
+    /// While the store of accounts is away, the e-mail address is the one that was last found.
     pub async fn caller(&self, digest: Sha256Digest) -> Result<Option<Identity>, Failure> {
         let Some(session) = self.live(&digest).await? else { return Ok(None) };
-        let claims = email_claim(self.verified_email(&session).await?.as_deref());
+        let email = match self.verified_email(&session).await {
+            Err(failure @ Failure::Unavailable(_)) => self.emails.get(&session.account).ok_or(failure)?,
+            email => email.inspect(|email| self.emails.remember(session.account, email.clone()))?,
+        };
+        let claims = email_claim(email.as_deref());
         Ok(Some(Identity { claims, ..session.identity() }))
     }
 

@@ -1,9 +1,14 @@
 //! Manages the signing keys: creates them when due, loads them, signs with the current one, deletes expired ones.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use thiserror::Error;
+use tokio::sync::Mutex;
 use tracing::info;
 
 use super::ports::{KeyError, KeyGenerator, KeyRing, OpenError, PrivateKey, Sealer, TokenStatePublisher};
@@ -11,13 +16,15 @@ use crate::{
     domain::gateway::{
         models::{
             assertion::{CallerAssertion, SignedAssertion},
-            signing_key::{KeySchedule, SigningKey},
+            signing_key::{DueKey, KeySchedule, SigningKey},
             token::{AccessClaims, Rejection},
         },
         repositories::{RepositoryError, signing_key::SigningKeyRepository},
     },
     ports::Clock,
 };
+
+pub mod replacing;
 
 /// The reason why keys could not be updated.
 #[derive(Debug, Error)]
@@ -63,6 +70,11 @@ pub struct SigningKeyParts {
 pub struct SigningKeys {
     parts: SigningKeyParts,
     loaded: RwLock<Loaded>,
+    /// The number of updates that have begun.
+    begun: AtomicU64,
+    /// The last update that succeeded. Held during an update: an older list of keys must not bring back what a newer one
+    /// lacks.
+    succeeded: Mutex<u64>,
 }
 
 #[derive(Clone)]
@@ -75,33 +87,40 @@ impl SigningKeys {
     /// Loads the keys; creates the first one if there is none.
     pub async fn open(parts: SigningKeyParts) -> Result<Self, SigningKeyError> {
         let ring = parts.key_generator.load(&[])?;
-        let service = Self { parts, loaded: RwLock::new(Loaded { keys: Arc::new([]), ring }) };
+        let loaded = RwLock::new(Loaded { keys: Arc::new([]), ring });
+        let service = Self { parts, loaded, begun: AtomicU64::new(0), succeeded: Mutex::default() };
         service.refresh().await?;
         Ok(service)
     }
 
     /// Updates the keys from the store and by the schedule. Meant to be called every few seconds.
     pub async fn refresh(&self) -> Result<(), SigningKeyError> {
-        let SigningKeyParts { store, clock, schedule, .. } = &self.parts;
+        let begun = self.begun.load(Ordering::SeqCst);
+        let mut succeeded = self.succeeded.lock().await;
+        // Of many who wait, one works: its list is newer than their question.
+        if *succeeded <= begun {
+            let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            self.update().await?;
+            *succeeded = this;
+        }
+        Ok(())
+    }
+
+    async fn update(&self) -> Result<(), SigningKeyError> {
+        let SigningKeyParts { store, key_generator, sealer, clock, schedule, .. } = &self.parts;
         let mut keys = store.list().await?;
         if let Some(due) = schedule.due(&keys, clock.now()) {
-            let pair = self.parts.key_generator.generate(due.algorithm)?;
-            let key = SigningKey {
-                sealed_private_key: self.parts.sealer.seal(&sealing_context(&pair.kid), &pair.private_key.0),
-                kid: pair.kid,
-                algorithm: due.algorithm,
-                generation: due.generation,
-                public_jwk: pair.public_jwk,
-                created_at: clock.now(),
-                signs_from: due.signs_from,
-            };
+            let key = generate(&due, &**key_generator, &**sealer, clock.now())?;
             match store.add(&key).await {
                 Ok(()) => {
                     info!(kid = key.kid, algorithm = %key.algorithm, signs_from = %key.signs_from, "new signing key");
                 }
                 // Another replica was faster; its key serves as well.
                 Err(RepositoryError::Conflict(_)) => {}
-                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_))) => {
+                Err(
+                    error
+                    @ (RepositoryError::Unavailable(_) | RepositoryError::Corrupt(_) | RepositoryError::Misfit(_)),
+                ) => {
                     return Err(error.into());
                 }
             }
@@ -156,22 +175,52 @@ impl SigningKeys {
         self.loaded.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// Loads these keys and no others. One that cannot be opened does not keep those in force that are gone.
     fn load(&self, keys: Vec<SigningKey>) -> Result<(), SigningKeyError> {
-        if *self.loaded().keys == *keys {
+        let loaded = self.loaded().keys;
+        if *loaded == *keys {
             return Ok(());
         }
-        let opened = keys.iter().map(|key| self.open_key(key)).collect::<Result<Vec<_>, _>>()?;
-        let ring = self.parts.key_generator.load(&opened)?;
-        self.parts.publisher.publish_keys(ring.clone());
-        *self.loaded.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Loaded { keys: keys.into(), ring };
-        Ok(())
-    }
-
-    fn open_key(&self, key: &SigningKey) -> Result<(SigningKey, PrivateKey), SigningKeyError> {
-        match self.parts.sealer.open(&sealing_context(&key.kid), &key.sealed_private_key) {
-            Ok(private_key) => Ok((key.clone(), PrivateKey(private_key))),
-            Err(reason) => Err(SigningKeyError::Sealed { kid: key.kid.clone(), reason }),
+        let (mut opened, mut sealed) = (Vec::with_capacity(keys.len()), None);
+        for key in keys {
+            match open_key(&key, &*self.parts.sealer) {
+                Ok(private_key) => opened.push((key, private_key)),
+                Err(error) => sealed = sealed.or(Some(error)),
+            }
         }
+        if !loaded.iter().eq(opened.iter().map(|(key, _)| key)) {
+            let ring = self.parts.key_generator.load(&opened)?;
+            self.parts.publisher.publish_keys(ring.clone());
+            let keys = opened.into_iter().map(|(key, _)| key).collect();
+            *self.loaded.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Loaded { keys, ring };
+        }
+        sealed.map_or(Ok(()), Err)
+    }
+}
+
+/// Makes a key that is due.
+fn generate(
+    due: &DueKey,
+    key_generator: &dyn KeyGenerator,
+    sealer: &dyn Sealer,
+    now: DateTime<Utc>,
+) -> Result<SigningKey, SigningKeyError> {
+    let pair = key_generator.generate(due.algorithm)?;
+    Ok(SigningKey {
+        sealed_private_key: sealer.seal(&sealing_context(&pair.kid), &pair.private_key.0),
+        kid: pair.kid,
+        algorithm: due.algorithm,
+        generation: due.generation,
+        public_jwk: pair.public_jwk,
+        created_at: now,
+        signs_from: due.signs_from,
+    })
+}
+
+fn open_key(key: &SigningKey, sealer: &dyn Sealer) -> Result<PrivateKey, SigningKeyError> {
+    match sealer.open(&sealing_context(&key.kid), &key.sealed_private_key) {
+        Ok(private_key) => Ok(PrivateKey(private_key)),
+        Err(reason) => Err(SigningKeyError::Sealed { kid: key.kid.clone(), reason }),
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
             token::{DummyText, Revocation},
             values::{
                 digest::Sha256Digest,
-                id::{AccountId, SessionId},
+                id::{AccountId, Revocable, SessionId},
             },
         },
         repositories::{
@@ -61,6 +61,16 @@ impl TokenStatePublisher for Recorder {
 
     fn publish_revocations(&self, revocations: &[Revocation]) {
         self.revocations.lock().unwrap().extend(revocations);
+    }
+
+    fn hear(&self, _: std::time::Instant) {}
+
+    fn is_revoked(&self, id: Revocable) -> bool {
+        self.revocations.lock().unwrap().iter().any(|revocation| revocation.id == id)
+    }
+
+    fn revocations(&self) -> Vec<Revocation> {
+        self.revocations.lock().unwrap().clone()
     }
 }
 
@@ -128,7 +138,12 @@ pub(crate) async fn bench(policy: TokenPolicy) -> Bench {
     );
     let service = Arc::new(TokenService::new(TokenParts {
         store: store.clone(),
-        sessions: LiveSessions { store: sessions.clone(), deny_list: store.clone(), limits: SESSION_LIMITS },
+        sessions: LiveSessions {
+            store: sessions.clone(),
+            deny_list: store.clone(),
+            known: recorder.clone(),
+            limits: SESSION_LIMITS,
+        },
         keys: keys.clone(),
         successors: vault,
         publisher: recorder.clone(),

@@ -284,6 +284,11 @@ impl TokenService {
         self.parts.store.clone()
     }
 
+    /// What this replica knows of the deny-list.
+    pub(super) fn known_revocations(&self) -> Arc<dyn TokenStatePublisher> {
+        self.parts.publisher.clone()
+    }
+
     /// Ends every token that was issued for an account, and deletes those that were stored.
     pub async fn end_all_of(&self, account: AccountId) -> Result<(), Failure> {
         let ended = self.parts.store.end_families_of(&account.to_string()).await?;

@@ -23,7 +23,7 @@ impl Incoming for Failing {
 struct Bench {
     address: SocketAddr,
     workers: Vec<mpsc::UnboundedReceiver<AcceptedConnection>>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -42,9 +42,9 @@ async fn accepting_by(tls: bool, most: usize, workers: usize, failures: Vec<io::
         entropy: Arc::new(CountingEntropy::default()),
         by_tls: tls,
     };
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(acceptor.run(Failing { failures: failures.into(), listener }, stopped));
-    Bench { address, workers: receivers, stop, task }
+    let (phase, told) = watch::channel(Phase::Serving);
+    let task = tokio::spawn(acceptor.run(Failing { failures: failures.into(), listener }, told));
+    Bench { address, workers: receivers, phase, task }
 }
 
 #[tokio::test]
@@ -60,8 +60,22 @@ async fn it_recovers_from_a_lack_of_file_descriptors() {
 async fn it_stops_at_once_even_during_a_pause() {
     let failures = (0..100).map(|_| io::Error::from_raw_os_error(24)).collect();
     let bench = accepting(10, 1, failures).await;
-    bench.stop.send(true).unwrap();
+    bench.phase.send(Phase::Stopped).unwrap();
     bench.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_wait_to_be_accepted_at_the_end_are_accepted() {
+    let mut bench = accepting(10, 1, Vec::new()).await;
+    // The acceptor has not run yet: it shares this thread.
+    let clients: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(bench.address).unwrap()).collect();
+    bench.phase.send(Phase::Stopped).unwrap();
+    for _ in &clients {
+        assert!(bench.workers[0].recv().await.is_some());
+    }
+    assert!(bench.workers[0].recv().await.is_none());
+    bench.task.await.unwrap();
+    assert!(std::net::TcpStream::connect(bench.address).is_err());
 }
 
 #[tokio::test]

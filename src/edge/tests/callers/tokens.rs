@@ -1,10 +1,13 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use crate::{
-    domain::gateway::models::{service::Route, token::Expectations},
+    domain::gateway::models::{access::Access, service::Route, token::Expectations},
     edge::tests::{
         harness::{Gateway, Response, Setup, Upstream, bearer, get},
         support::{FakeVerifier, NOW, route},
@@ -192,4 +195,26 @@ async fn a_token_that_cannot_be_checked_is_a_503_and_not_invalid() {
     let asked = gateway.times_asked();
     assert_eq!(gateway.get("/api/auth", &bearer("opaque")).await.status, 401);
     assert_eq!(gateway.times_asked(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_route_refuses_callers_while_no_revocations_arrive() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    let access = Access::with_scope("read".parse().unwrap());
+    let strict = Some(Duration::from_millis(1));
+    setup.routes.extend([
+        Route { access: access.clone(), strict_revocation: strict, ..route("/api/strict", "auth", "/") },
+        Route { access, ..route("/api/available", "auth", "/") },
+    ]);
+    let gateway = setup.start();
+    // The last news is as old as the gateway.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let refused = gateway.get("/api/strict", &bearer(GOOD)).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert!(refused.text().contains("revocations_unknown"), "{}", refused.text());
+    assert_eq!(gateway.get("/api/available", &bearer(GOOD)).await.status, 200);
+    assert_eq!(gateway.get("/api/strict", "").await.status, 401, "without a credential, news does not matter");
+    gateway.snapshots.load().revocations_heard.set(Instant::now() + Duration::from_hours(1));
+    assert_eq!(gateway.get("/api/strict", &bearer(GOOD)).await.status, 200);
 }

@@ -23,8 +23,11 @@ async fn gated() -> (Upstream, Arc<Semaphore>) {
     let upstream = Upstream::start(move |mut connection| {
         let gate = Arc::clone(&of_service);
         async move {
-            while connection.request().await.is_some() {
-                gate.acquire().await.unwrap().forget();
+            while let Some(request) = connection.request().await {
+                // The gateway checks a service that seems to hang: that takes nobody's turn.
+                if !request.head.starts_with("HEAD ") {
+                    gate.acquire().await.unwrap().forget();
+                }
                 connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
             }
         }
@@ -114,7 +117,7 @@ async fn streams_of_one_client_count_but_not_for_the_gateways_own_paths() {
         requests.ready().await.unwrap();
         streams.push(tokio::spawn(requests.send_request(request(Method::GET, "/api/users", &[], ""))));
     }
-    until("all are in flight", || upstream.received().len() == STREAMS).await;
+    until("all are in flight", || upstream.received().len() >= STREAMS).await;
     for client in &clients {
         let refused = client.get("/api/users", &[]).await;
         assert_eq!(

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use imbl::{HashMap, OrdSet};
+use uuid::Uuid;
 
 use crate::domain::gateway::models::values::id::Revocable;
 
@@ -20,8 +21,66 @@ pub struct Revocation {
 }
 
 /// The position that a reader of the deny-list has reached. The default is before everything.
+///
+/// A store may lose its newest entries, when it is restored or fails over to a standby that lagged, and then give out
+/// the same places again. So every batch of entries has a random mark, and names the mark of the batch before it: a
+/// reader continues only a list whose next batch follows the last one that it has read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RevocationCursor(pub i64);
+pub struct RevocationCursor {
+    place: i64,
+    mark: Option<Uuid>,
+}
+
+impl RevocationCursor {
+    /// At this place, behind the batch with this mark. Without a mark every list continues it.
+    pub const fn new(place: i64, mark: Option<Uuid>) -> Self {
+        Self { place, mark }
+    }
+
+    /// At this place, of whatever list.
+    pub const fn at(place: i64) -> Self {
+        Self::new(place, None)
+    }
+
+    /// The place of the last entry that was read.
+    pub fn place(self) -> i64 {
+        self.place
+    }
+
+    /// Whether a list that ends at `end` is the one that was read up to here. `next` are the batches of its entries
+    /// after this position; `reach_end` is whether these are all of them.
+    ///
+    /// A gateway of the previous version marks nothing, neither its entries nor the end: so the first batch with a mark
+    /// has to follow, or else the end's mark is still the one that was read.
+    pub fn is_continued_by(self, next: impl IntoIterator<Item = BatchMarks>, end: Self, reach_end: bool) -> bool {
+        let Some(mark) = self.mark else { return end.place >= self.place };
+        let follows = match next.into_iter().find_map(|batch| batch.own.map(|own| (own, batch.follows))) {
+            Some((own, follows)) => own == mark || follows == Some(mark),
+            None => !reach_end || end.mark.is_none_or(|end| end == mark),
+        };
+        end.place >= self.place && follows
+    }
+}
+
+/// The mark of a batch of entries, and that of the batch before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchMarks {
+    /// Its own; `None` if a gateway of the previous version wrote it.
+    pub own: Option<Uuid>,
+    /// That of the batch before it.
+    pub follows: Option<Uuid>,
+}
+
+/// A part of the deny-list, as one look at the store has found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationPage {
+    /// The entries, oldest first.
+    pub entries: Vec<RecordedRevocation>,
+    /// The end of the list.
+    pub end: RevocationCursor,
+    /// Whether the list is the one that the reader has read before. If not, the store has lost entries.
+    pub is_continued: bool,
+}
 
 /// An entry of the deny-list with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +132,16 @@ impl Revocations {
         forgotten
     }
 
+    /// Whether nothing has changed since the other copy was made.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.expiry_of.ptr_eq(&other.expiry_of)
+    }
+
+    /// All entries, the first to expire first.
+    pub fn iter(&self) -> impl Iterator<Item = Revocation> {
+        self.by_expiry.iter().map(|&(expires_at, id)| Revocation { id, expires_at })
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.expiry_of.len()
@@ -117,6 +186,32 @@ mod tests {
         assert!(revocations.contains_any(&[id(1)]));
         assert_eq!(revocations.purge_expired(at(20)), 1);
         assert!(revocations.is_empty());
+    }
+
+    #[test]
+    fn a_list_is_continued_only_by_a_batch_that_follows_the_last_one() {
+        let mark = |n| Some(Uuid::from_u128(n));
+        let read = RevocationCursor::new(10, mark(3));
+        let batch = |own, follows| BatchMarks { own, follows };
+        let unmarked = batch(None, None);
+        let end = RevocationCursor::new(12, mark(4));
+        assert!(read.is_continued_by([batch(mark(4), mark(3))], end, true));
+        assert!(read.is_continued_by([batch(mark(3), mark(2))], end, true), "the rest of the same batch");
+        assert!(read.is_continued_by([], read, true), "nothing new");
+        // The store has lost its tail, and gave out the places again.
+        assert!(!read.is_continued_by([batch(mark(6), mark(5))], end, true));
+        assert!(!read.is_continued_by([], RevocationCursor::new(10, mark(5)), true));
+        assert!(!read.is_continued_by([], RevocationCursor::new(9, mark(3)), true), "fewer places than before");
+        // Gateways of the previous version do not change the mark of the end.
+        assert!(read.is_continued_by([unmarked], RevocationCursor::new(11, mark(3)), true));
+        assert!(read.is_continued_by([unmarked, batch(mark(4), mark(3))], end, true));
+        assert!(!read.is_continued_by([unmarked], RevocationCursor::new(11, mark(5)), true));
+        assert!(!read.is_continued_by([unmarked, batch(mark(6), mark(5))], end, true));
+        assert!(read.is_continued_by([unmarked], end, false), "the rest of the list will tell");
+        // Without a mark only the place counts.
+        assert!(RevocationCursor::at(10).is_continued_by([batch(mark(6), mark(5))], end, true));
+        assert!(!RevocationCursor::at(13).is_continued_by([], end, true));
+        assert!(RevocationCursor::default().is_continued_by([batch(mark(1), None)], end, true));
     }
 
     #[test]

@@ -235,7 +235,7 @@ async fn the_families_of_a_client_are_revoked_and_no_others(store: &Store) {
         let outcome = store.tokens.rotate(&rotation(first, successor, at(3))).await.unwrap();
         assert!(matches!(outcome, RotationOutcome::Rotated(_)), "{outcome:?}");
     }
-    let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
+    let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries;
     assert_eq!(listed.len(), 3);
     assert!(listed.iter().all(|entry| entry.revocation.expires_at == at(0) + ACCESS_TTL + LEEWAY));
 }

@@ -17,7 +17,7 @@ use crate::domain::gateway::{
     },
     repositories::{
         RepositoryError,
-        sea_orm::{ConnectError, Connection, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate, ping},
+        sea_orm::{ConnectError, Connection, SeaOrmSigningKeys, SeaOrmTokens, connect, migrate},
         signing_key::SigningKeyRepository,
         token::TokenRepository,
     },
@@ -26,6 +26,8 @@ use crate::domain::gateway::{
 over_every_database!(
     replicas_that_start_at_once_migrate_once,
     migrations_can_be_undone_and_done_again,
+    a_gateway_works_beside_what_a_newer_one_has_added,
+    a_gateway_does_not_start_where_a_newer_one_has_removed_something,
     acknowledged_data_survives_reopening,
     a_closed_database_is_unavailable,
     a_database_that_is_not_migrated_is_unavailable,
@@ -61,7 +63,6 @@ async fn replicas_that_start_at_once_migrate_once(database: &Database) {
             start.wait().await;
             let db = connect(&url, &schema).await?;
             migrate(&db).await?;
-            ping(&db).await?;
             SeaOrmTokens::new(db).revoke(&[revocation(1, at(60))]).await
         });
     }
@@ -71,7 +72,7 @@ async fn replicas_that_start_at_once_migrate_once(database: &Database) {
     let db = connect(&database.url, &database.schema).await.unwrap();
     let applied = Migrator::get_applied_migrations(&database.directly().await).await.unwrap();
     assert_eq!(applied.len(), Migrator::migrations().len());
-    assert_eq!(SeaOrmTokens::new(db).revocations_after(RevocationCursor::default(), 9).await.unwrap().len(), 1);
+    assert_eq!(SeaOrmTokens::new(db).revocations_after(RevocationCursor::default(), 9).await.unwrap().entries.len(), 1);
 }
 
 async fn migrations_can_be_undone_and_done_again(database: &Database) {
@@ -82,6 +83,50 @@ async fn migrations_can_be_undone_and_done_again(database: &Database) {
     SeaOrmTokens::new(db).open_family(&family(1), &refresh(11)).await.unwrap();
 }
 
+/// What a newer gateway did.
+async fn recorded(database: &Database, migration: &str, sql: &str) {
+    let newer = database.directly().await;
+    for sql in [sql, &format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{migration}', 1)")] {
+        newer.execute_unprepared(sql).await.unwrap();
+    }
+    newer.close().await.unwrap();
+}
+
+async fn a_gateway_works_beside_what_a_newer_one_has_added(database: &Database) {
+    migrated(database).await.close().await.unwrap();
+    // As if the last migration were not done yet.
+    let last = Migrator::migrations().last().unwrap().name().to_owned();
+    Migrator::down(&database.directly().await, Some(1)).await.unwrap();
+    let added = "ALTER TABLE token_families ADD COLUMN colour TEXT";
+    recorded(database, "m20990101_999990_add_colour_to_token_families", added).await;
+    recorded(database, "m20990101_999991_contract_000001_drop_sizes", "SELECT 1").await;
+    for _ in 0..2 {
+        let db = migrated(database).await;
+        let tokens = SeaOrmTokens::new(db.clone());
+        tokens.open_family(&family(1), &refresh(11)).await.unwrap();
+        assert!(tokens.find_refresh(&digest(11)).await.unwrap().is_some());
+        tokens.revoke(&[revocation(1, at(60))]).await.unwrap();
+        db.execute_unprepared("DELETE FROM token_families").await.unwrap();
+        db.close().await.unwrap();
+    }
+    let applied = Migrator::get_applied_migrations(&database.directly().await).await.unwrap();
+    assert_eq!(applied.last().unwrap().name(), last, "its own migrations are done");
+}
+
+async fn a_gateway_does_not_start_where_a_newer_one_has_removed_something(database: &Database) {
+    let db = migrated(database).await;
+    let refused = async |name: &str, reason: &str| {
+        recorded(database, name, "SELECT 1").await;
+        let Err(RepositoryError::Misfit(said)) = migrate(&db).await else { panic!("it starts beside {name}") };
+        assert!(said.contains(name) && said.contains(reason), "{said}");
+        let gone = format!("DELETE FROM seaql_migrations WHERE version = '{name}'");
+        database.directly().await.execute_unprepared(&gone).await.unwrap();
+    };
+    refused("m20990101_999990_contract_999989_drop_scope", "a newer gateway has removed").await;
+    refused("m20240101_000001_create_posts", "DATABASE_SCHEMA").await;
+    migrate(&db).await.unwrap();
+}
+
 async fn acknowledged_data_survives_reopening(database: &Database) {
     let db = migrated(database).await;
     let tokens = SeaOrmTokens::new(db.clone());
@@ -90,18 +135,18 @@ async fn acknowledged_data_survives_reopening(database: &Database) {
     tokens.revoke(&[revocation(1, at(60))]).await.unwrap();
     tokens.put_dummy(&dummy(1, at(60))).await.unwrap();
     SeaOrmSigningKeys::new(db.clone()).add(&key()).await.unwrap();
-    let listed = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
+    let listed = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries;
     db.close().await.unwrap();
 
     let db = migrated(database).await;
     let tokens = SeaOrmTokens::new(db.clone());
     assert_eq!(tokens.find_refresh(&digest(12)).await.unwrap().unwrap().family, rotated);
-    assert_eq!(tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap(), listed);
+    assert_eq!(tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries, listed);
     assert_eq!(tokens.find_dummy(&digest(1)).await.unwrap(), Some(dummy(1, at(60))));
     assert_eq!(SeaOrmSigningKeys::new(db).list().await.unwrap(), [key()]);
     // The positions continue where they were: a reader's cursor survives a restart.
     tokens.revoke(&[revocation(2, at(60))]).await.unwrap();
-    assert_eq!(tokens.revocations_after(listed[0].cursor, 9).await.unwrap().len(), 1);
+    assert_eq!(tokens.revocations_after(listed[0].cursor, 9).await.unwrap().entries.len(), 1);
 }
 
 pub(super) fn assert_unavailable<T: Debug>(outcome: Result<T, RepositoryError>) {
@@ -131,7 +176,6 @@ async fn assert_nothing_works(db: Connection) {
 async fn a_closed_database_is_unavailable(database: &Database) {
     let db = migrated(database).await;
     db.clone().close().await.unwrap();
-    assert_unavailable(ping(&db).await);
     assert_unavailable(migrate(&db).await);
     assert_nothing_works(db).await;
 }

@@ -251,7 +251,7 @@ async fn over(database: Database) -> Store {
 #[expect(clippy::unused_async, reason = "opened like the other stores")]
 pub(super) async fn empty_sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
-    let url = |file: &str| format!("sqlite://{}", folder.path().join(file).display());
+    let url = |file: &str| format!("sqlite://{}?mode=rwc", folder.path().join(file).display());
     // A folder cannot be created inside a file.
     std::fs::write(folder.path().join("file"), "").unwrap();
     Database {

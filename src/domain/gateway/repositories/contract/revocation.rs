@@ -22,6 +22,7 @@ over_every_store!(
     families_of_sessions_are_revoked_while_they_are_rotated,
     an_interrupted_ending_is_finished,
     an_id_is_listed_once,
+    what_the_store_has_lost_is_put_back_with_the_end_of_its_families,
     any_of_several_ids_is_found,
     the_deny_list_is_read_in_pages,
     a_reader_misses_nothing_that_is_written_meanwhile,
@@ -30,7 +31,7 @@ over_every_store!(
 
 /// The whole list.
 async fn listed(store: &Store) -> Vec<Revocation> {
-    let entries = store.peer_tokens.revocations_after(RevocationCursor::default(), 1000).await.unwrap();
+    let entries = store.peer_tokens.revocations_after(RevocationCursor::default(), 1000).await.unwrap().entries;
     assert!(entries.is_sorted_by(|a, b| a.cursor < b.cursor), "{entries:?}");
     entries.into_iter().map(|entry| entry.revocation).collect()
 }
@@ -182,6 +183,23 @@ async fn an_id_is_listed_once(store: &Store) {
     assert_eq!(listed(store).await, all);
 }
 
+async fn what_the_store_has_lost_is_put_back_with_the_end_of_its_families(store: &Store) {
+    for n in [1, 2, 3] {
+        store.tokens.open_family(&family(n), &refresh(n)).await.unwrap();
+    }
+    store.tokens.revoke_family(family_id(1), at(5)).await.unwrap();
+    let lost = [family(1).revocation(), revocation(9, at(60)), family(2).revocation()];
+    for _ in 0..2 {
+        store.peer_tokens.restore(&lost, at(70)).await.unwrap();
+        assert_eq!(listed(store).await, lost);
+    }
+    for (n, revoked_at) in [(1, Some(at(5))), (2, Some(at(70))), (3, None)] {
+        let family = store.tokens.find_refresh(&digest(n)).await.unwrap().unwrap().family;
+        assert_eq!(family.revoked_at, revoked_at, "{n}");
+    }
+    store.tokens.restore(&[], at(80)).await.unwrap();
+}
+
 async fn any_of_several_ids_is_found(store: &Store) {
     store.tokens.open_family(&family(1), &refresh(11)).await.unwrap();
     store.tokens.revoke_family(family_id(1), at(1)).await.unwrap();
@@ -195,7 +213,7 @@ async fn the_deny_list_is_read_in_pages(store: &Store) {
     for n in [5, 3, 9, 1] {
         store.tokens.revoke(&[revocation(n, at(10))]).await.unwrap();
     }
-    let page = async |cursor, limit| store.peer_tokens.revocations_after(cursor, limit).await.unwrap();
+    let page = async |cursor, limit| store.peer_tokens.revocations_after(cursor, limit).await.unwrap().entries;
     let whole = page(RevocationCursor::default(), 4).await;
     assert_eq!(
         whole.iter().map(|entry| entry.revocation).collect::<Vec<_>>(),
@@ -207,8 +225,8 @@ async fn the_deny_list_is_read_in_pages(store: &Store) {
     assert_eq!(page(whole[0].cursor, 2).await, whole[1..3]);
     assert_eq!(page(whole[2].cursor, 9).await, whole[3..]);
     assert_eq!(page(whole[3].cursor, 9).await, []);
-    assert_eq!(page(RevocationCursor(i64::MAX), 9).await, []);
-    assert_eq!(page(RevocationCursor(-1), 9).await, whole);
+    assert_eq!(page(RevocationCursor::at(i64::MAX), 9).await, []);
+    assert_eq!(page(RevocationCursor::at(-1), 9).await, whole);
 
     // Deleted entries leave a gap; positions are never reused.
     store.tokens.purge_expired(at(10)).await.unwrap();
@@ -227,7 +245,7 @@ async fn a_reader_misses_nothing_that_is_written_meanwhile(store: &Store) {
             let (mut seen, mut cursor) = (Vec::new(), RevocationCursor::default());
             loop {
                 let was_last = done.load(Ordering::SeqCst);
-                let page = replica.revocations_after(cursor, 4).await.unwrap();
+                let page = replica.revocations_after(cursor, 4).await.unwrap().entries;
                 if page.is_empty() && was_last {
                     return seen;
                 }

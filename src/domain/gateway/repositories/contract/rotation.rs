@@ -80,7 +80,7 @@ async fn a_replay_within_grace_gets_the_same_successor(store: &Store) {
     let record = store.tokens.find_refresh(&digest(11)).await.unwrap().unwrap();
     assert_eq!((record.family, record.consumed_at), (after, Some(at(60))), "grace counts from the first use");
     assert_eq!(store.tokens.find_refresh(&digest(13)).await.unwrap(), None);
-    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap(), []);
+    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries, []);
 }
 
 async fn a_replay_gets_nothing_once_the_successor_was_used(store: &Store) {
@@ -153,13 +153,13 @@ async fn a_reuse_after_grace_ends_the_family(store: &Store) {
 
     assert_eq!(store.tokens.find_refresh(&digest(12)).await.unwrap().unwrap().family, ended);
     assert!(store.tokens.is_any_revoked(&[family_id(1).into()]).await.unwrap());
-    let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
+    let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries;
     assert_eq!(listed.iter().map(|entry| entry.revocation).collect::<Vec<_>>(), [ended.revocation()]);
     // Neither the thief's nor the owner's token works now, and that is not another reuse.
     for presented in [11, 12] {
         assert_eq!(store.tokens.rotate(&rotation(presented, 14, now)).await.unwrap(), RotationOutcome::Revoked);
     }
-    assert_eq!(store.tokens.revocations_after(listed[0].cursor, 9).await.unwrap(), []);
+    assert_eq!(store.tokens.revocations_after(listed[0].cursor, 9).await.unwrap().entries, []);
 }
 
 async fn without_grace_every_second_use_is_a_reuse(store: &Store) {
@@ -237,7 +237,7 @@ async fn of_concurrent_rotations_without_grace_one_wins_and_the_family_ends(stor
     assert_eq!(count(|outcome| matches!(outcome, RotationOutcome::Rotated(_))), 1, "{outcomes:?}");
     assert_eq!(count(|outcome| matches!(outcome, RotationOutcome::Reused { .. })), 1, "{outcomes:?}");
     assert_eq!(count(|outcome| matches!(outcome, RotationOutcome::Revoked)), 6, "{outcomes:?}");
-    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().len(), 1);
+    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries.len(), 1);
 }
 
 async fn a_rotation_that_races_a_revocation_leaves_nothing_alive(store: &Store) {
@@ -258,7 +258,7 @@ async fn a_rotation_that_races_a_revocation_leaves_nothing_alive(store: &Store) 
         let revoked = timeout(PATIENCE, revoked).await.unwrap().unwrap().unwrap().unwrap();
 
         // The entry covers every issued access token, in either order.
-        let listed = store.tokens.revocations_after(RevocationCursor::default(), 99).await.unwrap();
+        let listed = store.tokens.revocations_after(RevocationCursor::default(), 99).await.unwrap().entries;
         assert_eq!(listed.last().unwrap().revocation, revoked.revocation());
         let expires_at = match rotated {
             RotationOutcome::Rotated(family) => family.access_expires_at,

@@ -9,7 +9,7 @@ use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 use super::harness::{self, PATIENCE, Store, at};
 use crate::domain::gateway::{
     models::signing_key::{SigningAlgorithm, SigningKey},
-    repositories::{Constraint, contract::harness::assert_conflict},
+    repositories::{Constraint, RepositoryError, contract::harness::assert_conflict},
 };
 
 over_every_store!(
@@ -19,6 +19,8 @@ over_every_store!(
     of_concurrent_keys_of_one_generation_one_is_kept,
     a_key_is_resealed_unless_it_changed_since_it_was_read,
     a_key_can_be_removed_twice,
+    a_key_replaces_all_others_at_once,
+    of_concurrent_replacements_one_key_is_left_and_there_is_always_one,
 );
 
 fn key(kid: &str, algorithm: SigningAlgorithm, generation: u32) -> SigningKey {
@@ -112,4 +114,35 @@ async fn a_key_can_be_removed_twice(store: &Store) {
         assert_eq!(store.keys.list().await.unwrap(), std::slice::from_ref(&other));
     }
     store.keys.add(&one).await.unwrap();
+}
+
+async fn a_key_replaces_all_others_at_once(store: &Store) {
+    let new = key("new", SigningAlgorithm::Es256, 3);
+    assert_eq!(store.keys.replace_all(&new).await.unwrap(), 0);
+    store.keys.remove("new").await.unwrap();
+    for (n, algorithm) in (1..).zip([SigningAlgorithm::Es256, SigningAlgorithm::Es256, SigningAlgorithm::Rs256]) {
+        store.keys.add(&key(&format!("old-{n}"), algorithm, n)).await.unwrap();
+    }
+    assert_eq!(store.keys.replace_all(&new).await.unwrap(), 3);
+    assert_eq!(store.peer_keys.list().await.unwrap(), std::slice::from_ref(&new));
+    // Its id and its generation are free: what it replaces is gone.
+    assert_eq!(store.peer_keys.replace_all(&new).await.unwrap(), 1);
+    assert_eq!(store.keys.list().await.unwrap(), [new]);
+}
+
+async fn of_concurrent_replacements_one_key_is_left_and_there_is_always_one(store: &Store) {
+    store.keys.add(&key("old", SigningAlgorithm::Es256, 1)).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for n in 0..6 {
+        let keys = Arc::clone(if n % 2 == 0 { &store.keys } else { &store.peer_keys });
+        tasks.spawn(async move {
+            let replaced = keys.replace_all(&key(&format!("kid-{n}"), SigningAlgorithm::Es256, 2)).await;
+            assert!(matches!(replaced, Ok(1) | Err(RepositoryError::Conflict(Constraint::Generation))), "{replaced:?}");
+            assert_eq!(keys.list().await.unwrap().len(), 1);
+            replaced.is_ok()
+        });
+    }
+    assert!(timeout(PATIENCE, tasks.join_all()).await.unwrap().contains(&true));
+    let left = store.keys.list().await.unwrap();
+    assert!(left.len() == 1 && left[0].kid.starts_with("kid-"), "{left:?}");
 }

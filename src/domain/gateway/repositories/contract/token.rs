@@ -69,7 +69,7 @@ async fn times_are_kept_to_the_microsecond(store: &Store) {
 
     store.tokens.revoke(&[revocation(1, at(9) + finer)]).await.unwrap();
     store.tokens.put_dummy(&DummyToken { created_at: at(0) + finer, ..dummy(1, at(9) + finer) }).await.unwrap();
-    let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
+    let listed = store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries;
     assert_eq!(
         listed.iter().map(|entry| entry.revocation).collect::<Vec<_>>(),
         [kept.revocation(), revocation(1, at(9))]
@@ -85,7 +85,7 @@ async fn an_unknown_token_is_none(store: &Store) {
     assert_eq!(store.tokens.rotate(&rotation(12, 13, at(0))).await.unwrap(), RotationOutcome::Unknown);
     assert!(!store.tokens.is_any_revoked(&[]).await.unwrap());
     assert!(!store.tokens.is_any_revoked(&[family_id(1).into(), token_id(1).into()]).await.unwrap());
-    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap(), []);
+    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries, []);
 }
 
 async fn a_taken_family_is_a_conflict_and_nothing_is_stored(store: &Store) {
@@ -168,7 +168,7 @@ async fn families_that_are_opened_at_once_leave_no_more_than_may_be(store: &Stor
         known += usize::from(store.tokens.find_refresh(&digest(n)).await.unwrap().is_some());
     }
     assert_eq!(known, 3);
-    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 99).await.unwrap().len(), 10);
+    assert_eq!(store.tokens.revocations_after(RevocationCursor::default(), 99).await.unwrap().entries.len(), 10);
 }
 
 async fn a_dummy_token_is_read_back_whole_expired_or_not(store: &Store) {

@@ -30,12 +30,13 @@ impl SigningKeyRepository for MemorySigningKeys {
         if keys.iter().any(|known| (known.algorithm, known.generation) == (key.algorithm, key.generation)) {
             return Err(RepositoryError::Conflict(Constraint::Generation));
         }
-        keys.push(SigningKey {
-            created_at: truncate_to_micros(key.created_at),
-            signs_from: truncate_to_micros(key.signs_from),
-            ..key.clone()
-        });
+        keys.push(stored(key));
         Ok(())
+    }
+
+    async fn replace_all(&self, key: &SigningKey) -> Result<u64, RepositoryError> {
+        let others = std::mem::replace(&mut *lock(&self.0), vec![stored(key)]);
+        Ok(u64::try_from(others.len()).unwrap_or(u64::MAX))
     }
 
     async fn reseal(&self, kid: &str, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
@@ -50,5 +51,14 @@ impl SigningKeyRepository for MemorySigningKeys {
     async fn remove(&self, kid: &str) -> Result<(), RepositoryError> {
         lock(&self.0).retain(|key| key.kid != kid);
         Ok(())
+    }
+}
+
+/// The key with the precision that it is stored with.
+fn stored(key: &SigningKey) -> SigningKey {
+    SigningKey {
+        created_at: truncate_to_micros(key.created_at),
+        signs_from: truncate_to_micros(key.signs_from),
+        ..key.clone()
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::gateway::{
     models::{
         token::{
             DummyToken, KEPT_GENERATIONS, LEEWAY, MAX_GENERATION, NewRefreshToken, RecordedRevocation, RefreshRecord,
-            Revocable, Revocation, RevocationCursor, Rotation, RotationOutcome, TokenFamily,
+            Revocable, Revocation, RevocationCursor, RevocationPage, Rotation, RotationOutcome, TokenFamily,
         },
         values::{
             digest::Sha256Digest,
@@ -325,24 +325,34 @@ impl TokenRepository for MemoryTokens {
         Ok(ids.iter().any(|id| state.deny_list.places.contains_key(id)))
     }
 
+    async fn restore(&self, revocations: &[Revocation], now: DateTime<Utc>) -> Result<(), RepositoryError> {
+        let mut state = lock(&self.0);
+        let State { families, deny_list, .. } = &mut *state;
+        for revocation in revocations {
+            if let Some(family) = families.get_mut(&revocation.id.as_uuid().into()) {
+                family.revoked_at.get_or_insert(truncate_to_micros(now));
+            }
+            deny_list.add(*revocation);
+        }
+        Ok(())
+    }
+
     async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
         let state = lock(&self.0);
         Ok(ids.iter().filter(|id| state.deny_list.places.contains_key(id)).copied().collect())
     }
 
-    async fn revocations_after(
-        &self,
-        cursor: RevocationCursor,
-        limit: u64,
-    ) -> Result<Vec<RecordedRevocation>, RepositoryError> {
+    async fn revocations_after(&self, cursor: RevocationCursor, limit: u64) -> Result<RevocationPage, RepositoryError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let recorded = |(&place, &revocation): (&i64, &Revocation)| RecordedRevocation {
-            cursor: RevocationCursor(place),
+            cursor: RevocationCursor::at(place),
             revocation,
         };
         let state = lock(&self.0);
-        let after = (std::ops::Bound::Excluded(cursor.0), std::ops::Bound::Unbounded);
-        Ok(state.deny_list.by_place.range(after).take(limit).map(recorded).collect())
+        let after = (std::ops::Bound::Excluded(cursor.place()), std::ops::Bound::Unbounded);
+        let entries = state.deny_list.by_place.range(after).take(limit).map(recorded).collect();
+        // It never loses an entry.
+        Ok(RevocationPage { entries, end: RevocationCursor::at(state.deny_list.last_place), is_continued: true })
     }
 
     async fn put_dummy(&self, dummy: &DummyToken) -> Result<(), RepositoryError> {

@@ -1,13 +1,20 @@
 //! Reaching Redis: connecting, deadlines, and the meaning of its errors. It knows nothing of the stored data.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
 use redis::{
     Client, Cmd, ErrorKind, FromRedisValue, RedisError, Script,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use crate::domain::gateway::repositories::RepositoryError;
+use crate::domain::gateway::repositories::{
+    RepositoryError,
+    availability::{Availability, Observer},
+};
 
 /// How long connecting may take. As for a database, an unavailable store must be reported before clients give up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,9 +26,28 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// try again.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// A connection that all callers share, and that reconnects by itself.
+/// How often Redis is asked whether it responds and accepts writes.
+const ASKED_EVERY: Duration = Duration::from_millis(500);
+
+/// The same while it is away.
+const RETRIED_EVERY: Duration = Duration::from_millis(200);
+
+/// The key that is written to ask that, behind the prefix of all keys.
+const PROBE: &str = "probe";
+
+/// A connection that all callers share, and that reconnects by itself. While the watcher finds Redis away, operations
+/// fail at once.
 #[derive(Clone)]
-pub struct RedisConnection(ConnectionManager);
+pub struct RedisConnection(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    /// Replaced when Redis accepts no writes: its name may lead to another one now.
+    manager: RwLock<ConnectionManager>,
+    availability: Availability,
+    /// Its address, without its secrets.
+    name: String,
+}
 
 impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,46 +63,105 @@ impl fmt::Debug for RedisConnection {
 pub async fn connect(url: &str) -> Result<RedisConnection, RepositoryError> {
     // The library's error text could quote the URL.
     let client = Client::open(url).map_err(|_| RepositoryError::Unavailable("the URL is invalid".to_owned()))?;
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(ANSWER_TIMEOUT))
-        .set_min_delay(RETRY_DELAY)
-        .set_number_of_retries(1);
-    let connection = RedisConnection(ConnectionManager::new_with_config(client, config).await?);
-    connection.ping().await?;
+    let name = format!("Redis at {}", client.get_connection_info().addr());
+    let manager = RwLock::new(ConnectionManager::new_with_config(client.clone(), config()).await?);
+    let connection = RedisConnection(Arc::new(Shared { client, manager, availability: Availability::default(), name }));
+    connection.read::<()>(&redis::cmd("PING")).await?;
     Ok(connection)
 }
 
+fn config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT))
+        .set_min_delay(RETRY_DELAY)
+        .set_number_of_retries(1)
+}
+
 impl RedisConnection {
-    /// Checks that Redis responds.
-    pub async fn ping(&self) -> Result<(), RepositoryError> {
-        Ok(self.read(&redis::cmd("PING")).await?)
+    /// Whether Redis can be reached, as its watcher sees it.
+    pub fn availability(&self) -> &Availability {
+        &self.0.availability
+    }
+
+    /// Watches Redis until the future is dropped. `prefix` is that of all keys.
+    pub async fn watch(&self, prefix: &str, observer: &dyn Observer) {
+        let Shared { availability, name, .. } = &*self.0;
+        let mut probe = redis::cmd("SET");
+        probe.arg(format!("{prefix}{PROBE}")).arg("").arg("PX").arg(60_000);
+        loop {
+            let mut outcome = probe.query_async::<()>(&mut self.manager()).await;
+            if outcome.as_ref().is_err_and(|error| error.is_connection_dropped() && !error.is_timeout()) {
+                // A connection may end while the server is well. If it is not, the next one fails.
+                outcome = probe.query_async(&mut self.manager()).await;
+            }
+            let pause = match outcome {
+                Ok(()) => {
+                    availability.responds(name, observer);
+                    ASKED_EVERY
+                }
+                Err(error) => {
+                    availability.is_away(Instant::now(), &format!("{name}: {error}"), observer);
+                    if error.code().is_some() {
+                        self.connect_anew();
+                    }
+                    RETRIED_EVERY
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = availability.doubted() => {}
+            }
+        }
+    }
+
+    /// The next use connects, to whatever the name leads to then.
+    fn connect_anew(&self) {
+        if let Ok(manager) = ConnectionManager::new_lazy_with_config(self.0.client.clone(), config()) {
+            *self.0.manager.write().unwrap_or_else(PoisonError::into_inner) = manager;
+        }
     }
 
     /// Runs a reading command. A connection that broke unnoticed, as when Redis was restarted, shows that only on its
     /// next use: then the command is repeated once, on a new connection. Writing commands are not repeated like this:
     /// the first may have happened.
-    pub(super) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
-        match command.query_async(&mut self.0.clone()).await {
-            Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
-                command.query_async(&mut self.0.clone()).await
+    pub(super) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RepositoryError> {
+        self.unless_away(async {
+            match command.query_async(&mut self.manager()).await {
+                Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
+                    command.query_async(&mut self.manager()).await
+                }
+                outcome => outcome,
             }
-            outcome => outcome,
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn manager(&self) -> ConnectionManager {
-        self.0.clone()
+        })
+        .await
     }
 
     /// Runs a script that writes.
-    pub(super) async fn run<T: FromRedisValue>(&self, script: &Script, arguments: &[&str]) -> Result<T, RedisError> {
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        arguments: &[&str],
+    ) -> Result<T, RepositoryError> {
         let mut invocation = script.prepare_invoke();
         for argument in arguments {
             invocation.arg(*argument);
         }
-        invocation.invoke_async(&mut self.0.clone()).await
+        self.unless_away(async { invocation.invoke_async(&mut self.manager()).await }).await
+    }
+
+    async fn unless_away<T>(
+        &self,
+        operation: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RepositoryError> {
+        match self.0.availability.unless_away(operation).await {
+            Ok(outcome) => Ok(outcome.inspect_err(|_| self.0.availability.doubt())?),
+            Err(outage) => Err(RepositoryError::Unavailable(outage.to_string())),
+        }
+    }
+
+    pub(super) fn manager(&self) -> ConnectionManager {
+        self.0.manager.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -34,7 +34,7 @@ impl Keys {
 
     /// Runs a reading command.
     pub(super) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RepositoryError> {
-        Ok(self.connection.read(command).await?)
+        self.connection.read(command).await
     }
 
     /// Runs a script. Its first argument is the prefix.
@@ -44,7 +44,7 @@ impl Keys {
         arguments: &[&str],
     ) -> Result<T, RepositoryError> {
         let arguments = [&[self.prefix.as_str()], arguments].concat();
-        Ok(self.connection.run(script, &arguments).await?)
+        self.connection.run(script, &arguments).await
     }
 
     /// Runs a script that deletes a batch of what has expired, until nothing is left; returns how much was deleted.

@@ -9,16 +9,25 @@ use sea_orm::{
     QueryResult, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait,
 };
 use thiserror::Error;
+use tracing::info;
 
 use self::conflicts::violated;
 pub(super) use self::conflicts::without_account;
-use crate::domain::gateway::repositories::RepositoryError;
-use migration::{Migrator, MigratorTrait};
+use crate::domain::gateway::repositories::{
+    RepositoryError,
+    availability::{Availability, Observer},
+};
+use migration::{
+    Migrator, MigratorTrait,
+    releases::{self, Misfit},
+};
 
 mod adoption;
 mod conflicts;
 mod postgres;
 mod quoting;
+#[cfg(test)]
+mod recording;
 mod sqlite;
 
 /// How long to wait for a connection. An unavailable store is reported after this time, before clients give up.
@@ -35,7 +44,7 @@ pub struct Connection(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Sqlite(DatabaseConnection),
+    Sqlite(sqlite::File),
     Postgres(Box<postgres::Pool>),
 }
 
@@ -58,7 +67,7 @@ pub enum ConnectError {
     Refused(String),
 }
 
-/// Opens the database at `url`: `sqlite:…` (created if missing) or `postgres://…`, with the tables in this schema.
+/// Opens the database at `url`: `sqlite:…` (a missing file is made only with `mode=rwc`) or `postgres://…`, with the tables in this schema.
 ///
 /// # Errors
 /// If the URL is of another kind, or no database responds there within a few seconds.
@@ -73,7 +82,8 @@ pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError
                 let mut options = ConnectOptions::new(url);
                 options.acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
                 let opened = sqlite::open(options).await;
-                opened.map(Kind::Sqlite).map_err(|error| ConnectError::Refused(error.to_string()))
+                let file = |db| Kind::Sqlite(sqlite::File { db, availability: Availability::default() });
+                opened.map(file).map_err(ConnectError::Refused)
             }
             Some("postgres" | "postgresql") => {
                 postgres::Pool::open(url, schema).await.map(|pool| Kind::Postgres(Box::new(pool)))
@@ -94,12 +104,38 @@ pub async fn connect(url: &str, schema: &str) -> Result<Connection, ConnectError
 pub async fn migrate(db: &Connection) -> Result<(), RepositoryError> {
     match &db.0 {
         // It needs no lock of its own: only one transaction writes to a file at a time.
-        Kind::Sqlite(db) => {
-            let transaction = begin_immediate(db).await?;
-            Migrator::up(&transaction, None).await?;
+        Kind::Sqlite(file) => {
+            let transaction = begin_immediate(&file.db).await?;
+            bring_up(&transaction).await?;
             Ok(transaction.commit().await?)
         }
         Kind::Postgres(pool) => pool.migrate().await,
+    }
+}
+
+/// Applies the migrations that are not recorded yet, unless others are recorded that this version cannot work beside. To
+/// be called in a transaction that no other replica can be in.
+async fn bring_up(transaction: &DatabaseTransaction) -> Result<(), RepositoryError> {
+    let newer = match releases::judge(transaction).await? {
+        Ok(newer) => newer,
+        Err(misfit) => return Err(RepositoryError::Misfit(explained(misfit))),
+    };
+    if !newer.is_empty() {
+        info!("a newer gateway has extended the tables ({}): this one starts beside it", newer.join(", "));
+    }
+    Ok(Migrator::up(transaction, None).await?)
+}
+
+fn explained(misfit: Misfit) -> String {
+    match misfit {
+        Misfit::Contracted { migration, newest } => format!(
+            "a newer gateway has removed what this version needs, by the migration {migration}; start a version that is \
+             at least as new as that (this one knows migrations up to {newest}), or restore a backup from before it"
+        ),
+        Misfit::Foreign { migration } => format!(
+            "it has a migration that belongs to no version of this gateway: {migration}; if other programs keep their \
+             tables there, set DATABASE_SCHEMA (PostgreSQL) or another file (SQLite)"
+        ),
     }
 }
 
@@ -117,15 +153,20 @@ pub async fn is_migrated(db: &Connection) -> Result<bool, RepositoryError> {
     .await
 }
 
-/// Checks that the database responds.
-pub async fn ping(db: &Connection) -> Result<(), RepositoryError> {
-    with_timeout(async {
-        match &db.0 {
-            Kind::Sqlite(db) => Ok(db.ping().await?),
-            Kind::Postgres(pool) => Ok(pool.ping().await?),
-        }
-    })
-    .await
+/// Watches the database until the future is dropped.
+pub async fn watch(db: &Connection, observer: &dyn Observer) {
+    match &db.0 {
+        Kind::Sqlite(file) => file.watch(observer).await,
+        Kind::Postgres(pool) => pool.watch(observer).await,
+    }
+}
+
+/// Whether the database can be reached, as its watcher sees it.
+pub fn availability(db: &Connection) -> &Availability {
+    match &db.0 {
+        Kind::Sqlite(file) => &file.availability,
+        Kind::Postgres(pool) => pool.availability(),
+    }
 }
 
 /// The time by the store's own clock, in microseconds since 1970: an expression of SQL. For what must not depend on the
@@ -137,10 +178,18 @@ pub(super) fn clock(db: &impl ConnectionTrait) -> &'static str {
     }
 }
 
+/// A random UUID, made by the store: an expression of SQL.
+pub(super) fn random_uuid(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => "gen_random_uuid()",
+        _ => "randomblob(16)",
+    }
+}
+
 /// Begins a transaction that will write.
 pub(super) async fn begin(db: &Connection) -> Result<Transaction, DbErr> {
     match &db.0 {
-        Kind::Sqlite(db) => begin_immediate(db).await.map(Transaction::Sqlite),
+        Kind::Sqlite(file) => begin_immediate(&file.db).await.map(Transaction::Sqlite),
         Kind::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
     }
 }
@@ -168,7 +217,7 @@ impl Connection {
     #[cfg(test)]
     pub(crate) async fn close(self) -> Result<(), DbErr> {
         match self.0 {
-            Kind::Sqlite(db) => db.close().await,
+            Kind::Sqlite(file) => file.db.close().await,
             Kind::Postgres(pool) => {
                 pool.close().await;
                 Ok(())
@@ -185,6 +234,15 @@ impl Connection {
 }
 
 impl Transaction {
+    /// Announces a change to the other replicas, if the transaction is committed and they can be told.
+    pub(super) async fn announce(&self) -> Result<(), DbErr> {
+        match self {
+            // They are on this machine, and read the file often.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.announce().await,
+        }
+    }
+
     /// Commits the transaction.
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
         match self {
@@ -205,29 +263,35 @@ impl ConnectionTrait for Connection {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        #[cfg(test)]
+        recording::note(&statement);
         match &self.0 {
-            Kind::Sqlite(db) => db.execute_raw(statement).await,
+            Kind::Sqlite(file) => file.db.execute_raw(statement).await,
             Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.execute_raw(statement).await).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match &self.0 {
-            Kind::Sqlite(db) => db.execute_unprepared(sql).await,
+            Kind::Sqlite(file) => file.db.execute_unprepared(sql).await,
             Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.execute_unprepared(sql).await).await,
         }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        #[cfg(test)]
+        recording::note(&statement);
         match &self.0 {
-            Kind::Sqlite(db) => db.query_one_raw(statement).await,
+            Kind::Sqlite(file) => file.db.query_one_raw(statement).await,
             Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.query_one_raw(statement).await).await,
         }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        #[cfg(test)]
+        recording::note(&statement);
         match &self.0 {
-            Kind::Sqlite(db) => db.query_all_raw(statement).await,
+            Kind::Sqlite(file) => file.db.query_all_raw(statement).await,
             Kind::Postgres(pool) => pool.begin().await?.alone(async |it| it.query_all_raw(statement).await).await,
         }
     }
@@ -243,6 +307,8 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        #[cfg(test)]
+        recording::note(&statement);
         match self {
             Self::Sqlite(transaction) => transaction.execute_raw(statement).await,
             Self::Postgres(transaction) => transaction.execute_raw(statement).await,
@@ -257,6 +323,8 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        #[cfg(test)]
+        recording::note(&statement);
         match self {
             Self::Sqlite(transaction) => transaction.query_one_raw(statement).await,
             Self::Postgres(transaction) => transaction.query_one_raw(statement).await,
@@ -264,6 +332,8 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        #[cfg(test)]
+        recording::note(&statement);
         match self {
             Self::Sqlite(transaction) => transaction.query_all_raw(statement).await,
             Self::Postgres(transaction) => transaction.query_all_raw(statement).await,

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::domain::gateway::{
         models::{
-            token::{Revocation, RevocationCursor},
+            token::{BatchMarks, Revocation, RevocationCursor},
             values::id::TokenId,
         },
         repositories::{
@@ -77,14 +77,15 @@ mod tests {
         let row = |n: u64, seconds| {
             let id = TokenId::from_random(u128::from(n).to_be_bytes()).into();
             let expires_at = DateTime::from_timestamp(seconds, 0).unwrap();
-            revocations::ActiveModel::new(&Revocation { id, expires_at }, n.try_into().unwrap())
+            let marks = BatchMarks { own: None, follows: None };
+            revocations::ActiveModel::new(&Revocation { id, expires_at }, n.try_into().unwrap(), marks)
         };
         let expired = (1..=2 * BATCH + 1).map(|n| row(n, 10));
         revocations::Entity::insert_many(expired.chain([row(9999, 11)])).exec(&db).await.unwrap();
 
         let tokens = SeaOrmTokens::new(db);
         assert_eq!(tokens.purge_expired(DateTime::from_timestamp(10, 0).unwrap()).await.unwrap(), 2 * BATCH + 1);
-        let left = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap();
-        assert_eq!(left.iter().map(|entry| entry.cursor).collect::<Vec<_>>(), [RevocationCursor(9999)]);
+        let left = tokens.revocations_after(RevocationCursor::default(), 9).await.unwrap().entries;
+        assert_eq!(left.iter().map(|entry| entry.cursor).collect::<Vec<_>>(), [RevocationCursor::at(9999)]);
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::{
-    connection::{Connection, with_timeout},
+    connection::{Connection, begin, with_timeout},
     entities::signing_keys::{self, Column},
 };
 use crate::domain::gateway::{
@@ -43,6 +43,18 @@ impl SigningKeyRepository for SeaOrmSigningKeys {
             let row = signing_keys::ActiveModel::from(key);
             signing_keys::Entity::insert(row).exec_without_returning(&self.db).await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn replace_all(&self, key: &SigningKey) -> Result<u64, RepositoryError> {
+        with_timeout(async {
+            let transaction = begin(&self.db).await?;
+            let deleted = signing_keys::Entity::delete_many().exec(&transaction).await?.rows_affected;
+            let row = signing_keys::ActiveModel::from(key);
+            signing_keys::Entity::insert(row).exec_without_returning(&transaction).await?;
+            transaction.commit().await?;
+            Ok(deleted)
         })
         .await
     }

@@ -2,17 +2,23 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, EntityTrait, Iterable, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, Iterable, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
 
 use super::{
     connection::{Connection, Transaction, begin, with_timeout},
-    entities::tokens::{dummy_tokens, refresh_tokens, revocations, token_families},
+    entities::{
+        micros,
+        tokens::{dummy_tokens, refresh_tokens, revocations, token_families},
+    },
     forgetting::forget,
 };
 use crate::domain::gateway::{
     models::{
         token::{
-            DummyToken, NewRefreshToken, RecordedRevocation, RefreshRecord, Revocable, Revocation, RevocationCursor,
+            DummyToken, NewRefreshToken, RefreshRecord, Revocable, Revocation, RevocationCursor, RevocationPage,
             Rotation, RotationOutcome, TokenFamily,
         },
         values::{
@@ -25,6 +31,9 @@ use crate::domain::gateway::{
 
 mod deny_list;
 mod family;
+
+/// How many lost entries are put back in one transaction.
+const RESTORED_AT_ONCE: usize = 1_000;
 
 /// Tokens in a database.
 #[derive(Debug, Clone)]
@@ -186,6 +195,26 @@ impl TokenRepository for SeaOrmTokens {
         .await
     }
 
+    async fn restore(&self, revocations: &[Revocation], now: DateTime<Utc>) -> Result<(), RepositoryError> {
+        use token_families::Column;
+        for batch in revocations.chunks(RESTORED_AT_ONCE) {
+            with_timeout(async {
+                let transaction = begin(&self.db).await?;
+                let ids = batch.iter().map(|revocation| revocation.id.as_uuid());
+                token_families::Entity::update_many()
+                    .col_expr(Column::RevokedAt, Expr::value(micros(now)))
+                    .filter(Column::Id.is_in(ids))
+                    .filter(Column::RevokedAt.is_null())
+                    .exec(&transaction)
+                    .await?;
+                deny_list::add(&transaction, batch).await?;
+                Ok(transaction.commit().await?)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {
         with_timeout(deny_list::among(&self.db, ids)).await
     }
@@ -194,11 +223,7 @@ impl TokenRepository for SeaOrmTokens {
         with_timeout(deny_list::contains_any(&self.db, ids)).await
     }
 
-    async fn revocations_after(
-        &self,
-        cursor: RevocationCursor,
-        limit: u64,
-    ) -> Result<Vec<RecordedRevocation>, RepositoryError> {
+    async fn revocations_after(&self, cursor: RevocationCursor, limit: u64) -> Result<RevocationPage, RepositoryError> {
         with_timeout(deny_list::after(&self.db, cursor, limit)).await
     }
 

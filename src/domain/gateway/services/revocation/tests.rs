@@ -28,13 +28,14 @@ async fn revocations_of_another_replica_arrive_once_and_in_order() {
 async fn a_feed_that_has_not_caught_up_lately_is_not_fresh() {
     let clock = TestClock::at(1000);
     let feed = RevocationFeed::new(Arc::new(MemoryTokens::default()), Arc::new(Recorder::default()), clock.clone());
-    assert!(!feed.is_fresh(), "nothing was read yet");
+    assert!(feed.unheard_since().is_some(), "nothing was read yet");
     feed.catch_up().await.unwrap();
-    assert!(feed.is_fresh());
+    let read_at = clock.now();
+    assert_eq!(feed.unheard_since(), None);
     clock.pass(FRESH_FOR);
-    assert!(feed.is_fresh());
+    assert_eq!(feed.unheard_since(), None);
     clock.pass(TimeDelta::microseconds(1));
-    assert!(!feed.is_fresh());
+    assert_eq!(feed.unheard_since(), Some(read_at));
     feed.catch_up().await.unwrap();
-    assert!(feed.is_fresh());
+    assert_eq!(feed.unheard_since(), None);
 }

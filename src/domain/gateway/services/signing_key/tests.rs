@@ -1,6 +1,9 @@
 use chrono::{DateTime, TimeDelta};
 
-use super::*;
+use super::{
+    replacing::{KeyReplacement, Replaced},
+    *,
+};
 use crate::{
     adapters::{jwt::AwsLcKeyGenerator, sealing::Vault},
     domain::gateway::{
@@ -58,6 +61,62 @@ impl World {
 }
 
 const KEY: [[u8; 32]; 1] = [[1; 32]];
+
+impl World {
+    fn replacement(&self, vault: &[[u8; 32]]) -> KeyReplacement {
+        KeyReplacement {
+            store: self.store.clone(),
+            key_generator: Arc::new(AwsLcKeyGenerator),
+            sealer: Arc::new(Vault::new(vault).unwrap()),
+            clock: self.clock.clone(),
+            schedule: SCHEDULE,
+        }
+    }
+}
+
+#[tokio::test]
+async fn replaced_keys_are_refused_as_soon_as_the_keys_are_updated() {
+    let world = World::new();
+    let (one, two) = (world.replica(&KEY).await.unwrap(), world.replica(&KEY).await.unwrap());
+    let old = one.sign(&world.claims()).unwrap();
+    world.clock.pass(TimeDelta::days(29));
+    one.refresh().await.unwrap();
+    let Replaced { kid, deleted } = world.replacement(&KEY).run().await.unwrap();
+    assert_eq!(deleted, 2, "the key that would sign next, too");
+    for replica in [&one, &two] {
+        replica.refresh().await.unwrap();
+        assert_eq!(replica.verify(&old), Err(Rejection::UnknownKey));
+        assert_eq!(replica.public_jwks().iter().map(|key| &key["kid"]).collect::<Vec<_>>(), [&*kid]);
+    }
+    // The clock of one may be behind.
+    let claims = AccessClaims { issued_at: world.clock.now() - TimeDelta::minutes(1), ..world.claims() };
+    let new = one.sign(&claims).unwrap();
+    assert_eq!(two.verify(&new), Ok(claims));
+    assert_eq!(world.replacement(&KEY).run().await.unwrap().deleted, 1);
+}
+
+#[tokio::test]
+async fn keys_are_not_replaced_by_one_that_gateways_could_not_open() {
+    let world = World::new();
+    let replica = world.replica(&KEY).await.unwrap();
+    let outcome = world.replacement(&[[2; 32]]).run().await;
+    assert!(matches!(outcome, Err(SigningKeyError::Sealed { .. })), "{outcome:?}");
+    replica.refresh().await.unwrap();
+    replica.sign(&world.claims()).unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_opened_keeps_no_deleted_one_in_force() {
+    let world = World::new();
+    let replica = world.replica(&KEY).await.unwrap();
+    let old = replica.sign(&world.claims()).unwrap();
+    world.replacement(&[[2; 32], KEY[0]]).run().await.unwrap();
+    for _ in 0..2 {
+        assert!(matches!(replica.refresh().await, Err(SigningKeyError::Sealed { .. })));
+        assert_eq!(replica.verify(&old), Err(Rejection::UnknownKey));
+    }
+    assert!(matches!(replica.sign(&world.claims()), Err(SigningKeyError::NoneInForce)));
+}
 
 #[tokio::test]
 async fn two_replicas_share_their_keys() {
@@ -124,6 +183,53 @@ async fn a_change_of_algorithm_keeps_old_tokens_valid() {
         let new = keys.sign(&world.claims()).unwrap();
         assert!(keys.verify(&old).is_ok() && keys.verify(&new).is_ok());
     }
+}
+
+/// A store that counts how often it is asked, and lets others run meanwhile.
+#[derive(Default)]
+struct Counting(MemorySigningKeys, AtomicU64);
+
+#[async_trait::async_trait]
+impl SigningKeyRepository for Counting {
+    async fn list(&self) -> Result<Vec<SigningKey>, RepositoryError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        self.0.list().await
+    }
+
+    async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError> {
+        self.0.add(key).await
+    }
+
+    async fn replace_all(&self, key: &SigningKey) -> Result<u64, RepositoryError> {
+        self.0.replace_all(key).await
+    }
+
+    async fn reseal(&self, kid: &str, read: &[u8], resealed: &[u8]) -> Result<bool, RepositoryError> {
+        self.0.reseal(kid, read, resealed).await
+    }
+
+    async fn remove(&self, kid: &str) -> Result<(), RepositoryError> {
+        self.0.remove(kid).await
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_ask_for_an_update_at_once_few_ask_the_store() {
+    let store = Arc::new(Counting::default());
+    let mut parts = World::new().replica(&KEY).await.unwrap().parts;
+    parts.store = store.clone();
+    let keys = Arc::new(SigningKeys::open(parts).await.unwrap());
+    let before = store.1.load(Ordering::SeqCst);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let keys = keys.clone();
+        asking.spawn(async move { keys.refresh().await.unwrap() });
+    }
+    asking.join_all().await;
+    assert_eq!(store.1.load(Ordering::SeqCst) - before, 2, "the one under way, and one that began after all had asked");
+    keys.refresh().await.unwrap();
+    assert_eq!(store.1.load(Ordering::SeqCst) - before, 3);
 }
 
 #[tokio::test]

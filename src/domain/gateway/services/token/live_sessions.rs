@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::super::ports::TokenStatePublisher;
 use crate::domain::gateway::{
     models::{
         session::{Session, SessionLimits},
@@ -21,6 +22,8 @@ pub struct LiveSessions {
     /// Records which sessions were ended. They stay ended even if the session store forgets it: it can be restored from
     /// a copy.
     pub deny_list: Arc<dyn TokenRepository>,
+    /// The deny-list as this replica knows it, for as long as the store is away: nobody can end a session meanwhile.
+    pub known: Arc<dyn TokenStatePublisher>,
     /// The time limits of sessions.
     pub limits: SessionLimits,
 }
@@ -48,7 +51,11 @@ impl LiveSessions {
 
     async fn used(&self, found: Option<Session>, now: DateTime<Utc>) -> Result<Option<Session>, RepositoryError> {
         let Some(session) = found.filter(|session| session.is_live(now)) else { return Ok(None) };
-        if self.deny_list.is_any_revoked(&[session.revocable()]).await? {
+        let has_ended = match self.deny_list.is_any_revoked(&[session.revocable()]).await {
+            Err(RepositoryError::Unavailable(_)) => self.known.is_revoked(session.revocable()),
+            outcome => outcome?,
+        };
+        if has_ended {
             return Ok(None);
         }
         let Some(used) = session.used(self.limits, now) else { return Ok(Some(session)) };

@@ -281,7 +281,7 @@ async fn every_revocation_is_on_the_list_that_other_replicas_read() {
     let identity = bench.service.authenticate(tokens.access_token.expose()).await.unwrap().unwrap();
     bench.service.revoke(tokens.access_token.expose()).await.unwrap();
     bench.service.revoke(tokens.refresh_token.expose()).await.unwrap();
-    let listed = bench.store.revocations_after(RevocationCursor::default(), 10).await.unwrap();
+    let listed = bench.store.revocations_after(RevocationCursor::default(), 10).await.unwrap().entries;
     let ids: Vec<Revocable> = listed.iter().map(|recorded| recorded.revocation.id).collect();
     assert_eq!(ids, identity.revocable());
     assert!(listed.iter().all(|recorded| recorded.revocation.expires_at >= identity.expires_at));

@@ -144,7 +144,7 @@ async fn thousands_of_families_end(database: &Database) {
     let db = migrated(database).await;
     let (one, other) =
         (SeaOrmTokens::new(db.clone()), SeaOrmTokens::new(connect(&database.url, &database.schema).await.unwrap()));
-    let listed = async || one.revocations_after(RevocationCursor::default(), 10_000).await.unwrap().len();
+    let listed = async || one.revocations_after(RevocationCursor::default(), 10_000).await.unwrap().entries.len();
     // By their subject; a concurrent revocation does not wait for all of them.
     let family = thousands(&db).await;
     let ending = one.end_families_of(&family.subject);

@@ -3,7 +3,11 @@
 //! transaction: settings hold for one transaction only (`SET LOCAL`), and statements have no name that would outlive
 //! it.
 
-use std::{fmt, io, str::FromStr, sync::Arc};
+use std::{
+    fmt, io,
+    str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxPostgresConnector,
@@ -18,11 +22,16 @@ use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
 use super::{ACQUIRE_TIMEOUT, ConnectError, adoption, quoting::quoted};
-use crate::domain::gateway::repositories::RepositoryError;
-use migration::{Migrator, MigratorTrait};
+use crate::domain::gateway::repositories::{RepositoryError, availability::Availability};
 
-/// Enough for the control plane, and few enough for ten replicas within PostgreSQL's 100.
+mod watcher;
+
+/// Enough for the control plane, and with the watcher's few enough for ten replicas within PostgreSQL's 100.
 const MAX_CONNECTIONS: u32 = 8;
+
+/// The channel on which replicas announce that something has changed; the payload is the schema. One channel of a fixed
+/// name: the name of a schema may be longer than that of a channel.
+const CHANNEL: &str = "gateway";
 
 /// The lock that migrating replicas queue for; its number is arbitrary.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(6129022511)";
@@ -36,10 +45,12 @@ const REFUSALS: [&str; 1] = ["28"];
 /// Connections to the database, and the beginning of each transaction.
 #[derive(Clone)]
 pub(super) struct Pool {
-    connections: PgPool,
+    /// Replaced after an outage: connections from before may be silent, or lead to a server that is now a standby.
+    connections: Arc<RwLock<PgPool>>,
     options: PgConnectOptions,
     schema: Arc<str>,
     begin: Arc<str>,
+    availability: Availability,
 }
 
 impl fmt::Debug for Pool {
@@ -63,6 +74,12 @@ fn beginning(schema: &str, statement_timeout: &str) -> String {
     )
 }
 
+/// A pool of connections that are opened when they are needed.
+fn pool(options: &PgConnectOptions) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    pool.connect_lazy_with(options.clone())
+}
+
 impl Pool {
     pub(super) async fn open(url: &str, schema: &str) -> Result<Self, ConnectError> {
         let options = PgConnectOptions::from_str(url)
@@ -78,17 +95,37 @@ impl Pool {
                 return Err(ConnectError::NotYet(said));
             }
         }
-        let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
         Ok(Self {
-            connections: pool.connect_lazy_with(options.clone()),
+            connections: Arc::new(RwLock::new(pool(&options))),
             options,
             schema: schema.into(),
             begin: beginning(schema, "4s").into(),
+            availability: Availability::default(),
         })
     }
 
+    fn connections(&self) -> PgPool {
+        self.connections.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on, only new connections are used.
+    fn connect_anew(&self) {
+        *self.connections.write().unwrap_or_else(PoisonError::into_inner) = pool(&self.options);
+    }
+
+    pub(super) fn availability(&self) -> &Availability {
+        &self.availability
+    }
+
+    /// Fails at once while the watcher finds the server away.
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
-        let begun = self.connections.begin_with(AssertSqlSafe(&*self.begin)).await;
+        let connections = self.connections();
+        // Boxed: every caller's future would be as large.
+        let beginning = Box::pin(connections.begin_with(AssertSqlSafe(&*self.begin)));
+        let begun = match self.availability.unless_away(beginning).await {
+            Ok(begun) => begun.inspect_err(|_| self.availability.doubt()),
+            Err(outage) => return Err(DbErr::Conn(RuntimeErr::Internal(outage.to_string()))),
+        };
         begun.map(|transaction| Transaction(Mutex::new(transaction))).map_err(|error| match error {
             sqlx::Error::PoolTimedOut => DbErr::Conn(RuntimeErr::Internal(format!(
                 "{}: no connection became free within {ACQUIRE_TIMEOUT:?}",
@@ -98,15 +135,10 @@ impl Pool {
         })
     }
 
-    pub(super) async fn ping(&self) -> Result<(), DbErr> {
-        let transaction = self.begin().await?;
-        transaction.commit().await
-    }
-
     /// Brings the tables up to date, over a separate connection: the migrations' statements have names, which must not
     /// stay on a pooled one.
     pub(super) async fn migrate(&self) -> Result<(), RepositoryError> {
-        if self.connections.is_closed() {
+        if self.connections().is_closed() {
             return Err(RepositoryError::Unavailable("the connections are closed".to_owned()));
         }
         let one = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
@@ -126,7 +158,7 @@ impl Pool {
         transaction.execute_unprepared(FORGET_NAMES).await?;
         self.make_schema(&transaction).await?;
         adoption::adopt(&transaction, &self.schema).await?;
-        Migrator::up(&transaction, None).await?;
+        super::bring_up(&transaction).await?;
         transaction.execute_unprepared(FORGET_NAMES).await?;
         Ok(transaction.commit().await?)
     }
@@ -149,12 +181,12 @@ impl Pool {
 
     #[cfg(test)]
     pub(super) async fn close(&self) {
-        self.connections.close().await;
+        self.connections().close().await;
     }
 
     #[cfg(test)]
     pub(super) async fn plainly(&self, sql: &str) -> Vec<String> {
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.connections).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.connections()).await.unwrap()
     }
 }
 
@@ -168,6 +200,11 @@ const FORGET_NAMES: &str = "DO $$ DECLARE known record; BEGIN
 impl Transaction {
     pub(super) async fn commit(self) -> Result<(), DbErr> {
         self.0.into_inner().commit().await.map_err(exec_error)
+    }
+
+    /// Announces a change to the other replicas, if the transaction is committed.
+    pub(super) async fn announce(&self) -> Result<(), DbErr> {
+        self.execute_unprepared(&format!("SELECT pg_notify('{CHANNEL}', CURRENT_SCHEMA())")).await.map(drop)
     }
 
     /// Runs one statement, and commits.

@@ -4,14 +4,17 @@ use std::{
     fs::{DirBuilder, OpenOptions, Permissions, set_permissions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
+    str::FromStr,
     time::Duration,
 };
 
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, SqlxError,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::domain::gateway::repositories::availability::{Availability, Observer};
 
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -22,18 +25,50 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// The clock of the machine, to the millisecond. All processes that use the file are on this machine.
 pub(super) const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
+/// How often the file is tried.
+const TRIED_EVERY: Duration = Duration::from_secs(1);
+
+/// The connection to a file, and whether it can be used.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) db: DatabaseConnection,
+    pub(super) availability: Availability,
+}
+
+impl File {
+    /// Tries, until the future is dropped, whether the file can be written to.
+    pub(super) async fn watch(&self, observer: &dyn Observer) {
+        observer.hears(false);
+        let mut ticks = interval(TRIED_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let tried = async { super::begin_immediate(&self.db).await?.rollback().await };
+            match tried.await {
+                Ok(()) => drop(self.availability.responds("the SQLite file", observer)),
+                Err(error) => {
+                    let now = std::time::Instant::now();
+                    self.availability.is_away(now, &format!("the SQLite file: {error}"), observer);
+                }
+            }
+        }
+    }
+}
+
 /// One connection, used in turn: SQLite has one writer anyway, and the pool's queue is fair while SQLite's waiting is
 /// not. It is never closed, because a database in memory lives as long as its connection. `synchronous = FULL` syncs
 /// the write-ahead log at every commit: acknowledged data survives a power loss. `secure_delete` overwrites deleted
 /// data: a deleted account is in no free page of the file.
-pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    let has_file = has_file(options.get_url());
+pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnection, String> {
+    let (has_file, may_create) = (has_file(options.get_url()), has_mode(options.get_url(), "rwc"));
+    if has_file && !may_create {
+        is_there(options.get_url())?;
+    }
     options.max_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |sqlite| {
         if has_file {
-            make_private(sqlite.get_filename());
+            make_private(sqlite.get_filename(), may_create);
         }
         sqlite
-            .create_if_missing(true)
             .pragma("secure_delete", "ON")
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -45,26 +80,45 @@ pub(super) async fn open(mut options: ConnectOptions) -> Result<DatabaseConnecti
     loop {
         match Database::connect(options.clone()).await {
             Err(error) if is_busy(&error) && Instant::now() < give_up_at => sleep(BUSY_PAUSE).await,
-            outcome => return outcome,
+            outcome => return outcome.map_err(|error| error.to_string()),
         }
     }
+}
+
+/// A mistyped path must not begin a new life without the data of the old one.
+fn is_there(url: &str) -> Result<(), String> {
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| error.to_string())?;
+    let file = options.get_filename();
+    if file.exists() {
+        return Ok(());
+    }
+    let path = url.split_once('?').map_or(url, |(path, _)| path);
+    Err(format!("there is no file {}; write {path}?mode=rwc to have one made, or correct the path", file.display()))
 }
 
 /// Whether a database is stored in a file.
 fn has_file(url: &str) -> bool {
     let (path, options) = url.split_once('?').unwrap_or((url, ""));
     let path = path.trim_start_matches("sqlite:").trim_start_matches("//");
-    !path.is_empty() && path != ":memory:" && !options.split('&').any(|option| option == "mode=memory")
+    !path.is_empty() && path != ":memory:" && !has_mode(&format!("?{options}"), "memory")
+}
+
+/// Whether a URL asks for this mode.
+fn has_mode(url: &str, mode: &str) -> bool {
+    let (_, options) = url.split_once('?').unwrap_or_default();
+    options.split('&').any(|option| option.strip_prefix("mode=") == Some(mode))
 }
 
 /// Creates the file before SQLite does, private to its owner: SQLite would make it readable for all users, and gives
 /// the files beside it (`-wal`, `-shm`, `-journal`) its mode. An existing file is made private, with its folder if that
 /// has to be created. Failures are left to opening the file.
-fn make_private(file: &Path) {
-    if let Some(folder) = file.parent() {
-        let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+fn make_private(file: &Path, may_create: bool) {
+    if may_create {
+        if let Some(folder) = file.parent() {
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        }
+        let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
     }
-    let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);
@@ -92,7 +146,8 @@ mod tests {
     #[tokio::test]
     async fn acknowledged_data_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let db = connect(&format!("sqlite:{}", folder.path().join("data/gateway.db").display()), "").await.unwrap();
+        let db =
+            connect(&format!("sqlite:{}?mode=rwc", folder.path().join("data/gateway.db").display()), "").await.unwrap();
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
             let sql = format!("SELECT CAST({pragma} AS TEXT) AS value FROM pragma_{pragma}");
             let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap().unwrap();
@@ -134,7 +189,7 @@ mod tests {
     async fn deleted_data_is_not_in_the_file_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.db");
-        let db = connect(&format!("sqlite:{}", file.display()), "").await.unwrap();
+        let db = connect(&format!("sqlite:{}?mode=rwc", file.display()), "").await.unwrap();
         let holds = async || {
             db.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)"))
                 .await
@@ -148,6 +203,22 @@ mod tests {
         assert!(holds().await);
         db.execute_unprepared("DELETE FROM things").await.unwrap();
         assert!(!holds().await);
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_made_only_if_the_url_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/a b.db");
+        let url = format!("sqlite://{}/data/a%20b.db", folder.path().display());
+        for written in [url.clone(), format!("{url}?mode=rw")] {
+            let said = connect(&written, "").await.unwrap_err().to_string();
+            let expected = format!("there is no file {}; write {url}?mode=rwc to have one made", path.display());
+            assert!(said.starts_with(&expected), "{said}");
+            assert!(!folder.path().join("data").exists());
+        }
+        connect(&format!("{url}?mode=rwc"), "").await.unwrap().close().await.unwrap();
+        assert!(path.exists());
+        connect(&url, "").await.unwrap().execute_unprepared("CREATE TABLE things (name TEXT)").await.unwrap();
     }
 
     #[test]
