@@ -378,7 +378,7 @@ const PARALLELS: &[Parallel] = &[
     Parallel {
         folder: "src/domain/gateway/controllers",
         like: "src/domain/gateway/services",
-        apart: &[("caller", "shared by all"), ("pace", "shared by all")],
+        apart: &[("caller", "shared by all")],
     },
     Parallel {
         folder: "src/domain/gateway/schemas",

@@ -106,6 +106,29 @@ fn while_the_database_is_away_tokens_work_and_other_calls_fail_at_once() {
     assert!(console.matches("ERROR").count() <= 3, "no line per request:\n{console}");
 }
 
+/// The server has vanished without a word, and another one answers at its address.
+#[test]
+#[cfg_attr(not(feature = "postgres-tests"), ignore = "scripts/test runs it")]
+fn connections_that_went_silent_are_not_used_any_more() {
+    /// More than a pool has connections.
+    const CALLERS: usize = 16;
+    let database = Postgres::open();
+    let (relay, url) = database.through_a_relay();
+    let gateway = gateway(&[("DATABASE_URL", &url)]);
+    let all_get_tokens = || {
+        thread::scope(|scope| {
+            for _ in 0..CALLERS {
+                scope.spawn(|| gateway.tokens(&json!({"subject": "alice"})));
+            }
+        });
+    };
+    all_get_tokens();
+    relay.freeze();
+    gateway.printed("the store is away");
+    eventually("it is well again", || gateway.get("/readyz?strict=1").status == 200);
+    all_get_tokens();
+}
+
 /// Sessions are in Redis; what PostgreSQL knows of them is remembered.
 #[test]
 #[cfg_attr(not(all(feature = "postgres-tests", feature = "redis-tests")), ignore = "scripts/test runs it")]

@@ -12,7 +12,7 @@ use tokio::{
     runtime::Handle,
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
 
@@ -26,11 +26,6 @@ use crate::{
     },
     domain::gateway::{
         models::{provider::ProviderSettings, token::CLOCKS_APART},
-        repositories::{
-            client::ClientRepository, login::LoginRepository, notice::NoticeRepository,
-            registration::RegistrationRepository, session::SessionRepository, throttle::ThrottleRepository,
-            token::TokenRepository,
-        },
         services::{
             account::AccountService,
             oauth::{OAuthService, proactive_refresh::ProactiveRefresh},
@@ -49,8 +44,8 @@ use crate::{
 pub(super) const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// Leaves some lifetime even of a token that lives for a minute.
 const GRANTS_EVERY: Duration = Duration::from_secs(10);
-/// A store that has lost revocations gets them back soon.
-const WRITE_BACK_EVERY: Duration = Duration::from_secs(1);
+/// A store that has lost revocations gets a thousand back at a time: a million within two minutes.
+const WRITE_BACK_EVERY: Duration = Duration::from_millis(100);
 /// An outage of the store is noticed within this time.
 const UNNOTICED: Duration = Duration::from_secs(1);
 /// Purging late costs only a little space.
@@ -63,15 +58,8 @@ pub(super) struct BackgroundTasks {
     pub(super) feed: Arc<RevocationFeed>,
     pub(super) store: Store,
     pub(super) observer: Arc<StoreObserver>,
-    pub(super) tokens: Arc<dyn TokenRepository>,
     pub(super) endings: Arc<TokenService>,
     pub(super) accounts: AccountService,
-    pub(super) sessions: Arc<dyn SessionRepository>,
-    pub(super) logins: Arc<dyn LoginRepository>,
-    pub(super) attempts: Arc<dyn ThrottleRepository>,
-    pub(super) clients: Arc<dyn ClientRepository>,
-    pub(super) notices: Arc<dyn NoticeRepository>,
-    pub(super) registered: Arc<dyn RegistrationRepository>,
     pub(super) registrations: Arc<Registrations>,
     pub(super) snapshots: Arc<SnapshotCell>,
     pub(super) clock: Arc<dyn Clock>,
@@ -85,167 +73,133 @@ impl BackgroundTasks {
     /// Revocations and registrations run on the `reserve` runtime: they take effect in time even if the control runtime
     /// is busy.
     pub(super) fn start(self, tasks: &mut JoinSet<()>, reserve: &Handle, stopped: &watch::Receiver<bool>) {
-        let Self {
-            keys,
-            feed,
-            store,
-            observer,
-            tokens,
-            endings,
-            accounts,
-            sessions,
-            logins,
-            attempts,
-            clients,
-            notices,
-            registered,
-            registrations,
-            snapshots,
-            clock,
-            oauth,
-            refresh_ahead,
-            providers,
-        } = self;
-        tasks.spawn(repeat(
-            "finishing interrupted deletions",
-            store.clone(),
-            FORGET_EVERY,
-            stopped.clone(),
-            move || {
-                let (tokens, accounts) = (endings.clone(), accounts.clone());
-                async move {
-                    accounts.finish_endings().await?;
-                    tokens.finish_endings().await
-                }
-            },
-        ));
+        let Self { keys, feed, store, observer, endings, accounts, registrations, snapshots, clock, oauth, .. } = self;
+        let repeating = Repeating { store: store.clone(), stopped: stopped.clone() };
+        let finishing = repeating.task("finishing interrupted deletions", Occasions::every(FORGET_EVERY), move || {
+            let (tokens, accounts) = (endings.clone(), accounts.clone());
+            async move {
+                accounts.finish_endings().await?;
+                tokens.finish_endings().await
+            }
+        });
+        tasks.spawn(finishing);
         let owing = feed.clone();
-        tasks.spawn(repeat("writing back revocations", store.clone(), WRITE_BACK_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeating.task("writing back revocations", Occasions::every(WRITE_BACK_EVERY), move || {
             let feed = owing.clone();
             async move { feed.write_back().await }
         }));
-        let following = follow("following revocations", store.clone(), observer.follow(), stopped.clone(), move || {
+        let following = repeating.task("following revocations", Occasions::Changes(observer.follow()), move || {
             let feed = feed.clone();
             async move { feed.catch_up().await }
         });
         tasks.spawn_on(following, reserve);
-        let following =
-            follow("following registrations", store.clone(), observer.follow(), stopped.clone(), move || {
-                let registrations = registrations.clone();
-                async move { registrations.follow().await }
-            });
+        let following = repeating.task("following registrations", Occasions::Changes(observer.follow()), move || {
+            let registrations = registrations.clone();
+            async move { registrations.follow().await }
+        });
         tasks.spawn_on(following, reserve);
-        tasks.spawn(repeat("renewing signing keys", store.clone(), KEYS_EVERY, stopped.clone(), move || {
+        tasks.spawn(repeating.task("renewing signing keys", Occasions::every(KEYS_EVERY), move || {
             let keys = keys.clone();
             async move { keys.refresh().await }
         }));
-        let warning_clock = clock.clone();
-        tasks.spawn(repeat(
-            "checking for warnings of providers",
-            store.clone(),
-            WARN_EVERY,
-            stopped.clone(),
-            move || {
-                for warning in providers.iter().filter_map(|provider| provider.warning(warning_clock.now())) {
-                    warn!("{warning}");
-                }
-                ready(Ok::<_, Infallible>(()))
-            },
-        ));
-        tasks.spawn(repeat("deleting expired data", store.clone(), FORGET_EVERY, stopped.clone(), move || {
-            let (tokens, sessions, logins) = (tokens.clone(), sessions.clone(), logins.clone());
-            let (attempts, clients, notices) = (attempts.clone(), clients.clone(), notices.clone());
-            let (registered, snapshots, now) = (registered.clone(), snapshots.clone(), clock.now());
+        let (providers, warning_clock) = (self.providers, clock.clone());
+        tasks.spawn(repeating.task("checking for warnings of providers", Occasions::every(WARN_EVERY), move || {
+            for warning in providers.iter().filter_map(|provider| provider.warning(warning_clock.now())) {
+                warn!("{warning}");
+            }
+            ready(Ok::<_, Infallible>(()))
+        }));
+        tasks.spawn(repeating.task("deleting expired data", Occasions::every(FORGET_EVERY), move || {
+            let (store, snapshots, now) = (store.clone(), snapshots.clone(), clock.now());
             async move {
                 snapshots.update(|snapshot| {
                     snapshot.revocations.purge_expired(now);
                 });
                 // Data that this replica purges is expired by the clocks of the other replicas, too.
                 let now = now - CLOCKS_APART;
-                tokens.purge_expired(now).await?;
-                sessions.purge_expired(now).await?;
-                logins.purge_expired(now).await?;
-                attempts.purge_expired(now).await?;
-                clients.purge_expired(now).await?;
-                registered.purge_expired().await?;
-                notices.purge_expired(now).await.map(|_| ())
+                store.tokens.purge_expired(now).await?;
+                store.sessions.purge_expired(now).await?;
+                store.logins.purge_expired(now).await?;
+                store.attempts.purge_expired(now).await?;
+                store.clients.purge_expired(now).await?;
+                store.registrations.purge_expired().await?;
+                store.notices.purge_expired(now).await.map(|_| ())
             }
         }));
-        if !refresh_ahead.is_zero() {
-            refresh_grants(&oauth, &store, delta(refresh_ahead), tasks, stopped);
+        if !self.refresh_ahead.is_zero() {
+            refresh_grants(&oauth, delta(self.refresh_ahead), tasks, &repeating);
         }
     }
 }
 
 /// One task per provider: a slow one must not delay the others.
-fn refresh_grants(
-    oauth: &Arc<OAuthService>,
-    store: &Store,
-    ahead: TimeDelta,
-    tasks: &mut JoinSet<()>,
-    stopped: &watch::Receiver<bool>,
-) {
+fn refresh_grants(oauth: &Arc<OAuthService>, ahead: TimeDelta, tasks: &mut JoinSet<()>, repeating: &Repeating) {
     for provider in oauth.providers() {
         let grants = Arc::new(ProactiveRefresh::new(oauth.clone(), provider.clone(), ahead));
-        let stopping = stopped.clone();
-        tasks.spawn(repeat(
-            "refreshing grants ahead of their expiry",
-            store.clone(),
-            GRANTS_EVERY,
-            stopped.clone(),
-            move || {
-                let (grants, stopping) = (grants.clone(), stopping.clone());
-                async move { grants.sweep(stopping).await }
-            },
-        ));
+        let stopping = repeating.stopped.clone();
+        let occasions = Occasions::every(GRANTS_EVERY);
+        tasks.spawn(repeating.task("refreshing grants ahead of their expiry", occasions, move || {
+            let (grants, stopping) = (grants.clone(), stopping.clone());
+            async move { grants.sweep(stopping).await }
+        }));
     }
 }
 
-/// Repeats `work` until told to stop.
-async fn repeat<W, E>(
-    what: &'static str,
-    store: Store,
-    every: Duration,
-    stopped: watch::Receiver<bool>,
-    mut work: impl FnMut() -> W,
-) where
-    W: Future<Output = Result<(), E>>,
-    E: std::fmt::Display,
-{
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let stopped = until(stopped);
-    tokio::pin!(stopped);
-    let mut trouble = Trouble::new(what, store);
-    loop {
-        tokio::select! {
-            () = &mut stopped => return,
-            _ = ticks.tick() => {}
+/// When work is repeated.
+enum Occasions {
+    /// At intervals.
+    Every(Interval),
+    /// When other replicas have changed something.
+    Changes(Changes),
+}
+
+impl Occasions {
+    /// At once, and then at this interval.
+    fn every(period: Duration) -> Self {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self::Every(ticks)
+    }
+
+    async fn next(&mut self) {
+        match self {
+            Self::Every(ticks) => drop(ticks.tick().await),
+            Self::Changes(changes) => changes.next().await,
         }
-        trouble.note(&work().await);
     }
 }
 
-/// Does `work` at every change by other replicas, until told to stop.
-async fn follow<W, E>(
-    what: &'static str,
+/// What all repeated work has in common.
+struct Repeating {
     store: Store,
-    mut changes: Changes,
     stopped: watch::Receiver<bool>,
-    mut work: impl FnMut() -> W,
-) where
-    W: Future<Output = Result<(), E>>,
-    E: std::fmt::Display,
-{
-    let stopped = until(stopped);
-    tokio::pin!(stopped);
-    let mut trouble = Trouble::new(what, store);
-    loop {
-        tokio::select! {
-            () = &mut stopped => return,
-            () = changes.next() => {}
+}
+
+impl Repeating {
+    /// Repeats `work` until told to stop.
+    fn task<W, E, F>(
+        &self,
+        what: &'static str,
+        mut occasions: Occasions,
+        mut work: F,
+    ) -> impl Future<Output = ()> + use<W, E, F>
+    where
+        F: FnMut() -> W,
+        W: Future<Output = Result<(), E>>,
+        E: std::fmt::Display,
+    {
+        let mut trouble = Trouble { what, store: self.store.clone(), failing_since: None, is_said: false };
+        let stopped = until(self.stopped.clone());
+        async move {
+            tokio::pin!(stopped);
+            loop {
+                tokio::select! {
+                    () = &mut stopped => return,
+                    () = occasions.next() => {}
+                }
+                trouble.note(&work().await);
+            }
         }
-        trouble.note(&work().await);
     }
 }
 
@@ -260,10 +214,6 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(what: &'static str, store: Store) -> Self {
-        Self { what, store, failing_since: None, is_said: false }
-    }
-
     fn note(&mut self, outcome: &Result<(), impl std::fmt::Display>) {
         let what = self.what;
         match outcome {

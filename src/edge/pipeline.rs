@@ -240,14 +240,6 @@ struct Checked<'r> {
     id: &'r RequestText,
 }
 
-/// Whether the route may accept callers now: a strict one needs fresh news of revocations.
-fn check_news(route: &Route, snapshot: &crate::edge::snapshot::Snapshot) -> Result<(), Failure> {
-    match route.strict_revocation {
-        Some(max_age) if snapshot.revocations_heard.is_older_than(max_age) => Err(Failure::RevocationsUnheard),
-        Some(_) | None => Ok(()),
-    }
-}
-
 async fn proxy(
     core: &Core,
     snapshot: &crate::edge::snapshot::Snapshot,
@@ -270,7 +262,7 @@ async fn proxy(
     };
     if let Some(caller) = &caller {
         record.is_of(caller);
-        check_news(route, snapshot)?;
+        snapshot.has_news_for(route).then_some(()).ok_or(Failure::RevocationsUnheard)?;
     }
     let identity = caller.as_ref().map(|caller| caller.identity.clone());
     let linked_provider = identity_at(

@@ -15,7 +15,7 @@ use arc_swap::{ArcSwap, Cache};
 use super::{health::ServiceState, net::origination::Originator};
 use crate::domain::gateway::models::{
     oauth::GrantChanges,
-    service::{RouteTable, ServiceName, ServiceTls},
+    service::{Route, RouteTable, ServiceName, ServiceTls},
     token::{Expectations, Revocations, SignatureVerifier},
 };
 
@@ -42,6 +42,13 @@ pub struct Snapshot {
     pub grant_changes: GrantChanges,
 }
 
+impl Snapshot {
+    /// Whether the route may accept callers now: a strict one needs fresh news of revocations.
+    pub(crate) fn has_news_for(&self, route: &Route) -> bool {
+        route.strict_revocation.is_none_or(|max_age| !self.revocations_heard.is_older_than(max_age))
+    }
+}
+
 /// A moment, by a clock that never jumps. It is set several times a second, so it is no part of what is replaced as a
 /// whole.
 #[derive(Debug)]
@@ -66,7 +73,7 @@ impl Heard {
     }
 
     /// Whether the moment is longer ago than this.
-    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+    fn is_older_than(&self, age: Duration) -> bool {
         let at = Duration::from_millis(self.at.load(Relaxed));
         self.start.elapsed().saturating_sub(at) > age
     }

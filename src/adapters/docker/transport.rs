@@ -70,7 +70,7 @@ async fn exchange(
 ) -> Result<Response<Incoming>, Error> {
     request.headers_mut().insert(HOST, HeaderValue::try_from(host).map_err(http::Error::from)?);
     let (mut sender, connection) = handshake(TokioIo::new(Limited { stream, limit, left: limit })).await?;
-    // It ends with the response, or when nobody waits for that any more. What breaks it also breaks the response.
+    // It ends with the response, or when the request is dropped. What breaks it also breaks the response.
     tokio::spawn(connection);
     Ok(sender.send_request(request).await?)
 }

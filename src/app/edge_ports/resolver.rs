@@ -1,6 +1,9 @@
 //! Resolves callers for the data plane where a snapshot is not enough.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use async_trait::async_trait;
 use tracing::{error, warn};
@@ -8,14 +11,13 @@ use tracing::{error, warn};
 use super::shared_buckets::SharedBuckets;
 use crate::{
     domain::gateway::{
-        controllers::pace::Pace,
         models::{
             assertion::SignedAssertion,
             oauth::ProviderName,
             rate_limit::{BucketDemand, BucketOutcome},
             service::ServiceName,
             token::Rejection,
-            values::{digest::Sha256Digest, id::AccountId, identity::Identity},
+            values::{digest::Sha256Digest, id::AccountId, identity::Identity, pace::Pace},
         },
         services::{
             Failure,
@@ -85,8 +87,9 @@ impl Resolver for ServiceResolver {
 }
 
 fn unavailable(failure: &Failure, what: &'static str) -> ResolverUnavailable {
-    static LINES: Pace = Pace::new();
-    if let Some(lookups) = LINES.due(Instant::now()) {
+    static LINES: Mutex<Pace> = Mutex::new(Pace::NEW);
+    let due = LINES.lock().unwrap_or_else(PoisonError::into_inner).due(Instant::now());
+    if let Some(lookups) = due {
         warn!(%failure, what, lookups, "lookups for the data plane fail");
     }
     ResolverUnavailable

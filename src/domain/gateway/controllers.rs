@@ -6,7 +6,6 @@ pub mod client;
 pub mod login;
 pub mod notice;
 pub mod oauth;
-pub mod pace;
 mod provider;
 pub mod registration;
 pub mod service;
@@ -14,22 +13,25 @@ pub mod session;
 pub mod signing_key;
 pub mod token;
 
-use std::time::Instant;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use tracing::error;
 
-use self::pace::Pace;
-use super::services::Failure;
+use super::{models::values::pace::Pace, services::Failure};
 use crate::problem::Problem;
 
 /// The lines about stores that are away: one for many calls.
-static UNAVAILABLE: Pace = Pace::new();
+static UNAVAILABLE: Mutex<Pace> = Mutex::new(Pace::NEW);
 
 /// Logs an internal failure, and returns the part of it that a caller may know.
 fn failed(failure: &Failure) -> Problem {
     match failure {
         Failure::Unavailable(_) => {
-            if let Some(calls) = UNAVAILABLE.due(Instant::now()) {
+            let mut lines = UNAVAILABLE.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(calls) = lines.due(Instant::now()) {
                 error!(%failure, calls, "calls fail");
             }
         }

@@ -1,7 +1,7 @@
 //! `Via` (RFC 9110 §7.6.3): the gateway's name in it, and whether a request has come back to where it left.
 //!
-//! A request to a service carries a pseudonym that stands for this process and the request's route. Whoever it passes
-//! keeps `Via`, so a request that arrives by the same route at the same process has gone in a circle: an instance of the
+//! A request to a service carries a pseudonym that stands for this process and the request's route. Everything that it
+//! passes keeps `Via`, so a request that arrives by the same route at the same process has gone in a circle: an instance of the
 //! service is the gateway itself, or leads back to it. Other gateways have other pseudonyms, so they may be chained in
 //! any number; and a service may send a request on to another route, as a frontend does that hands `/api` back.
 

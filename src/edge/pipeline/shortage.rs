@@ -2,11 +2,7 @@
 //! line for each request would flood the log just under overload, so for each route and reason a core logs it at most
 //! once in ten seconds, with the number of requests concerned.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::HashMap, time::Instant};
 
 use tracing::warn;
 
@@ -15,12 +11,10 @@ use crate::{
     domain::gateway::models::{
         http::path::PathPrefix,
         service::{Methods, Route},
+        values::pace::Pace,
     },
     edge::error::Failure,
 };
-
-/// How long a core does not log the same route and reason again.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// The lacking resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,16 +71,9 @@ impl Reason {
     }
 }
 
-/// The shortages that a core has logged.
+/// The shortages that a core has logged: at most one entry for each route and reason.
 #[derive(Debug, Default)]
-pub(crate) struct Shortages(RefCell<HashMap<(PathPrefix, Methods, Reason), Said>>);
-
-#[derive(Debug)]
-struct Said {
-    at: Instant,
-    /// How many requests were refused since then.
-    unsaid: u64,
-}
+pub(crate) struct Shortages(RefCell<HashMap<(PathPrefix, Methods, Reason), Pace>>);
 
 impl Shortages {
     /// Records that a request on `route` was refused. Logs it if a shortage is the reason, and if it was not logged
@@ -101,24 +88,15 @@ impl Shortages {
 
     /// The number of requests to log, if a line is due.
     fn due(&self, route: &Route, reason: Reason, now: Instant) -> Option<u64> {
-        let mut said = self.0.borrow_mut();
-        // At most one entry for each route and reason.
         let key = (route.prefix.clone(), route.methods.clone(), reason);
-        let Some(known) = said.get_mut(&key) else {
-            said.insert(key, Said { at: now, unsaid: 0 });
-            return Some(1);
-        };
-        known.unsaid += 1;
-        if now.saturating_duration_since(known.at) < PAUSE {
-            return None;
-        }
-        known.at = now;
-        Some(std::mem::take(&mut known.unsaid))
+        self.0.borrow_mut().entry(key).or_insert(Pace::NEW).due(now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::edge::tests::support::route;
 

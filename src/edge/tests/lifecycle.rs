@@ -7,10 +7,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+};
 
 use super::{
     harness::{Gateway, Setup, Upstream, get, soon},
+    http2::frames::PREFACE_AND_SETTINGS,
     support::NOW,
 };
 use crate::ports::Clock;
@@ -89,6 +93,20 @@ async fn a_request_that_came_before_the_end_is_served() {
         assert_eq!(client.response(true).await.status, 200);
         assert!(client.is_closed().await);
     }
+    joined(&mut gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_client_that_does_not_answer_the_goaway_is_not_waited_for() {
+    let upstream = Upstream::ok().await;
+    let mut setup = Setup::of(&[upstream.address]);
+    setup.listener.drain_timeout = Duration::from_hours(1);
+    let mut gateway = setup.start();
+    let mut client = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    client.write_all(PREFACE_AND_SETTINGS).await.unwrap();
+    let mut settings = [0; 9];
+    soon("the gateway's settings", client.read_exact(&mut settings)).await.unwrap();
+    gateway.edge.as_ref().unwrap().shutdown();
     joined(&mut gateway).await;
 }
 

@@ -75,14 +75,13 @@ impl Availability {
         self.0.doubted.notified().await;
     }
 
-    /// The store, which has this name, responds. Returns whether this ends an outage.
-    pub fn responds(&self, store: &str, observer: &dyn Observer) -> bool {
-        if self.0.outage.borrow().is_none() {
-            return false;
+    /// The store, which has this name, responds.
+    pub fn responds(&self, store: &str, observer: &dyn Observer) {
+        if self.0.outage.borrow().is_some()
+            && let Some(outage) = self.0.outage.send_replace(None)
+        {
+            observer.is_back(store, outage.since.elapsed());
         }
-        let outage = self.0.outage.send_replace(None);
-        observer.is_back(store, outage.map(|outage| outage.since.elapsed()).unwrap_or_default());
-        true
     }
 
     /// The store does not respond.
@@ -140,7 +139,8 @@ mod tests {
         // The cause may change while the outage lasts.
         store.is_away(Instant::now(), "no response", &heard);
         assert_eq!(store.outage(), Some(Outage { since: began, reason: "no response".to_owned() }));
-        assert!(store.responds("the store", &heard) && !store.responds("the store", &heard));
+        store.responds("the store", &heard);
+        store.responds("the store", &heard);
         assert_eq!((store.outage(), store.unless_away(ready(1)).await), (None, Ok(1)));
         assert_eq!(*heard.0.lock().unwrap(), ["refused", "the store is back"], "once each");
     }

@@ -18,7 +18,7 @@ pub trait SigningKeyRepository: Send + Sync {
     /// faster.
     async fn add(&self, key: &SigningKey) -> Result<(), RepositoryError>;
 
-    /// Stores a key and deletes all others, at once: whoever lists them sees either the others or this one. Returns how
+    /// Stores a key and deletes all others, at once: a reader sees either the others or this one. Returns how
     /// many were deleted.
     ///
     /// # Errors

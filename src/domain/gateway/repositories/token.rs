@@ -94,8 +94,8 @@ pub trait TokenRepository: Send + Sync {
     /// Puts entries on the deny-list, all or none. An id that is on it already is unchanged.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), RepositoryError>;
 
-    /// Puts entries on the deny-list that the store has lost, and revokes the families whose ids they are, a batch at a
-    /// time: of a batch both or neither.
+    /// Puts entries on the deny-list that the store has lost, and revokes the families whose ids they are: both or
+    /// neither.
     async fn restore(&self, revocations: &[Revocation], now: DateTime<Utc>) -> Result<(), RepositoryError>;
 
     /// Whether any of `ids` is on the deny-list.

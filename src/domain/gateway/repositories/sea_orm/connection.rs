@@ -67,7 +67,8 @@ pub enum ConnectError {
     Refused(String),
 }
 
-/// Opens the database at `url`: `sqlite:…` (a missing file is made only with `mode=rwc`) or `postgres://…`, with the tables in this schema.
+/// Opens the database at `url`, with the tables in this schema: `sqlite:…` (a missing file is made only with `mode=rwc`)
+/// or `postgres://…`.
 ///
 /// # Errors
 /// If the URL is of another kind, or no database responds there within a few seconds.

@@ -32,9 +32,6 @@ use crate::domain::gateway::{
 mod deny_list;
 mod family;
 
-/// How many lost entries are put back in one transaction.
-const RESTORED_AT_ONCE: usize = 1_000;
-
 /// Tokens in a database.
 #[derive(Debug, Clone)]
 pub struct SeaOrmTokens {
@@ -197,22 +194,22 @@ impl TokenRepository for SeaOrmTokens {
 
     async fn restore(&self, revocations: &[Revocation], now: DateTime<Utc>) -> Result<(), RepositoryError> {
         use token_families::Column;
-        for batch in revocations.chunks(RESTORED_AT_ONCE) {
-            with_timeout(async {
-                let transaction = begin(&self.db).await?;
-                let ids = batch.iter().map(|revocation| revocation.id.as_uuid());
-                token_families::Entity::update_many()
-                    .col_expr(Column::RevokedAt, Expr::value(micros(now)))
-                    .filter(Column::Id.is_in(ids))
-                    .filter(Column::RevokedAt.is_null())
-                    .exec(&transaction)
-                    .await?;
-                deny_list::add(&transaction, batch).await?;
-                Ok(transaction.commit().await?)
-            })
-            .await?;
+        if revocations.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        with_timeout(async {
+            let transaction = begin(&self.db).await?;
+            let ids = revocations.iter().map(|revocation| revocation.id.as_uuid());
+            token_families::Entity::update_many()
+                .col_expr(Column::RevokedAt, Expr::value(micros(now)))
+                .filter(Column::Id.is_in(ids))
+                .filter(Column::RevokedAt.is_null())
+                .exec(&transaction)
+                .await?;
+            deny_list::add(&transaction, revocations).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     async fn revoked_among(&self, ids: &[Revocable]) -> Result<Vec<Revocable>, RepositoryError> {

@@ -45,7 +45,7 @@ impl File {
             ticks.tick().await;
             let tried = async { super::begin_immediate(&self.db).await?.rollback().await };
             match tried.await {
-                Ok(()) => drop(self.availability.responds("the SQLite file", observer)),
+                Ok(()) => self.availability.responds("the SQLite file", observer),
                 Err(error) => {
                     let now = std::time::Instant::now();
                     self.availability.is_away(now, &format!("the SQLite file: {error}"), observer);

@@ -100,7 +100,7 @@ impl Pool {
         let is_pushed = is_of_its_own(&mut listener, &mut first, &began).await?
             && is_pushed_to(&mut listener, &mut first).await.unwrap_or(false);
         // It may have been left in the middle of something.
-        let _ = first.close().await;
+        let _ = in_time(first.close()).await;
         if is_pushed {
             in_time(listener.listen(CHANNEL)).await?;
         }
@@ -126,7 +126,7 @@ enum Lost {
 }
 
 /// Whether a connection to the server belongs to the listener alone. A pooler that gives every transaction another one
-/// accepts `LISTEN` and leaves it to whoever gets the connection next, whose driver does not expect announcements. So
+/// accepts `LISTEN` and leaves it to the next client of the connection, whose driver does not expect announcements. So
 /// this is tried without leaving anything behind: behind a pooler, the server's connection is older than ours, is not
 /// always the same, or is that of another client, too.
 async fn is_of_its_own(listener: &mut PgListener, other: &mut PgConnection, began: &str) -> Result<bool, sqlx::Error> {
