@@ -44,6 +44,7 @@ async fn texts<const N: usize>(db: &DatabaseConnection, sql: &str) -> Vec<[Strin
     rows.iter().map(|row| std::array::from_fn(|n| row.try_get_by_index(n).unwrap())).collect()
 }
 
+/// Describes nothing outside the schema: other tests drop theirs meanwhile, which the view `pg_indexes` does not bear.
 async fn rules(db: &DatabaseConnection) -> BTreeSet<Rule> {
     let (columns, constraints) = match db.get_database_backend() {
         DbBackend::Postgres => (
@@ -52,8 +53,9 @@ async fn rules(db: &DatabaseConnection) -> BTreeSet<Rule> {
              FROM information_schema.columns WHERE table_schema = CURRENT_SCHEMA()",
             "SELECT CAST(relname AS TEXT), pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid
              WHERE relnamespace = CAST(CURRENT_SCHEMA() AS regnamespace) AND contype <> 'n'
-             UNION ALL SELECT CAST(tablename AS TEXT), regexp_replace(indexdef, 'INDEX \\S+ ON \\S+', '') FROM pg_indexes
-             WHERE schemaname = CURRENT_SCHEMA() AND indexdef LIKE 'CREATE UNIQUE%'",
+             UNION ALL SELECT CAST(relname AS TEXT), regexp_replace(pg_get_indexdef(indexrelid), 'INDEX \\S+ ON \\S+', '')
+             FROM pg_index JOIN pg_class t ON t.oid = indrelid
+             WHERE relnamespace = CAST(CURRENT_SCHEMA() AS regnamespace) AND indisunique",
         ),
         _ => (
             "SELECT t.name, c.name, c.type, CASE WHEN c.\"notnull\" AND c.dflt_value IS NULL THEN 'needed' ELSE '' END
